@@ -1,0 +1,88 @@
+/*
+ * OHLCV: all timeframes of one market in one pass over its trades.
+ *
+ * A bucket is half-open, [start, start + width), aligned to the Unix epoch in UTC, by the venue's
+ * trade time. A candle opens at its first trade (as Binance and Kraken do); an empty bucket makes no
+ * candle. A bucket is complete when a trade of a later bucket arrives. A trade older than the open
+ * bucket (venues do step back) is counted in `late` and otherwise left out of that timeframe.
+ */
+#ifndef TICKBUS_CANDLE_H
+#define TICKBUS_CANDLE_H
+
+#include <tickbus/base.h>
+#include <tickbus/record.h>
+
+TB_EXTERN_BEGIN
+
+enum tb_timeframe {
+    TB_TIMEFRAME_1S,
+    TB_TIMEFRAME_1M,
+    TB_TIMEFRAME_5M,
+    TB_TIMEFRAME_15M,
+    TB_TIMEFRAME_30M,
+    TB_TIMEFRAME_1H,
+    TB_TIMEFRAME_4H,
+    TB_TIMEFRAME_1D,
+    TB_TIMEFRAMES
+};
+
+extern const tb_ns tb_timeframe_width[TB_TIMEFRAMES];
+extern const char *const tb_timeframe_name[TB_TIMEFRAMES]; /* "1s" "1m" "5m" "15m" "30m" "1h" "4h" "1d" */
+int tb_timeframe_parse(const char *name);                  /* a timeframe, or -EINVAL */
+
+/* tb_bucket_start: of the bucket that holds t (also for t before 1970). */
+tb_ns tb_bucket_start(tb_ns t, enum tb_timeframe timeframe);
+
+struct tb_candle {
+    tb_ns start;
+    tb_ns ts_recv; /* of the last trade in it */
+    int64_t open, high, low, close;
+    int64_t volume;
+    int64_t taker_buy_volume;
+    __int128 turnover; /* exponent price_exp + size_exp */
+    uint32_t trades;   /* saturates; 0: no candle */
+    uint32_t reserved;
+};
+
+/* Everything known of one market. Plain data without pointers: a checkpoint may copy it. */
+struct tb_candles {
+    struct tb_candle candle[TB_TIMEFRAMES];
+    tb_ns published[TB_TIMEFRAMES]; /* venue time at which the forming candle was last given out */
+    uint64_t late;
+    uint64_t overflows; /* sums that did not fit and were held at the limit */
+    int8_t price_exp;
+    int8_t size_exp;
+    uint8_t changed; /* bit per timeframe: forming candle has changed since it was given out */
+    uint8_t reserved[5];
+};
+
+void tb_candles_init(struct tb_candles *c, int8_t price_exp, int8_t size_exp);
+
+/*
+ * tb_candles_trade: add one trade, `count` venue trades merged into it (what `trades` counts). Each candle that this trade completes is handed to `completed` with
+ * its timeframe, shortest timeframe first, before the new bucket is opened.
+ */
+void tb_candles_trade(struct tb_candles *c, tb_ns time, tb_ns ts_recv, int64_t price, int64_t size,
+                      uint8_t side, uint16_t count,
+                      void (*completed)(void *context, enum tb_timeframe timeframe,
+                                        const struct tb_candle *candle),
+                      void *context);
+
+/* tb_candles_refine: rescale to finer exponents. 0, -ERANGE (something no longer fits; unchanged). */
+int tb_candles_refine(struct tb_candles *c, int8_t price_exp, int8_t size_exp);
+
+/* tb_candle_to_records: the two records of a candle; seq and publish_delta_ns are left 0. */
+void tb_candle_to_records(const struct tb_candle *candle, enum tb_timeframe timeframe,
+                          uint16_t instrument, bool forming, struct tb_record out_records[2]);
+
+/*
+ * tb_candle_from_records: the reverse. `prices` then `volume`, same instrument, timeframe and start.
+ * False if they do not belong together. *out_forming may be NULL.
+ */
+bool tb_candle_from_records(const struct tb_record *prices, const struct tb_record *volume,
+                            struct tb_candle *out_candle, enum tb_timeframe *out_timeframe,
+                            bool *out_forming);
+
+TB_EXTERN_END
+
+#endif

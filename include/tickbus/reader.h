@@ -1,0 +1,231 @@
+/*
+ * Reading a stream. Every consumer goes through this: it starts where it is told, reads at its own
+ * pace, learns exactly what it lost, and can sleep while nothing comes.
+ *
+ * A reader maps the ring PROT_READ and believes nothing in it: the header is checked once and copied
+ * into private memory, every index is masked, and a file that is cut short under the mapping turns
+ * into TB_READ_BROKEN, not into a crash (a SIGBUS handler, installed by the first open, puts zero
+ * pages in the hole; other uses of SIGBUS keep their handler).
+ *
+ * Invariant: records returned + lost == cursor - first_cursor.
+ *
+ *   typical loop                                   (error handling left out)
+ *
+ *     struct tb_reader r;
+ *     tb_reader_open(dir, "binance", &(struct tb_reader_options){.from = TB_FROM_OLDEST}, &r, &err);
+ *     for (;;) {
+ *         struct tb_record tick;
+ *         switch (tb_reader_next(&r, &tick)) {
+ *         case TB_READ_OK:      use(&tick);                       break;
+ *         case TB_READ_EMPTY:   tb_reader_wait(&r, TB_NS_PER_S);  break;
+ *         case TB_READ_OVERRUN: lost += tb_reader_resync(&r);     break;
+ *         case TB_READ_BROKEN:  return 1;
+ *         }
+ *     }
+ */
+#ifndef TICKBUS_READER_H
+#define TICKBUS_READER_H
+
+#include <tickbus/base.h>
+#include <tickbus/instrument.h>
+#include <tickbus/record.h>
+#include <tickbus/ring.h>
+
+TB_EXTERN_BEGIN
+
+enum tb_read {
+    TB_READ_OK,      /* *out_record is the record at the cursor, which moved by one */
+    TB_READ_EMPTY,   /* not published yet, or half written: look again */
+    TB_READ_OVERRUN, /* overwritten: call tb_reader_resync() */
+    TB_READ_BROKEN,  /* the ring file was cut short or is damaged: close, and open again if you like */
+};
+
+enum tb_from {
+    TB_FROM_OLDEST = 0, /* the oldest record that is surely there */
+    TB_FROM_NEWEST = 1, /* the next record to be published */
+    TB_FROM_SEQ = 2,    /* options.seq; if it is gone, the first read says TB_READ_OVERRUN */
+};
+
+enum tb_wait_policy {
+    TB_WAIT_PARK = 0,  /* sleep on the stream's event count: no CPU while idle (default) */
+    TB_WAIT_YIELD = 1, /* sched_yield between looks */
+    TB_WAIT_SPIN = 2,  /* look without a break: a pinned core of its own */
+};
+
+struct tb_reader_options {
+    enum tb_from from;
+    tb_seq seq;            /* with TB_FROM_SEQ */
+    const char *name;      /* not NULL: keep a cursor page under this name (gates, stat) */
+    enum tb_wait_policy wait;
+};
+
+#define TB_CURSOR_MAGIC UINT64_C(0x31525543424b5400)
+#define TB_CURSOR_LAYOUT 1
+
+/* A reader's own page, <stream>.<reader>.cursor: written by that reader alone. 192 bytes are used. */
+struct tb_cursor_page {
+    uint64_t magic;
+    uint32_t layout;
+    TB_ATOMIC(uint32_t) pid;
+    char stream[TB_STREAM_BYTES];
+    char reader[TB_STREAM_BYTES];
+    TB_ATOMIC(uint32_t) wait; /* enum tb_wait_policy */
+    TB_ATOMIC(uint32_t) reserved;
+    TB_ATOMIC(uint64_t) epoch;
+    TB_ATOMIC(uint64_t) cursor;   /* next sequence it reads; may trail */
+    TB_ATOMIC(uint64_t) needed;   /* oldest sequence that it may still want to read again: the gate */
+    TB_ATOMIC(uint64_t) lost;     /* records lost to overruns, in all its lives */
+    TB_ATOMIC(uint64_t) overruns; /* how often it was lapped */
+    TB_ATOMIC(int64_t) heartbeat; /* wall clock, ns */
+    TB_ATOMIC(uint64_t) durable;  /* journals: last sequence that is on disk; else 0 */
+};
+TB_STATIC_ASSERT(offsetof(struct tb_cursor_page, wait) == 80, "layout");
+TB_STATIC_ASSERT(offsetof(struct tb_cursor_page, needed) == 104, "layout");
+TB_STATIC_ASSERT(sizeof(struct tb_cursor_page) == 144, "layout");
+
+/* Fields are read-only for callers. One thread. */
+struct tb_reader {
+    const struct tb_slot *slots;
+    uint64_t mask;
+    tb_seq cursor;
+    uint64_t lost;
+    uint64_t overruns;
+    uint64_t epoch;
+    uint64_t capacity;
+    tb_seq first_cursor;
+    const struct tb_ring_live *live;
+    const struct tb_instrument *instruments;
+    const volatile int *broken; /* set by the SIGBUS handler */
+    struct tb_reader_private *private_;
+};
+
+/*
+ * tb_reader_open: map a stream, the cursor where options say.
+ * Owns      *out_reader, until tb_reader_close()
+ * Errors    -ENOENT  no such stream yet
+ *           -EPROTO  another magic, layout or record size; err names both versions
+ *           -EBADMSG a header that contradicts itself or the file's size
+ *           -EBUSY   another process reads under this name; err names its pid
+ *           -ERANGE  FROM_SEQ with a sequence that is not published yet by more than a capacity
+ */
+int tb_reader_open(const char *bus_dir, const char *stream, const struct tb_reader_options *options,
+                   struct tb_reader *out_reader, struct tb_error *err);
+
+/* tb_reader_close: unmap, and remove the cursor page unless keep_cursor. Accepts NULL and all zero. */
+void tb_reader_close(struct tb_reader *r, bool keep_cursor);
+
+/* tb_reader_next: one record. Cost: one cache line. */
+static inline enum tb_read tb_reader_next(struct tb_reader *r, struct tb_record *out_record)
+{
+    tb_seq seq = r->cursor;
+    uint64_t word[TB_SLOT_WORDS];
+    switch (tb_slot_read(&r->slots[seq & r->mask], seq, word)) {
+    case TB_SLOT_OK:
+        break;
+    case TB_SLOT_LAPPED:
+        return TB_UNLIKELY(*r->broken) ? TB_READ_BROKEN : TB_READ_OVERRUN;
+    case TB_SLOT_EMPTY:
+    default:
+        return TB_UNLIKELY(*r->broken) ? TB_READ_BROKEN : TB_READ_EMPTY;
+    }
+    if (TB_UNLIKELY(*r->broken))
+        return TB_READ_BROKEN;
+    out_record->seq = seq;
+    memcpy((char *)out_record + sizeof(out_record->seq), word, sizeof(word));
+    r->cursor = seq + 1;
+    return TB_READ_OK;
+}
+
+/*
+ * tb_reader_read: up to `max` records. Returns how many; *out_end says why it stopped (TB_READ_OK
+ * if at max). An overrun after some records is reported by the next call.
+ */
+size_t tb_reader_read(struct tb_reader *r, struct tb_record *out_records, size_t max,
+                      enum tb_read *out_end);
+
+/*
+ * tb_reader_run: records in place: *out_run points at up to `max` consecutive slots from the cursor,
+ * all of them published. Returns how many. Use the words (word 1..7 are the record's bytes 8..63, by
+ * relaxed loads), then call tb_reader_confirm(): only if it returns true was everything you read
+ * from the run what the producer wrote. confirm moves the cursor by `count` when true.
+ */
+size_t tb_reader_run(struct tb_reader *r, size_t max, const struct tb_slot **out_run,
+                     enum tb_read *out_end);
+bool tb_reader_confirm(struct tb_reader *r, size_t count);
+
+/*
+ * tb_reader_resync: after TB_READ_OVERRUN: move the cursor to a place that is surely there and not
+ * about to go (three quarters of a capacity behind the newest). Returns how many records were lost.
+ */
+uint64_t tb_reader_resync(struct tb_reader *r);
+
+/* tb_reader_newest: the last complete sequence now, 0 if there is none. Looks at slots: exact. */
+tb_seq tb_reader_newest(const struct tb_reader *r);
+
+/* tb_reader_oldest: the oldest sequence that is still complete now (it may be gone right after). */
+tb_seq tb_reader_oldest(const struct tb_reader *r);
+
+/* tb_reader_seek: put the cursor on seq (any value); first_cursor moves along, nothing counts as lost. */
+void tb_reader_seek(struct tb_reader *r, tb_seq seq);
+
+/* tb_reader_instrument: the checked entry of an id, in memory of this reader; NULL if there is none. */
+const struct tb_instrument *tb_reader_instrument(struct tb_reader *r, uint16_t id);
+uint16_t tb_reader_instrument_count(struct tb_reader *r);
+
+/*
+ * tb_reader_release: in the cursor page, declare that nothing before `needed` will be read again, so
+ * that a gated producer may overwrite it. Publishes cursor, lost and heartbeat as well. Without
+ * a cursor page it does nothing.
+ */
+void tb_reader_release(struct tb_reader *r, tb_seq needed, tb_ns now);
+
+struct tb_producer {
+    bool alive;                 /* the kernel says so: the lock is held */
+    enum tb_stream_state state; /* as last stored; RUNNING and not alive: it crashed */
+    uint32_t pid;
+    tb_ns started;
+    tb_ns heartbeat;
+    uint64_t lives;
+};
+
+/* tb_reader_producer: who produces this stream, and is it alive? */
+void tb_reader_producer(const struct tb_reader *r, struct tb_producer *out_producer);
+
+/* tb_reader_done: the producer said it is complete, and the cursor is behind its last record. */
+bool tb_reader_done(const struct tb_reader *r);
+
+/* tb_reader_retired: the stream was made anew (another epoch, another file): close and open again. */
+bool tb_reader_retired(const struct tb_reader *r);
+
+/*
+ * tb_reader_wait: wait, by the reader's policy, until something is at the cursor, or timeout_ns
+ * passed. tb_readers_wait: the same for any of several readers (parked: one futex_waitv). Both may
+ * return early for any reason. A producer's tb_writer_wake() ends a parked wait.
+ */
+void tb_reader_wait(struct tb_reader *r, tb_ns timeout_ns);
+void tb_readers_wait(struct tb_reader *const *readers, size_t count, tb_ns timeout_ns);
+
+/*
+ * Looking around, for tools. tb_bus_list calls `each` for every file of the bus directory whose name
+ * ends in `suffix` (".ring", ".stats", ".cursor"), with the name less the suffix, sorted. Stops at
+ * the first call that returns not 0, and returns that.
+ */
+int tb_bus_list(const char *bus_dir, const char *suffix, int (*each)(const char *name, void *context),
+                void *context, struct tb_error *err);
+
+/* A copy of a cursor page and whether its reader is alive. Errors as tb_reader_open. */
+struct tb_cursor_info {
+    bool alive;
+    uint32_t pid;
+    char stream[TB_STREAM_BYTES];
+    char reader[TB_STREAM_BYTES];
+    uint32_t wait;
+    uint64_t epoch, cursor, needed, lost, overruns, durable;
+    tb_ns heartbeat;
+};
+int tb_cursor_inspect(const char *bus_dir, const char *file_name, struct tb_cursor_info *out_info,
+                      struct tb_error *err);
+
+TB_EXTERN_END
+
+#endif

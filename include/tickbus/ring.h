@@ -1,0 +1,242 @@
+/*
+ * A stream: one producer's records, broadcast to any number of readers in other processes, and the
+ * producer's side of it. The reader's side is reader.h; what a slot holds and why a read is never
+ * torn is slot.h. docs: include/tickbus/LAYOUT.md has this file's layout with worked examples.
+ *
+ * Files of a bus, in one directory (tb_bus_dir):
+ *
+ *   <stream>.ring     this layout; readers map it PROT_READ
+ *   <stream>.lock     the producer holds an open-file-description write lock on it for its life
+ *   <stream>.wait     64 bytes: the event count on which parked readers sleep (the only thing
+ *                     that a reader may write and a producer reads, besides gate cursors)
+ *   <stream>.<reader>.cursor   one reader's cursor page (reader.h), locked by that reader
+ *   <service>.stats   a process's statistics page (stats.h)
+ *   <service>.state   a service's checkpoint (checkpoint.h)
+ *
+ *   offset                                            written by
+ *        0  +--------------------------------------+
+ *           | struct tb_ring_fixed                 |  creator, before the name exists; never again
+ *      256  +--------------------------------------+
+ *           | struct tb_ring_live                  |  producer: state changes and housekeeping;
+ *           |  last_seq may trail the slots        |  a relaxed hint, never needed for reading
+ *     4096  +--------------------------------------+
+ *           | struct tb_instrument [1024]          |  producer, append-only; count is in live
+ *   200704  +--------------------------------------+  = slots_offset
+ *           | struct tb_slot [capacity]            |  producer; sequence s is in slot
+ *           |                                      |  s & (capacity - 1)
+ *           +--------------------------------------+
+ *
+ * Invariants, for every reader at every moment:
+ *   I1  word 0 of slot i is 0, or names a sequence s (BUSY or not) with (s & (capacity-1)) == i.
+ *   I2  the greatest complete sequence never decreases within an epoch; there are no holes.
+ *   I3  last_seq <= the greatest complete sequence.
+ *   I4  the first instrument_count entries of the table never change.
+ *
+ * Life: the file is made under a temporary name, filled, prefaulted and renamed, under the lock.
+ * A producer that starts again finds the file, finds the greatest complete sequence by looking at
+ * all slots, and continues the same epoch at the next one. The epoch is new (and the old file is
+ * marked retired, for those who have it mapped) when the capacity or the layout changes, when the
+ * file is damaged, or when the caller asks for it.
+ *
+ * Pace: `free` producers never wait. `gated` producers wait until every reader named as a gate has
+ * released (tb_reader_release) what is about to be overwritten.
+ */
+#ifndef TICKBUS_RING_H
+#define TICKBUS_RING_H
+
+#include <string.h>
+
+#include <tickbus/base.h>
+#include <tickbus/instrument.h>
+#include <tickbus/record.h>
+#include <tickbus/slot.h>
+
+TB_EXTERN_BEGIN
+
+#define TB_RING_MAGIC UINT64_C(0x31474e4952424b54) /* "TKBRING1" in memory */
+#define TB_RING_LAYOUT 1
+#define TB_INSTRUMENTS_MAX 1024
+#define TB_CAPACITY_MIN 8
+#define TB_CAPACITY_MAX (UINT64_C(1) << 30)
+#define TB_CAPACITY_DEFAULT (UINT64_C(1) << 16) /* 4 MiB: fits the caches; see bench/README.md */
+#define TB_GATES_MAX 16
+
+enum tb_pace { TB_PACE_FREE = 0, TB_PACE_GATED = 1 };
+
+enum tb_stream_state {
+    TB_STREAM_STARTING = 1, /* made, nothing said yet */
+    TB_STREAM_RUNNING = 2,
+    TB_STREAM_DONE = 3,    /* finite producer: all is published, nothing more will come */
+    TB_STREAM_STOPPED = 4, /* stopped as asked; may be continued */
+    TB_STREAM_RETIRED = 5  /* replaced by a new file with a new epoch: attach again */
+};
+
+struct tb_ring_fixed {
+    uint64_t magic;
+    uint32_t layout;
+    uint32_t record_bytes;
+    uint64_t epoch; /* creation time in ns: unique, and rising as long as the clock does */
+    uint64_t capacity;
+    uint64_t slots_offset;
+    uint32_t instruments_offset;
+    uint32_t instruments_max;
+    char stream[TB_STREAM_BYTES];
+    uint32_t pace;        /* enum tb_pace */
+    uint32_t reserved[43];
+};
+
+struct tb_ring_live {
+    TB_ATOMIC(uint64_t) last_seq;
+    TB_ATOMIC(int64_t) heartbeat; /* wall clock, ns */
+    TB_ATOMIC(int64_t) started;   /* wall clock at which this life of the producer began */
+    TB_ATOMIC(uint64_t) lives;    /* how often a producer opened this file */
+    TB_ATOMIC(uint64_t) tag;      /* the producer's own mark of what it plays; 0 none */
+    TB_ATOMIC(uint32_t) instrument_count;
+    TB_ATOMIC(uint32_t) state; /* enum tb_stream_state */
+    TB_ATOMIC(uint32_t) pid;
+    TB_ATOMIC(uint32_t) reserved;
+};
+
+TB_STATIC_ASSERT(sizeof(struct tb_slot) == TB_RECORD_BYTES, "a slot is one cache line");
+TB_STATIC_ASSERT(sizeof(struct tb_ring_fixed) == 256, "four cache lines");
+TB_STATIC_ASSERT(offsetof(struct tb_ring_fixed, epoch) == 16, "layout");
+TB_STATIC_ASSERT(offsetof(struct tb_ring_fixed, slots_offset) == 32, "layout");
+TB_STATIC_ASSERT(offsetof(struct tb_ring_fixed, stream) == 48, "layout");
+TB_STATIC_ASSERT(offsetof(struct tb_ring_fixed, pace) == 80, "layout");
+TB_STATIC_ASSERT(sizeof(struct tb_ring_live) == 56, "layout");
+#ifndef __cplusplus
+TB_STATIC_ASSERT(ATOMIC_LLONG_LOCK_FREE == 2, "shared memory needs lock-free words");
+#endif
+
+#define TB_RING_LIVE_OFFSET 256
+#define TB_RING_INSTRUMENTS_OFFSET 4096
+#define TB_RING_SLOTS_OFFSET (TB_RING_INSTRUMENTS_OFFSET + TB_INSTRUMENTS_MAX * 192)
+TB_STATIC_ASSERT(TB_RING_SLOTS_OFFSET % 4096 == 0, "slots begin on a page");
+
+/*
+ * tb_bus_dir: the directory of bus `bus` (NULL: "default") below `base` (NULL: $TICKBUS_DIR, and if
+ * that is not set /dev/shm/tickbus). Does not create it.
+ * Errors    -EINVAL a name that tb_name_check refuses; -ENAMETOOLONG
+ */
+int tb_bus_dir(const char *base, const char *bus, char *out_path, size_t path_bytes,
+               struct tb_error *err);
+
+struct tb_writer_options {
+    uint64_t capacity; /* slots, a power of two; 0: keep what is there, else TB_CAPACITY_DEFAULT */
+    enum tb_pace pace;
+    const char *gates[TB_GATES_MAX]; /* gated: names of the readers to wait for */
+    size_t gate_count;
+    bool new_epoch; /* begin at 1 in a new file even if the old one could be continued */
+    uint64_t tag;   /* not 0: a ring with another tag is not continued but made anew */
+    bool lock_pages;  /* mlock: refused is an error */
+    bool huge_pages;  /* madvise(MADV_HUGEPAGE): a hint */
+    /*
+     * Called again and again while a gated producer waits; NULL: just wait. Not 0 ends the wait
+     * and the publish returns 0. Must not publish.
+     */
+    int (*on_wait)(void *context);
+    void *context;
+};
+
+/* Private to the producing process; fields are read-only for callers. One thread. */
+struct tb_writer {
+    struct tb_slot *slots;
+    uint64_t mask;
+    tb_seq next_seq;
+    tb_seq limit; /* first sequence that may not be published yet; UINT64_MAX when free */
+    struct tb_ring_live *live;
+    struct tb_ring_fixed *fixed;
+    struct tb_instrument *instruments;
+    uint64_t epoch;
+    tb_seq first_seq; /* of this life */
+    struct tb_writer_private *private_;
+};
+
+/*
+ * tb_writer_open: become the only producer of a stream: create or continue it.
+ * Owns      *out_writer, until tb_writer_close()
+ * Errors    -EBUSY   another process produces it; err names its pid
+ *           -EINVAL  bad name or options
+ *           -ENOSPC  the memory is not there (reserved at once, so a store can not fail later)
+ *           other    from the system, named in err
+ */
+int tb_writer_open(const char *bus_dir, const char *stream, const struct tb_writer_options *options,
+                   struct tb_writer *out_writer, struct tb_error *err);
+
+/*
+ * tb_writer_close: publish the last housekeeping, set the state, release the lock, unmap. The
+ * stream stays readable. Accepts NULL and a writer that was never opened (all zero).
+ */
+void tb_writer_close(struct tb_writer *w, enum tb_stream_state state);
+
+/* tb_writer_unlink: remove a stream's files (not those of readers). Errors: -EBUSY it has a producer. */
+int tb_writer_unlink(const char *bus_dir, const char *stream, struct tb_error *err);
+
+/*
+ * tb_writer_add_instrument: append an entry, or find the equal one that is there already.
+ * entry->market is ignored and filled in. Returns the id, 1 .. TB_INSTRUMENTS_MAX.
+ * Errors    -EINVAL not a fit entry (tb_instrument_check); -ENOSPC the table is full
+ */
+int tb_writer_add_instrument(struct tb_writer *w, const struct tb_instrument *entry);
+
+/* tb_writer_instrument: the entry of an id given by tb_writer_add_instrument(), or NULL. */
+const struct tb_instrument *tb_writer_instrument(const struct tb_writer *w, uint16_t id);
+
+/*
+ * tb_writer_wait_for_room: gated only: wait until seq may be published. 0, or what on_wait returned.
+ * tb_writer_room: how many records may be published now without waiting.
+ */
+int tb_writer_wait_for_room(struct tb_writer *w, tb_seq seq);
+uint64_t tb_writer_room(struct tb_writer *w);
+
+/*
+ * tb_writer_publish: append one record. record->seq is ignored.
+ * Role      the ring's only producer, one thread
+ * Owns      *record is copied; the caller keeps it
+ * Ordering  P1 .. P4 of slot.h: whoever sees the sequence sees the whole record
+ * Cost      one cache line, no system call; free: never waits
+ * Returns   the sequence given to the record; 0 if a gated wait was ended by on_wait
+ */
+static inline tb_seq tb_writer_publish(struct tb_writer *w, const struct tb_record *record)
+{
+    tb_seq seq = w->next_seq;
+    if (TB_UNLIKELY(seq >= w->limit) && tb_writer_wait_for_room(w, seq) != 0)
+        return 0;
+    uint64_t word[TB_SLOT_WORDS];
+    memcpy(word, (const char *)record + sizeof(record->seq), sizeof(word));
+    tb_slot_write(&w->slots[seq & w->mask], seq, word);
+    w->next_seq = seq + 1;
+    return seq;
+}
+
+/*
+ * tb_writer_publish_many: append `count` records. Returns how many were published: all of them,
+ * unless a gated wait was ended. Readers see them one by one; nothing is delayed to the end.
+ */
+static inline size_t tb_writer_publish_many(struct tb_writer *w, const struct tb_record *records,
+                                            size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (tb_writer_publish(w, &records[i]) == 0)
+            return i;
+    return count;
+}
+
+/*
+ * tb_writer_wake: wake the readers that are parked. Call it once after what belongs together was
+ * published; spinning readers do not need it. One atomic add; a system call only if someone sleeps.
+ */
+void tb_writer_wake(struct tb_writer *w);
+
+/* tb_writer_housekeep: publish last_seq, heartbeat and state RUNNING. Every 100 ms or so. */
+void tb_writer_housekeep(struct tb_writer *w, tb_ns now);
+
+/*
+ * tb_writer_read_back: copy the record seq of this very ring (a restarted producer looks up where it
+ * was). False if it is no longer, or not yet, there.
+ */
+bool tb_writer_read_back(const struct tb_writer *w, tb_seq seq, struct tb_record *out_record);
+
+TB_EXTERN_END
+
+#endif

@@ -1,0 +1,111 @@
+/*
+ * One slot of the ring, and the protocol by which one writer and any number of readers share it.
+ * This file is the protocol: production, the Relacy test and the ThreadSanitizer build compile these
+ * same lines; the Spin model (tests/model) follows them label by label.
+ *
+ *            word 0             words 1 .. 7
+ *          +------------------+-----------------------------------------------+
+ *   slot   | seq, or BUSY|seq | the record's other 56 bytes                    |   one cache line
+ *          +------------------+-----------------------------------------------+
+ *
+ * Sequence s lives in slot s & (capacity - 1) and nowhere else. Word 0 is
+ *   0          never written
+ *   s          the record s is here, complete
+ *   BUSY | s   the writer is putting s here (or died while it did)
+ *
+ * Ordering. Each access has a label; each edge names its partner.
+ *
+ *   writer                                     reader, wants s
+ *   P1  word 0 = BUSY|s      relaxed           R1  word 0 == s?       acquire  pairs with P4
+ *   P2  fence                release           R2  copy words 1..7    relaxed
+ *   P3  words 1..7           relaxed           R3  fence              acquire  pairs with P2
+ *   P4  word 0 = s           release           R4  word 0 == s still? relaxed
+ *
+ * Why a copy that passes R4 is the record s (argued in the C11 model, on any machine):
+ *   A  R1 reads the value of P4 for s, so P4 synchronises with R1: everything the writer did up to
+ *      and including P3 of s happens before R2. R2 can not read values older than those of s.
+ *   B  Suppose some R2 read a value of a later P3, that of s + k * capacity. Then P2 of that lap (a
+ *      release fence before the store) and R3 (an acquire fence after the load) synchronise, so P1 of
+ *      that lap happens before R4. By read-write coherence R4 sees that P1 or something later in
+ *      word 0's modification order, never s again. R4 fails, and the copy is thrown away.
+ *   So either all of R2 are words of s, or R4 fails.
+ *   C  Words are atomics: a racing copy is defined. Only single 8-byte accesses are assumed whole.
+ *
+ * Each of P2, P4, R1, R3, R4 is needed: tests/model removes or weakens them one at a time, and each
+ * removal is caught. P1 is what R4 finds in case B.
+ *
+ * Source: Boehm, "Can seqlocks get along with programming language memory models?", MSPC 2012; the
+ * mark that names the new sequence is that of Firedancer's tango (fd_mcache.h) made explicit.
+ */
+#ifndef TICKBUS_SLOT_H
+#define TICKBUS_SLOT_H
+
+#include <tickbus/base.h>
+
+/* A model checker defines these four before it includes this file (tests/model/relacy_slot.cpp). */
+#ifndef TB_SLOT_ATOMIC
+#define TB_SLOT_ATOMIC(type) TB_ATOMIC(type)
+#define TB_LOAD(label, object, order) atomic_load_explicit((object), memory_order_##order)
+#define TB_STORE(label, object, value, order)                                                      \
+    atomic_store_explicit((object), (value), memory_order_##order)
+#define TB_FENCE(label, order) atomic_thread_fence(memory_order_##order)
+#endif
+
+#ifndef TB_SLOT_WORDS
+#define TB_SLOT_WORDS 7
+#endif
+
+#define TB_SEQ_BUSY (UINT64_C(1) << 63)
+
+struct tb_slot {
+    TB_ALIGNAS(TB_CACHE_LINE) TB_SLOT_ATOMIC(uint64_t) seq;
+    TB_SLOT_ATOMIC(uint64_t) word[TB_SLOT_WORDS];
+};
+
+enum tb_slot_state {
+    TB_SLOT_OK,    /* the copy is the record s */
+    TB_SLOT_EMPTY, /* s is not published yet, or half written: look again */
+    TB_SLOT_LAPPED /* s is gone: the slot holds, or is being given, a later sequence */
+};
+
+/*
+ * tb_slot_write: publish seq with these words. Role: the ring's producer, one thread.
+ * A producer that dies between P1 and P4 leaves BUSY|seq; its successor publishes seq again.
+ */
+static inline void tb_slot_write(struct tb_slot *slot, uint64_t seq,
+                                 const uint64_t word[TB_SLOT_WORDS])
+{
+    TB_STORE(P1, &slot->seq, seq | TB_SEQ_BUSY, relaxed);
+    TB_POINT("publish:after_P1");
+    TB_FENCE(P2, release);
+    for (size_t i = 0; i < TB_SLOT_WORDS; i++) {
+        TB_STORE(P3, &slot->word[i], word[i], relaxed);
+        if (i == TB_SLOT_WORDS / 2)
+            TB_POINT("publish:in_P3");
+    }
+    TB_POINT("publish:before_P4");
+    TB_STORE(P4, &slot->seq, seq, release);
+    TB_POINT("publish:after_P4");
+}
+
+/* tb_slot_judge: what word 0 == `seen` means to a reader that wants seq (seen != seq). */
+static inline enum tb_slot_state tb_slot_judge(uint64_t seen, uint64_t seq)
+{
+    return (seen & ~TB_SEQ_BUSY) > seq ? TB_SLOT_LAPPED : TB_SLOT_EMPTY;
+}
+
+/* tb_slot_read: copy the words of seq. out_word may hold anything unless TB_SLOT_OK is returned. */
+static inline enum tb_slot_state tb_slot_read(const struct tb_slot *slot, uint64_t seq,
+                                              uint64_t out_word[TB_SLOT_WORDS])
+{
+    uint64_t seen = TB_LOAD(R1, &slot->seq, acquire);
+    if (TB_UNLIKELY(seen != seq))
+        return tb_slot_judge(seen, seq);
+    for (size_t i = 0; i < TB_SLOT_WORDS; i++)
+        out_word[i] = TB_LOAD(R2, &slot->word[i], relaxed);
+    TB_FENCE(R3, acquire);
+    seen = TB_LOAD(R4, &slot->seq, relaxed);
+    return TB_LIKELY(seen == seq) ? TB_SLOT_OK : TB_SLOT_LAPPED;
+}
+
+#endif
