@@ -51,12 +51,17 @@ struct tb_service_ops {
     const char *summary; /* one line for --help */
     const struct tb_option *options;
     size_t option_count;
-    const char *inputs;  /* default for --streams, "a,b"; NULL: it has no inputs */
+    /*
+     * Default for --streams: "@feeds,candles"; NULL: it has no inputs. With a config file, @feeds
+     * is every key of its `feeds:` map, and a name that is neither a feed nor a service there is left
+     * out. Without one @feeds is an error that asks for --streams.
+     */
+    const char *inputs;
     const char *output;  /* default for --stream (its output); NULL: it has none */
     uint64_t output_capacity; /* default; 0: TB_CAPACITY_DEFAULT */
     bool replays_output; /* output records are a pure function of each input's records in order */
     uint32_t checkpoint_version;
-    size_t checkpoint_bytes; /* most that save writes; 0: the service has no state to save */
+    size_t checkpoint_bytes; /* most that save may ever write; 0: the service has no state to save */
 
     /* Everything may be NULL but `start`. `self` is the struct that the option table describes. */
 
@@ -82,9 +87,13 @@ struct tb_service_ops {
     int (*poll)(struct tb_service *svc, void *self);
     /* About every 100 ms (housekeep_every). 0 or -errno. */
     int (*housekeep)(struct tb_service *svc, void *self, tb_ns now);
+    /* An upper bound of what the next save will write. */
+    size_t (*save_size)(struct tb_service *svc, void *self);
     /*
      * Write the state that belongs to the present cursors into bytes[capacity]; return how much, or
-     * 0: not now (something is not committed yet), ask again.
+     * 0: not now (something can not be committed at present), ask again. A service with a store of
+     * its own commits to it first: what is released upstream must not be needed again. Called every
+     * checkpoint_every, and whenever a quarter of an input's or the output's ring has gone by.
      */
     size_t (*save)(struct tb_service *svc, void *self, void *bytes, size_t capacity);
     /* Asked to stop, inputs are no longer read: finish. 0 done, -EAGAIN call again, else failed. */
