@@ -31,6 +31,7 @@ struct tb_book {
     int8_t size_exp;
     bool valid;       /* a snapshot is complete and nothing was missed since */
     bool in_event;    /* between the first record of an event and its F_LAST */
+    bool in_snapshot; /* from a TB_CLEAR with F_SNAPSHOT to the F_LAST that completes it */
     uint64_t update_id; /* of the last record applied */
     tb_ns ts_event;     /* of the last complete event */
     tb_ns ts_recv;
@@ -41,6 +42,7 @@ struct tb_book {
 int tb_book_init(struct tb_book *book, uint32_t depth);
 void tb_book_fini(struct tb_book *book);
 
+/* tb_book_clear: no levels, not valid, update_id 0. */
 void tb_book_clear(struct tb_book *book);
 
 /*
@@ -53,6 +55,8 @@ uint8_t tb_book_set(struct tb_book *book, uint8_t side, int64_t price, int64_t s
  * tb_book_apply: a record of the bus, of this book's instrument, whose exponents are price_exp and
  * size_exp (the book rescales itself to finer ones). Handles TB_LEVEL, TB_CLEAR, TB_GAP on the book
  * channel and TB_STATUS_UNSYNCED; others are ignored.
+ * A gap or UNSYNCED makes the book invalid; only a whole snapshot, TB_CLEAR with F_SNAPSHOT up to its
+ * F_LAST, makes it valid again, and only if that last record does not carry F_MAYBE_BAD_BOOK.
  * Returns true when an event is complete and the book is valid and consistent: look at it now.
  */
 bool tb_book_apply(struct tb_book *book, const struct tb_record *record, int8_t price_exp,
