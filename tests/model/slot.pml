@@ -1,0 +1,214 @@
+/*
+ * The ring as an algorithm: capacity, cursor, overrun, resync, a producer that dies in mid-publish and
+ * its successor. Labels are those of include/tickbus/slot.h. Memory here is sequentially consistent;
+ * the orders are Relacy's part (relacy_slot.cpp).
+ *
+ * tests/model/spin.py runs it whole and then with each mutant (-DMUTANT_...), which must fail.
+ *
+ * Properties
+ *   whole      a returned record has all words of one publish, and is the one that was asked for
+ *   one story  what was once complete under a sequence never changes, so two readers agree
+ *   no hole    the n-th completed publish of an epoch has sequence n, whatever died in between
+ *   account    read + lost == cursor - first, at every moment
+ *   not stuck  with the producer at rest (finished, or dead for ever): EMPTY only behind the
+ *              newest complete record, and each resync moves the cursor
+ */
+#ifndef CAPACITY
+#define CAPACITY 2
+#endif
+#ifndef LAST
+#define LAST 5 /* sequences to publish */
+#endif
+#ifndef DEATHS
+#define DEATHS 1
+#endif
+#ifndef READERS
+#define READERS 1
+#endif
+/* As in bus/reader.c: a resync keeps three quarters of a capacity. */
+#define KEEP (CAPACITY * 3 / 4)
+
+#define BUSY 32 /* the mark; sequences are below it */
+#define AT(s) ((s) % CAPACITY)
+#define NAMED(w) ((w) & 31)
+/* The words of sequence s written by the producer's life l. */
+#define WORDS(s, l) ((s) + 16 * (l))
+
+byte seq[CAPACITY];
+byte word_a[CAPACITY];
+byte word_b[CAPACITY];
+
+byte truth[LAST + 2]; /* what was completed under each sequence; 0: nothing yet */
+byte completed;       /* how many publishes were completed */
+bool at_rest;         /* the producer will do no more */
+byte hint;            /* live.last_seq: may trail */
+
+inline newest(out)
+{
+    /* tb_reader_newest and the restarted producer: the greatest complete sequence in any slot.
+     * Not atomic for a reader: each look is a step of its own. */
+    slot = 0;
+    out = 0;
+    do
+    :: slot < CAPACITY ->
+        seen = seq[slot];
+#ifdef MUTANT_RESTART_TAKES_BUSY
+        if
+        :: NAMED(seen) > out -> out = NAMED(seen)
+#else
+        if
+        :: seen < BUSY && seen > out -> out = seen
+#endif
+        :: else
+        fi;
+        slot++
+    :: else -> break
+    od;
+    slot = 0;
+    seen = 0
+}
+
+/* May the producer die here? Each label is such a place. */
+#define MAY_DIE                                                                                    \
+    if                                                                                             \
+    :: deaths < DEATHS -> deaths++; goto died                                                      \
+    :: true                                                                                        \
+    fi
+
+proctype producer()
+{
+    byte next = 1, life = 0, deaths = 0, slot, seen, i;
+
+alive:
+    do
+    :: next <= LAST ->
+        i = AT(next);
+#ifndef MUTANT_P1_REMOVED
+#ifndef MUTANT_P1_AFTER_WORDS
+#ifdef MUTANT_P1_UNMARKED
+        seq[i] = next; /* P1 */
+#else
+        seq[i] = BUSY + next; /* P1 */
+#endif
+        MAY_DIE;
+#endif
+#endif
+#ifdef MUTANT_P4_FIRST
+        seq[i] = next;
+#endif
+        word_a[i] = WORDS(next, life); /* P3 */
+        MAY_DIE;
+        word_b[i] = WORDS(next, life);
+        MAY_DIE;
+#ifdef MUTANT_P1_AFTER_WORDS
+        seq[i] = BUSY + next;
+#endif
+        atomic { /* P4, and the ghost that remembers it */
+            seq[i] = next;
+            assert(truth[next] == 0); /* one story */
+            truth[next] = WORDS(next, life);
+            completed++;
+            assert(completed == next); /* no hole */
+        }
+        next++;
+        if /* housekeeping comes now and then */
+        :: hint = next - 1
+        :: true
+        fi;
+        MAY_DIE
+    :: else -> break
+    od;
+    goto rest;
+
+died: /* the process is gone; what it left in memory stays */
+    if
+    :: life++;
+#ifdef MUTANT_RESTART_AT_HINT
+        next = hint + 1;
+#else
+        newest(next);
+        next++;
+#endif
+        goto alive
+    :: true /* nobody starts it again */
+    fi;
+rest:
+    at_rest = true
+}
+
+proctype reader()
+{
+    byte cursor = 1, first = 1, lost = 0, read = 0;
+    byte slot, seen, a, b, fresh;
+    bool quiet; /* the producer was at rest before we looked */
+
+    do
+    :: cursor > LAST -> break
+    :: else ->
+        quiet = at_rest;
+        seen = seq[AT(cursor)]; /* R1 */
+        if
+        :: seen == cursor ->
+            a = word_a[AT(cursor)]; /* R2 */
+            b = word_b[AT(cursor)];
+#ifdef MUTANT_R4_REMOVED
+            seen = cursor;
+#else
+            seen = seq[AT(cursor)]; /* R4 */
+#endif
+            if
+            :: seen == cursor ->
+                atomic {
+                    assert(a == b && truth[cursor] == a); /* whole, asked for, one story */
+                    read++;
+                    cursor++
+                }
+            :: else -> goto lapped
+            fi
+#ifdef MUTANT_JUDGE_IGNORES_BUSY
+        :: seen != cursor && seen < BUSY && seen > cursor ->
+#else
+        :: seen != cursor && NAMED(seen) > cursor ->
+#endif
+lapped:
+            newest(fresh);
+#ifdef MUTANT_RESYNC_TO_OLDEST
+            fresh = (fresh > CAPACITY -> fresh - CAPACITY + 1 : 1);
+#else
+            fresh = (fresh > KEEP -> fresh - KEEP + 1 : 1);
+#endif
+            if
+            :: fresh > cursor ->
+                atomic {
+#ifdef MUTANT_LOST_MISCOUNTED
+                    lost = lost + fresh - cursor - 1;
+#else
+                    lost = lost + fresh - cursor;
+#endif
+                    cursor = fresh
+                }
+            :: else -> assert(!quiet) /* not stuck: no progress only if it is still moving */
+            fi
+        :: else ->
+            /* EMPTY: nothing complete may be at or after the cursor once the producer is at rest. */
+            if
+            :: quiet -> assert(cursor > completed); break
+            :: else
+            fi
+        fi;
+        assert(read + lost == cursor - first) /* account */
+    od;
+    assert(read + lost == cursor - first);
+    assert(cursor == completed + 1) /* the end was reached */
+}
+
+init
+{
+    atomic {
+        run producer();
+        run reader();
+#if READERS > 1
+        run reader()
+#endif
+    }
+}
