@@ -65,7 +65,7 @@ void tb_fault(struct tb_faults *faults, const char *file, int line, const char *
               const char *format, ...) TB_PRINTF(5, 6);
 
 /*
- * tb_yaml_load: read a file whole (at most 1 MiB). Duplicate keys, tabs, anchors to nowhere and bad
+ * tb_yaml_load: read a file whole (at most 1 MiB). Duplicate keys, tabs, anchors, aliases and bad
  * syntax are faults. NULL if it can not be used at all. Free with tb_yaml_free().
  */
 struct tb_yaml *tb_yaml_load(const char *path, struct tb_faults *faults);
@@ -102,6 +102,13 @@ void tb_config_section(const struct tb_option *options, size_t count, const stru
                        const char *file, const char *where, const char *const *skip, void *out,
                        struct tb_config_memory *memory, struct tb_faults *faults);
 
+/*
+ * tb_config_missing: report the rows marked `required` (strings, lists and trees only) that have no
+ * value. Returns how many. To be called when file and command line have both been read.
+ */
+size_t tb_config_missing(const struct tb_option *options, size_t count, const void *values,
+                         const char *file, const char *where, struct tb_faults *faults);
+
 /* tb_config_nearest: the key that was probably meant, or NULL. */
 const char *tb_config_nearest(const struct tb_option *options, size_t count, const char *key);
 
@@ -116,7 +123,8 @@ const char *tb_nearest(const char *word, const char *const *candidates, size_t c
 
 /*
  * tb_command_parse: for tools that are no services: parse argv against a table, with --help and
- * --version. Operands (not options) are moved to the front of argv, their number is returned.
+ * --version. Operands (not options) are moved to argv[0], argv[1], ...; their number is returned. A
+ * key of one letter is given as -k value. A missing `required` row is an error.
  * `usage` is the text over the options in --help. Errors: a line on stderr, and -EINVAL; the caller
  * exits 64. -ECANCELED: help or version was printed; exit 0.
  */

@@ -74,6 +74,7 @@ struct tb_stats {
     struct tb_stats_page *page; /* never NULL after open: a private page if the bus has no room */
     int fd;
     char path[256];
+    tb_ns next_look; /* at /proc */
 };
 
 /*
