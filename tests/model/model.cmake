@@ -2,6 +2,9 @@
 tb_script_test(model_slot_spin model/spin.py TIMEOUT 300 LABELS model
   ARGS ${CMAKE_CURRENT_SOURCE_DIR}/model/slot.pml
     CAPACITY=2,LAST=5,DEATHS=2 CAPACITY=4,LAST=9 CAPACITY=2,LAST=3,READERS=2)
+tb_script_test(model_wait_spin model/spin.py TIMEOUT 300 LABELS model
+  ARGS ${CMAKE_CURRENT_SOURCE_DIR}/model/wait.pml
+    STREAMS=1,READERS=2,RECORDS=3 STREAMS=2,READERS=1,RECORDS=2 STREAMS=2,READERS=2,RECORDS=1)
 tb_script_test(model_slot_relacy model/relacy.py LABELS model)
 
 # Relacy brings its own threads (fibers), malloc and atomics, so it wants a plain compiler run.
