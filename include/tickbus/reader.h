@@ -206,6 +206,14 @@ void tb_reader_wait(struct tb_reader *r, tb_ns timeout_ns);
 void tb_readers_wait(struct tb_reader *const *readers, size_t count, tb_ns timeout_ns);
 
 /*
+ * tb_bus_find: as tb_bus_dir, for tools: the directory of a bus that is there. With bus NULL and no bus
+ * "default", the only bus below base is taken.
+ * Errors    -ENOENT there is none; err names those that are; others as tb_bus_dir
+ */
+int tb_bus_find(const char *base, const char *bus, char *out_path, size_t path_bytes,
+                struct tb_error *err);
+
+/*
  * Looking around, for tools. tb_bus_list calls `each` for every file of the bus directory whose name
  * ends in `suffix` (".ring", ".stats", ".cursor"), with the name less the suffix, sorted. Stops at
  * the first call that returns not 0, and returns that.
