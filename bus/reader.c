@@ -1,0 +1,574 @@
+/*
+ * The reader's side of a stream: finding a place to start, reading in batches and in place, catching
+ * up, the cursor page, and looking around. The single read is inline in reader.h.
+ *
+ * Nothing in the ring is believed: the header was checked into private memory (segment.c), indexes
+ * are masked, searches are bounded by 64 steps whatever the slots hold, instrument entries are copied
+ * and then checked.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <tickbus/clock.h>
+#include <tickbus/reader.h>
+
+#include "mapping_guard.h"
+#include "segment.h"
+#include "wait.h"
+
+/* Records copied between two checks that they were not overwritten meanwhile (tb_reader_read). */
+#define READ_BLOCK 16
+
+struct tb_reader_private {
+    char stream[TB_STREAM_BYTES];
+    char ring_path[TB_PATH_BYTES];
+    char lock_path[TB_PATH_BYTES];
+    char cursor_path[TB_PATH_BYTES];
+    struct tb_segment ring;
+    struct tb_segment wait;
+    struct tb_segment cursor; /* our page; nothing mapped without a name */
+    int cursor_fd;            /* holds the lock */
+    enum tb_wait_policy policy;
+    uint64_t lost_before; /* in earlier lives under our name */
+    uint64_t overruns_before;
+    uint32_t instruments_max;
+    uint32_t instruments_known;        /* copied and checked so far */
+    struct tb_instrument *instruments; /* market 0: an entry that was refused */
+};
+
+struct tb_wait_view tb_reader_wait_view(const struct tb_reader *r)
+{
+    return (struct tb_wait_view){.page = r->private_->wait.base, .policy = r->private_->policy};
+}
+
+/* ---- places ---- */
+
+static uint64_t word0(const struct tb_reader *r, tb_seq seq)
+{
+    return atomic_load_explicit(&r->slots[seq & r->mask].seq, memory_order_acquire);
+}
+
+/* Was seq completed, now or ever? True for 1 .. newest, false above: so it can be searched. */
+static bool reached(const struct tb_reader *r, tb_seq seq)
+{
+    uint64_t seen = word0(r, seq);
+    return seq == 0 || seen == seq || (seen & ~TB_SEQ_BUSY) > seq;
+}
+
+/*
+ * The search starts at the better of two hints, the producer's last_seq (which may trail by a
+ * housekeeping period) and our own cursor, doubles its step until it is beyond the newest, and halves
+ * the interval. Slots that a hostile writer filled with nonsense give a wrong answer, in bounded time.
+ */
+tb_seq tb_reader_newest(const struct tb_reader *r)
+{
+    tb_seq low = atomic_load_explicit(&r->live->last_seq, memory_order_relaxed);
+    if (low >= INT64_MAX || !reached(r, low))
+        low = 0;
+    tb_seq behind_cursor = r->cursor - 1;
+    if (behind_cursor > low && behind_cursor < INT64_MAX && reached(r, behind_cursor))
+        low = behind_cursor;
+
+    uint64_t step = 1;
+    while (low + step < INT64_MAX && reached(r, low + step)) {
+        low += step;
+        step *= 2;
+    }
+    /* reached(low), not reached(low + step) */
+    while (step > 1) {
+        step /= 2;
+        if (low + step < INT64_MAX && reached(r, low + step))
+            low += step;
+    }
+    return low;
+}
+
+tb_seq tb_reader_oldest(const struct tb_reader *r)
+{
+    tb_seq newest = tb_reader_newest(r);
+    tb_seq oldest = newest > r->mask ? newest - r->mask : 1;
+    /* The slot of the oldest may be in use for the next record already; on a fast ring, several. */
+    while (oldest < newest && word0(r, oldest) != oldest && !*r->broken)
+        oldest++;
+    return oldest;
+}
+
+void tb_reader_seek(struct tb_reader *r, tb_seq seq)
+{
+    r->first_cursor += seq - r->cursor;
+    r->cursor = seq;
+}
+
+uint64_t tb_reader_resync(struct tb_reader *r)
+{
+    /* Acquire: whoever saw a slot being reused sees all but the last record before that. */
+    bool lapped = tb_slot_judge(word0(r, r->cursor), r->cursor) == TB_SLOT_LAPPED;
+    tb_seq newest = tb_reader_newest(r);
+    uint64_t behind = r->capacity / 4 * 3;
+    tb_seq target = newest > behind ? newest - behind + 1 : 1;
+    if (target <= r->cursor) {
+        /* A ring of ours never says both "lapped" and "not far ahead": it would turn us in circles. */
+        if (lapped)
+            *tb_guard_broken(r->private_->ring.guard) = 1;
+        return 0;
+    }
+    uint64_t lost = target - r->cursor;
+    r->cursor = target;
+    r->lost += lost;
+    r->overruns++;
+    return lost;
+}
+
+/* ---- reading ---- */
+
+static enum tb_read why_not(const struct tb_reader *r, enum tb_slot_state state)
+{
+    if (*r->broken)
+        return TB_READ_BROKEN;
+    return state == TB_SLOT_LAPPED ? TB_READ_OVERRUN : TB_READ_EMPTY;
+}
+
+size_t tb_reader_run(struct tb_reader *r, size_t max, const struct tb_slot **out_run,
+                     enum tb_read *out_end)
+{
+    uint64_t start = r->cursor & r->mask;
+    size_t room = (size_t)(r->mask + 1 - start);
+    const struct tb_slot *slot = &r->slots[start];
+    size_t count = 0;
+
+    if (max > room)
+        max = room;
+    *out_run = slot;
+    *out_end = TB_READ_OK;
+    for (; count < max; count++) {
+        tb_seq seq = r->cursor + count;
+        uint64_t seen = atomic_load_explicit(&slot[count].seq, memory_order_acquire); /* R1 */
+        if (seen != seq) {
+            *out_end = why_not(r, tb_slot_judge(seen, seq));
+            break;
+        }
+    }
+    if (TB_UNLIKELY(*r->broken)) {
+        *out_end = TB_READ_BROKEN;
+        return 0;
+    }
+    return count;
+}
+
+/*
+ * One look for the whole run: the writer overwrites in order, so it marks the slot of the first
+ * record (P1) before it touches any other of the run. If the first still is what it was after the
+ * fence (R3), then by case B of slot.h nothing of the run was overwritten when it was read.
+ */
+bool tb_reader_confirm(struct tb_reader *r, size_t count)
+{
+    if (count == 0)
+        return true;
+    atomic_thread_fence(memory_order_acquire); /* R3 */
+    uint64_t seen =
+        atomic_load_explicit(&r->slots[r->cursor & r->mask].seq, memory_order_relaxed); /* R4 */
+    if (seen != r->cursor || *r->broken)
+        return false;
+    r->cursor += count;
+    return true;
+}
+
+size_t tb_reader_read(struct tb_reader *r, struct tb_record *out_records, size_t max,
+                      enum tb_read *out_end)
+{
+    size_t done = 0;
+    enum tb_read end = TB_READ_OK;
+
+    while (done < max && end == TB_READ_OK) {
+        const struct tb_slot *run;
+        size_t count =
+            tb_reader_run(r, max - done < READ_BLOCK ? max - done : READ_BLOCK, &run, &end);
+        for (size_t i = 0; i < count; i++) {
+            uint64_t word[TB_SLOT_WORDS];
+            for (size_t k = 0; k < TB_SLOT_WORDS; k++)
+                word[k] = atomic_load_explicit(&run[i].word[k], memory_order_relaxed); /* R2 */
+            out_records[done + i].seq = r->cursor + i;
+            memcpy((char *)&out_records[done + i] + sizeof(tb_seq), word, sizeof(word));
+        }
+        if (!tb_reader_confirm(r, count)) {
+            end = why_not(r, TB_SLOT_LAPPED);
+            break;
+        }
+        done += count;
+    }
+    *out_end = end;
+    return done;
+}
+
+/* ---- instruments ---- */
+
+uint16_t tb_reader_instrument_count(struct tb_reader *r)
+{
+    struct tb_reader_private *p = r->private_;
+    /* Acquire pairs with the release in tb_writer_add_instrument. */
+    uint32_t count = atomic_load_explicit(&r->live->instrument_count, memory_order_acquire);
+    if (count > p->instruments_max)
+        count = p->instruments_max;
+    while (p->instruments_known < count) {
+        uint32_t i = p->instruments_known++;
+        struct tb_instrument *own = &p->instruments[i];
+        memcpy(own, &r->instruments[i], sizeof(*own));
+        if (!tb_instrument_check(own, (uint16_t)(i + 1)))
+            own->market = 0;
+    }
+    return (uint16_t)p->instruments_known;
+}
+
+const struct tb_instrument *tb_reader_instrument(struct tb_reader *r, uint16_t id)
+{
+    struct tb_reader_private *p = r->private_;
+    if (id == 0 || (id > p->instruments_known && id > tb_reader_instrument_count(r)))
+        return NULL;
+    return p->instruments[id - 1].market != 0 ? &p->instruments[id - 1] : NULL;
+}
+
+/* ---- the cursor page ---- */
+
+static struct tb_cursor_page *page_of(const struct tb_reader *r)
+{
+    return r->private_->cursor.base;
+}
+
+static bool page_is_ours(const struct tb_cursor_page *page, const char *stream, const char *reader)
+{
+    return page->magic == TB_CURSOR_MAGIC && page->layout == TB_CURSOR_LAYOUT &&
+           strncmp(page->stream, stream, sizeof(page->stream)) == 0 &&
+           strncmp(page->reader, reader, sizeof(page->reader)) == 0;
+}
+
+static int fail_busy(const char *path, const char *stream, const char *reader, struct tb_error *err)
+{
+    struct tb_segment s;
+    uint32_t pid = 0;
+    if (tb_segment_attach(path, false, sizeof(struct tb_cursor_page), &s, NULL) == 0) {
+        const struct tb_cursor_page *page = s.base;
+        pid = atomic_load_explicit(&page->pid, memory_order_relaxed);
+        tb_segment_detach(&s);
+    }
+    return tb_fail(err, -EBUSY, "stream %s is read as \"%s\" by pid %u already; use another name",
+                   stream, reader, pid);
+}
+
+/* Lock and map the page; what it holds is looked at in publish_page, when the cursor is known. */
+static int open_page(struct tb_reader_private *p, const char *dir, const char *reader,
+                     struct tb_error *err)
+{
+    char name[2 * TB_STREAM_BYTES + 2];
+    if (!tb_name_check(reader))
+        return tb_fail(err, -EINVAL, "reader name \"%.40s\" is not fit: use a-z 0-9 _ . -", reader);
+    (void)snprintf(name, sizeof(name), "%s.%s", p->stream, reader);
+    int rc = tb_path(p->cursor_path, dir, name, ".cursor", err);
+    if (rc != 0)
+        return rc;
+    rc = tb_lock_open(p->cursor_path, true, 0640, &p->cursor_fd);
+    if (rc == -EBUSY)
+        return fail_busy(p->cursor_path, p->stream, reader, err);
+    if (rc != 0)
+        return tb_fail(err, rc, "cannot open %s: %s", p->cursor_path, strerror(-rc));
+    do
+        rc = posix_fallocate(p->cursor_fd, 0, 4096);
+    while (rc == EINTR);
+    if (rc != 0)
+        return tb_fail(err, -rc, "cannot reserve %s: %s", p->cursor_path, strerror(rc));
+    return tb_segment_map(p->cursor_fd, p->cursor_path, true, 4096, &p->cursor, err);
+}
+
+static void publish_page(struct tb_reader *r, const char *reader)
+{
+    struct tb_reader_private *p = r->private_;
+    struct tb_cursor_page *page = page_of(r);
+
+    if (!page_is_ours(page, p->stream, reader)) {
+        /* New, or nonsense. Magic goes first and comes last: in between it is nobody's page. */
+        __atomic_store_n(&page->magic, 0, __ATOMIC_RELEASE);
+        memset((char *)page + sizeof(page->magic), 0, sizeof(*page) - sizeof(page->magic));
+        page->layout = TB_CURSOR_LAYOUT;
+        memcpy(page->stream, p->stream, sizeof(page->stream));
+        (void)snprintf(page->reader, sizeof(page->reader), "%s", reader);
+    }
+    /* A reader that died counted in its page: go on from there. */
+    p->lost_before = atomic_load_explicit(&page->lost, memory_order_relaxed);
+    p->overruns_before = atomic_load_explicit(&page->overruns, memory_order_relaxed);
+    atomic_store_explicit(&page->pid, (uint32_t)getpid(), memory_order_relaxed);
+    atomic_store_explicit(&page->wait, (uint32_t)p->policy, memory_order_relaxed);
+    /* Needed before epoch: a gate believes `needed` only together with its own epoch. */
+    atomic_store_explicit(&page->cursor, r->cursor, memory_order_relaxed);
+    atomic_store_explicit(&page->needed, r->cursor, memory_order_release);
+    atomic_store_explicit(&page->heartbeat, tb_clock_wall(), memory_order_relaxed);
+    atomic_store_explicit(&page->epoch, r->epoch, memory_order_release);
+    __atomic_store_n(&page->magic, TB_CURSOR_MAGIC, __ATOMIC_RELEASE);
+}
+
+static void store_progress(struct tb_reader *r)
+{
+    const struct tb_reader_private *p = r->private_;
+    struct tb_cursor_page *page = page_of(r);
+    atomic_store_explicit(&page->cursor, r->cursor, memory_order_relaxed);
+    atomic_store_explicit(&page->lost, p->lost_before + r->lost, memory_order_relaxed);
+    atomic_store_explicit(&page->overruns, p->overruns_before + r->overruns, memory_order_relaxed);
+}
+
+void tb_reader_release(struct tb_reader *r, tb_seq needed, tb_ns now)
+{
+    struct tb_cursor_page *page = page_of(r);
+    if (page == NULL)
+        return;
+    store_progress(r);
+    atomic_store_explicit(&page->heartbeat, now, memory_order_relaxed);
+    /* Release: our reads of the records before `needed` are done before the producer sees this. */
+    atomic_store_explicit(&page->needed, needed, memory_order_release);
+}
+
+/* ---- opening ---- */
+
+static int attach(struct tb_reader *r, const char *dir, struct tb_error *err)
+{
+    struct tb_reader_private *p = r->private_;
+    struct tb_ring_fixed fixed;
+    char wait_path[TB_PATH_BYTES];
+    int rc;
+
+    if ((rc = tb_path(p->ring_path, dir, p->stream, ".ring", err)) != 0 ||
+        (rc = tb_path(p->lock_path, dir, p->stream, ".lock", err)) != 0 ||
+        (rc = tb_path(wait_path, dir, p->stream, ".wait", err)) != 0)
+        return rc;
+    rc = tb_segment_attach(p->ring_path, false, 1, &p->ring, err);
+    if (rc != 0)
+        return rc;
+    rc = tb_ring_header_check(&p->ring, p->stream, &fixed, err);
+    if (rc == 0 && *tb_guard_broken(p->ring.guard))
+        rc = tb_fail(err, -EBADMSG, "ring %s was cut short while it was opened", p->stream);
+    if (rc != 0)
+        return rc;
+
+    r->slots = tb_segment_at(&p->ring, fixed.slots_offset);
+    r->live = tb_segment_at(&p->ring, TB_RING_LIVE_OFFSET);
+    r->instruments = tb_segment_at(&p->ring, fixed.instruments_offset);
+    r->capacity = fixed.capacity;
+    r->mask = fixed.capacity - 1;
+    r->epoch = fixed.epoch;
+    r->broken = tb_guard_broken(p->ring.guard);
+    p->instruments_max = fixed.instruments_max;
+    p->instruments = calloc(fixed.instruments_max, sizeof(*p->instruments));
+    if (p->instruments == NULL)
+        return tb_fail(err, -ENOMEM, "no memory for the instruments of stream %s", p->stream);
+    /* Not there, or not ours to write: then we look from time to time instead (wait.c). */
+    (void)tb_segment_attach(wait_path, true, TB_WAIT_BYTES, &p->wait, NULL);
+    return 0;
+}
+
+/*
+ * "Surely there": on a full ring whose producer is alive, the very oldest records may be gone before
+ * the first read, and the reader would begin with an overrun. A 64th of the ring is left out for that.
+ */
+static tb_seq oldest_surely(const struct tb_reader *r)
+{
+    tb_seq newest = tb_reader_newest(r);
+    tb_seq oldest = tb_reader_oldest(r);
+    if (newest < r->capacity || !tb_lock_held(r->private_->lock_path))
+        return oldest;
+    tb_seq margin = r->capacity / 64;
+    return newest - oldest > margin ? oldest + margin : oldest;
+}
+
+static int place(struct tb_reader *r, const struct tb_reader_options *options, struct tb_error *err)
+{
+    switch (options->from) {
+    case TB_FROM_OLDEST:
+        r->cursor = oldest_surely(r);
+        return 0;
+    case TB_FROM_NEWEST:
+        r->cursor = tb_reader_newest(r) + 1;
+        return 0;
+    case TB_FROM_SEQ:
+        break;
+    default:
+        return tb_fail(err, -EINVAL, "no such place to read from: %d", (int)options->from);
+    }
+    tb_seq newest = tb_reader_newest(r);
+    if (options->seq > newest + r->capacity)
+        return tb_fail(err, -ERANGE, "stream %s is at %llu, sequence %llu is not published yet",
+                       r->private_->stream, (unsigned long long)newest,
+                       (unsigned long long)options->seq);
+    r->cursor = options->seq == 0 ? 1 : options->seq;
+    return 0;
+}
+
+static void free_private(struct tb_reader_private *p)
+{
+    tb_segment_detach(&p->cursor);
+    tb_segment_detach(&p->wait);
+    tb_segment_detach(&p->ring);
+    if (p->cursor_fd >= 0)
+        (void)close(p->cursor_fd); /* releases the lock */
+    free(p->instruments);
+    free(p);
+}
+
+int tb_reader_open(const char *bus_dir, const char *stream, const struct tb_reader_options *options,
+                   struct tb_reader *out_reader, struct tb_error *err)
+{
+    static const struct tb_reader_options defaults;
+    if (options == NULL)
+        options = &defaults;
+    if (!tb_name_check(stream))
+        return tb_fail(err, -EINVAL, "\"%.40s\" is no stream name", stream);
+    struct tb_reader_private *p = calloc(1, sizeof(*p));
+    if (p == NULL)
+        return tb_fail(err, -ENOMEM, "no memory to open stream %s", stream);
+    p->ring = p->wait = p->cursor = TB_SEGMENT_NONE;
+    p->cursor_fd = -1;
+    p->policy = options->wait;
+    (void)snprintf(p->stream, sizeof(p->stream), "%s", stream);
+
+    struct tb_reader r = {.private_ = p};
+    int rc = attach(&r, bus_dir, err);
+    if (rc == 0 && options->name != NULL)
+        rc = open_page(p, bus_dir, options->name, err);
+    if (rc == 0)
+        rc = place(&r, options, err);
+    if (rc != 0) {
+        free_private(p);
+        return rc;
+    }
+    r.first_cursor = r.cursor;
+    if (options->name != NULL)
+        publish_page(&r, options->name);
+    *out_reader = r;
+    return 0;
+}
+
+void tb_reader_close(struct tb_reader *r, bool keep_cursor)
+{
+    if (r == NULL || r->private_ == NULL)
+        return;
+    struct tb_reader_private *p = r->private_;
+    if (p->cursor.base != NULL && keep_cursor)
+        store_progress(r);
+    /* While we hold the lock the name is ours; after it, it may be our successor's. */
+    if (p->cursor.base != NULL && !keep_cursor)
+        (void)unlink(p->cursor_path);
+    free_private(p);
+    memset(r, 0, sizeof(*r));
+}
+
+/* ---- the producer ---- */
+
+void tb_reader_producer(const struct tb_reader *r, struct tb_producer *out_producer)
+{
+    const struct tb_ring_live *live = r->live;
+    *out_producer = (struct tb_producer){
+        .alive = tb_lock_held(r->private_->lock_path) && !tb_reader_retired(r),
+        .state = (enum tb_stream_state)atomic_load_explicit(&live->state, memory_order_acquire),
+        .pid = atomic_load_explicit(&live->pid, memory_order_relaxed),
+        .started = atomic_load_explicit(&live->started, memory_order_relaxed),
+        .heartbeat = atomic_load_explicit(&live->heartbeat, memory_order_relaxed),
+        .lives = atomic_load_explicit(&live->lives, memory_order_relaxed),
+    };
+}
+
+bool tb_reader_done(const struct tb_reader *r)
+{
+    /* Acquire pairs with the release in tb_writer_close: all records are there before DONE is. */
+    return atomic_load_explicit(&r->live->state, memory_order_acquire) == TB_STREAM_DONE &&
+           r->cursor > tb_reader_newest(r);
+}
+
+bool tb_reader_retired(const struct tb_reader *r)
+{
+    /* The name is looked at too: somebody may have removed the file by hand before it was remade. */
+    return atomic_load_explicit(&r->live->state, memory_order_acquire) == TB_STREAM_RETIRED ||
+           !tb_segment_is_named(&r->private_->ring, r->private_->ring_path);
+}
+
+/* ---- looking around ---- */
+
+static int list_filter(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' &&
+           entry->d_name[strspn(entry->d_name, "abcdefghijklmnopqrstuvwxyz0123456789_.-")] == '\0';
+}
+
+int tb_bus_list(const char *bus_dir, const char *suffix,
+                int (*each)(const char *name, void *context), void *context, struct tb_error *err)
+{
+    struct dirent **entries;
+    int count = scandir(bus_dir, &entries, list_filter, alphasort);
+    if (count < 0)
+        return tb_fail(err, -errno, "cannot list bus %s: %s", bus_dir, strerror(errno));
+    int rc = 0;
+    size_t suffix_length = strlen(suffix);
+    for (int i = 0; i < count; i++) {
+        char *name = entries[i]->d_name;
+        size_t length = strlen(name);
+        if (rc == 0 && length > suffix_length &&
+            strcmp(name + length - suffix_length, suffix) == 0) {
+            name[length - suffix_length] = '\0';
+            rc = each(name, context);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    return rc;
+}
+
+static void copy_name(char out[TB_STREAM_BYTES], const char from[TB_STREAM_BYTES])
+{
+    memcpy(out, from, TB_STREAM_BYTES);
+    out[TB_STREAM_BYTES - 1] = '\0';
+    if (!tb_name_check(out))
+        out[0] = '\0';
+}
+
+int tb_cursor_inspect(const char *bus_dir, const char *file_name, struct tb_cursor_info *out_info,
+                      struct tb_error *err)
+{
+    char path[TB_PATH_BYTES];
+    struct tb_segment s;
+    int rc = tb_path(path, bus_dir, file_name, ".cursor", err);
+    if (rc != 0)
+        return rc;
+    rc = tb_segment_attach(path, false, sizeof(struct tb_cursor_page), &s, err);
+    if (rc != 0)
+        return rc;
+    const struct tb_cursor_page *page = s.base;
+    uint64_t magic = __atomic_load_n(&page->magic, __ATOMIC_ACQUIRE);
+    if (magic != TB_CURSOR_MAGIC || page->layout != TB_CURSOR_LAYOUT) {
+        rc = tb_fail(err, -EPROTO, "%s: magic %#llx layout %u, this build reads %#llx layout %u",
+                     path, (unsigned long long)magic, page->layout,
+                     (unsigned long long)TB_CURSOR_MAGIC, TB_CURSOR_LAYOUT);
+        tb_segment_detach(&s);
+        return rc;
+    }
+    struct tb_cursor_info info = {
+        .alive = tb_lock_held(path),
+        .pid = atomic_load_explicit(&page->pid, memory_order_relaxed),
+        .wait = atomic_load_explicit(&page->wait, memory_order_relaxed),
+        .epoch = atomic_load_explicit(&page->epoch, memory_order_relaxed),
+        .cursor = atomic_load_explicit(&page->cursor, memory_order_relaxed),
+        .needed = atomic_load_explicit(&page->needed, memory_order_relaxed),
+        .lost = atomic_load_explicit(&page->lost, memory_order_relaxed),
+        .overruns = atomic_load_explicit(&page->overruns, memory_order_relaxed),
+        .heartbeat = atomic_load_explicit(&page->heartbeat, memory_order_relaxed),
+        .durable = atomic_load_explicit(&page->durable, memory_order_relaxed),
+    };
+    copy_name(info.stream, page->stream);
+    copy_name(info.reader, page->reader);
+    bool broken = *tb_guard_broken(s.guard);
+    tb_segment_detach(&s);
+    if (broken)
+        return tb_fail(err, -EBADMSG, "%s was cut short while it was read", path);
+    *out_info = info;
+    return 0;
+}

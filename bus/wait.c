@@ -1,0 +1,239 @@
+/*
+ * Waiting: one event count per stream, one word, shared by the producer and all its sleepers.
+ *
+ * Protocol (ck_ec32, several wakers allowed; FUTEX shared, because processes share it)
+ *
+ *   producer                                reader
+ *   W1  publish (P4 of slot.h)              S1  v = events              acquire
+ *   W2  old = fetch_add(events, 1)          S2  is my record there?     (R1 of slot.h)
+ *   W3  if old had bit 31: clear it,        S3  CAS(events, v, v | bit 31)
+ *       FUTEX_WAKE all                      S4  FUTEX_WAIT(events == v | bit 31)
+ *
+ * No wake-up is lost. All of W2, S1 and S3 are on one word, so they stand in one modification order,
+ * and no fence between different words (the store-load that x86 alone needs, and that a hand-made
+ * "sleepers" flag beside a sequence would need everywhere) is in the argument:
+ *   - W2 before S1's value: S1 reads W2's value or a later one and synchronises with it (W2 orders the
+ *     stores before it: ck_pr_fence_store_atomic and the atomic add), so S2 sees the record.
+ *   - W2 after S1's value and before S3: the word is no longer v, the CAS fails, the reader looks again.
+ *   - W2 after S3: `old` has bit 31, so W3 wakes. If the reader is not asleep yet, the kernel compares
+ *     the word under its own lock in S4, finds another value, and does not sleep.
+ * That is why the multi-producer mode of ck_ec is used although there is one producer: its single-
+ * producer mode saves the locked add by reasoning about x86 store buffers and by bounded re-checks;
+ * ours needs neither, and a wake is per batch, not per record.
+ *
+ * The word can be written by every reader. A hostile one can clear bit 31 or set the count back: then
+ * others sleep to the end of their timeout, or wake for nothing. Nothing else depends on it. A file
+ * cut short is a guarded mapping (mapping_guard.c): the producer goes on, adding to a page of its own.
+ * A reader that may not write the file does not park: it looks every 200 us to 1 ms.
+ */
+#include "wait.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <tickbus/clock.h>
+
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449 /* one number on all machines */
+#endif
+
+#define EVENTS_FLAG (UINT32_C(1) << 31)
+
+/* Between two looks of one that polls: short at first, because most waits are short. */
+#define PAUSE_MIN_NS (200 * TB_NS_PER_US)
+#define PAUSE_MAX_NS TB_NS_PER_MS
+
+/* Looks of a spinning or yielding reader between two looks at the clock. */
+#define LOOKS_PER_CLOCK 64
+
+static int event_gettime(const struct ck_ec_ops *ops, struct timespec *out)
+{
+    (void)ops;
+    return clock_gettime(CLOCK_MONOTONIC, out);
+}
+
+static void event_wait(const struct ck_ec_wait_state *state, const uint32_t *word,
+                       uint32_t expected, const struct timespec *deadline)
+{
+    (void)state;
+    /* WAIT_BITSET takes an absolute time. Any return is good: ck_ec looks at the word again. */
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, deadline, NULL,
+                  FUTEX_BITSET_MATCH_ANY);
+}
+
+static void event_wake(const struct ck_ec_ops *ops, const uint32_t *word)
+{
+    (void)ops;
+    (void)syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+static const struct ck_ec_ops event_ops = {
+    .gettime = event_gettime, .wait32 = event_wait, .wake32 = event_wake};
+static const struct ck_ec_mode event_mode = {.ops = &event_ops, .single_producer = false};
+
+int tb_wait_create(const char *path, struct tb_segment *out_segment, struct tb_error *err)
+{
+    /* 0660: those of the group who may read the stream may also sleep on it, umask permitting. */
+    for (int tries = 0; tries < 2; tries++) {
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0660);
+        if (fd < 0)
+            return tb_fail(err, -errno, "cannot create %s: %s", path, strerror(errno));
+        int rc = posix_fallocate(fd, 0, TB_WAIT_BYTES);
+        if (rc == 0)
+            rc = -tb_segment_map(fd, path, true, TB_WAIT_BYTES, out_segment, err);
+        else
+            (void)tb_fail(err, -rc, "cannot reserve %s: %s", path, strerror(rc));
+        (void)close(fd);
+        if (rc == 0)
+            return 0;
+        if (rc == ENOSPC || rc == EACCES)
+            return -rc;
+        (void)unlink(path); /* something else has the name: once more, afresh */
+    }
+    return -EBADMSG;
+}
+
+void tb_wait_wake(struct tb_wait_page *page)
+{
+    (void)ck_ec32_add(&page->events, &event_mode, 1);
+}
+
+void tb_wait_pause(tb_ns ns)
+{
+    struct timespec t = {.tv_sec = ns / TB_NS_PER_S, .tv_nsec = ns % TB_NS_PER_S};
+    (void)nanosleep(&t, NULL); /* cut short by a signal: as good */
+}
+
+/* Is there a reason to go and read? A lapped slot is one, and so is a broken ring. */
+static bool ready(const struct tb_reader *r)
+{
+    uint64_t seen = atomic_load_explicit(&r->slots[r->cursor & r->mask].seq, memory_order_acquire);
+    return seen == r->cursor || tb_slot_judge(seen, r->cursor) == TB_SLOT_LAPPED || *r->broken;
+}
+
+static bool any_ready(struct tb_reader *const *readers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ready(readers[i]))
+            return true;
+    return false;
+}
+
+static struct timespec timespec_of(tb_ns t)
+{
+    return (struct timespec){.tv_sec = t / TB_NS_PER_S, .tv_nsec = t % TB_NS_PER_S};
+}
+
+static void wait_looking(struct tb_reader *const *readers, size_t count, bool yield, tb_ns deadline)
+{
+    for (unsigned looks = 1; !any_ready(readers, count); looks++) {
+        if (yield)
+            (void)sched_yield();
+        else
+            ck_pr_stall();
+        if (looks % LOOKS_PER_CLOCK == 0 && tb_clock_mono() >= deadline)
+            return;
+    }
+}
+
+static void wait_pausing(struct tb_reader *const *readers, size_t count, tb_ns deadline)
+{
+    tb_ns pause = PAUSE_MIN_NS;
+    while (!any_ready(readers, count)) {
+        tb_ns left = deadline - tb_clock_mono();
+        if (left <= 0)
+            return;
+        tb_wait_pause(pause < left ? pause : left);
+        pause = 2 * pause < PAUSE_MAX_NS ? 2 * pause : PAUSE_MAX_NS;
+    }
+}
+
+static void wait_parked(struct tb_reader *r, struct tb_wait_page *page, tb_ns deadline)
+{
+    uint32_t events = ck_ec32_value(&page->events); /* S1 */
+    if (ready(r))                                   /* S2 */
+        return;
+    struct timespec until = timespec_of(deadline);
+    (void)ck_ec32_wait(&page->events, &event_mode, events, &until); /* S3, S4 */
+}
+
+/* S1 to S4 on several words: armed one by one, slept on together by futex_waitv. */
+static void wait_parked_many(struct tb_reader *const *readers, struct tb_wait_page *const *pages,
+                             size_t count, tb_ns deadline)
+{
+    uint32_t events[FUTEX_WAITV_MAX];
+    struct futex_waitv waiters[FUTEX_WAITV_MAX];
+
+    for (size_t i = 0; i < count; i++)
+        events[i] = ck_ec32_value(&pages[i]->events); /* S1 of each */
+    if (any_ready(readers, count))                    /* S2 of each */
+        return;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t armed = events[i] | EVENTS_FLAG;
+        uint32_t seen;
+        /* S3. Another sleeper may have armed the word already: then it is as we want it. */
+        if (!ck_pr_cas_32_value(&pages[i]->events.counter, events[i], armed, &seen) &&
+            seen != armed)
+            return;
+        waiters[i] = (struct futex_waitv){
+            .val = armed, .uaddr = (uintptr_t)&pages[i]->events.counter, .flags = FUTEX_32};
+    }
+    /* Not needed by the argument above; it saves the system call when something came meanwhile. */
+    if (any_ready(readers, count))
+        return;
+    struct timespec until = timespec_of(deadline);
+    if (syscall(SYS_futex_waitv, waiters, (unsigned)count, 0, &until, CLOCK_MONOTONIC) >= 0 ||
+        errno != ENOSYS)
+        return;
+    /* Kernels before 5.16: sleep on the first for a millisecond at a time, and look at the others. */
+    while (!any_ready(readers, count)) {
+        tb_ns now = tb_clock_mono();
+        if (now >= deadline || ck_ec32_value(&pages[0]->events) != events[0])
+            return;
+        until = timespec_of(now + TB_NS_PER_MS < deadline ? now + TB_NS_PER_MS : deadline);
+        (void)ck_ec32_wait(&pages[0]->events, &event_mode, events[0], &until);
+    }
+}
+
+void tb_readers_wait(struct tb_reader *const *readers, size_t count, tb_ns timeout_ns)
+{
+    struct tb_wait_page *pages[FUTEX_WAITV_MAX];
+    bool spin = false, yield = false, can_park = count <= FUTEX_WAITV_MAX;
+
+    if (timeout_ns <= 0 || any_ready(readers, count))
+        return;
+    tb_ns now = tb_clock_mono();
+    tb_ns deadline = timeout_ns < INT64_MAX - now ? now + timeout_ns : INT64_MAX;
+
+    /* The most eager policy of them is the policy of all. */
+    for (size_t i = 0; i < count; i++) {
+        struct tb_wait_view view = tb_reader_wait_view(readers[i]);
+        spin = spin || view.policy == TB_WAIT_SPIN;
+        yield = yield || view.policy == TB_WAIT_YIELD;
+        can_park = can_park && view.page != NULL;
+        if (i < FUTEX_WAITV_MAX)
+            pages[i] = view.page;
+    }
+    if (count == 0)
+        tb_wait_pause(timeout_ns);
+    else if (spin || yield)
+        wait_looking(readers, count, !spin, deadline);
+    else if (!can_park)
+        wait_pausing(readers, count, deadline);
+    else if (count == 1)
+        wait_parked(readers[0], pages[0], deadline);
+    else
+        wait_parked_many(readers, pages, count, deadline);
+}
+
+void tb_reader_wait(struct tb_reader *r, tb_ns timeout_ns)
+{
+    tb_readers_wait(&r, 1, timeout_ns);
+}
