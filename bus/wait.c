@@ -59,12 +59,20 @@ static int event_gettime(const struct ck_ec_ops *ops, struct timespec *out)
     return clock_gettime(CLOCK_MONOTONIC, out);
 }
 
+/*
+ * state->data is the caller's deadline. ck_ec 0.7.1 sleeps its growing intervals (2 ms, 16 ms, 128 ms)
+ * to their end and looks at the deadline after that: a wait of 40 ms took 128.
+ */
 static void event_wait(const struct ck_ec_wait_state *state, const uint32_t *word,
-                       uint32_t expected, const struct timespec *deadline)
+                       uint32_t expected, const struct timespec *interval_end)
 {
-    (void)state;
+    const struct timespec *until = state->data;
+    if (interval_end != NULL &&
+        (interval_end->tv_sec < until->tv_sec ||
+         (interval_end->tv_sec == until->tv_sec && interval_end->tv_nsec < until->tv_nsec)))
+        until = interval_end;
     /* WAIT_BITSET takes an absolute time. Any return is good: ck_ec looks at the word again. */
-    (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, deadline, NULL,
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, until, NULL,
                   FUTEX_BITSET_MATCH_ANY);
 }
 
@@ -161,7 +169,8 @@ static void wait_parked(struct tb_reader *r, struct tb_wait_page *page, tb_ns de
     if (ready(r))                                   /* S2 */
         return;
     struct timespec until = timespec_of(deadline);
-    (void)ck_ec32_wait(&page->events, &event_mode, events, &until); /* S3, S4 */
+    /* S3, S4 */
+    (void)ck_ec32_wait_pred(&page->events, &event_mode, events, NULL, &until, &until);
 }
 
 /* S1 to S4 on several words: armed one by one, slept on together by futex_waitv. */
@@ -198,7 +207,7 @@ static void wait_parked_many(struct tb_reader *const *readers, struct tb_wait_pa
         if (now >= deadline || ck_ec32_value(&pages[0]->events) != events[0])
             return;
         until = timespec_of(now + TB_NS_PER_MS < deadline ? now + TB_NS_PER_MS : deadline);
-        (void)ck_ec32_wait(&pages[0]->events, &event_mode, events[0], &until);
+        (void)ck_ec32_wait_pred(&pages[0]->events, &event_mode, events[0], NULL, &until, &until);
     }
 }
 
