@@ -191,10 +191,12 @@ size_t tb_reader_read(struct tb_reader *r, struct tb_record *out_records, size_t
             tb_reader_run(r, max - done < READ_BLOCK ? max - done : READ_BLOCK, &run, &end);
         for (size_t i = 0; i < count; i++) {
             uint64_t word[TB_SLOT_WORDS];
+            TB_UNROLL
             for (size_t k = 0; k < TB_SLOT_WORDS; k++)
                 word[k] = atomic_load_explicit(&run[i].word[k], memory_order_relaxed); /* R2 */
-            out_records[done + i].seq = r->cursor + i;
-            memcpy((char *)&out_records[done + i] + sizeof(tb_seq), word, sizeof(word));
+            struct tb_record *record = &out_records[done + i];
+            record->seq = r->cursor + i;
+            tb_slot_store_words((char *)record + sizeof(record->seq), word);
         }
         if (!tb_reader_confirm(r, count)) {
             end = why_not(r, TB_SLOT_LAPPED);

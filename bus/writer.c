@@ -576,6 +576,6 @@ bool tb_writer_read_back(const struct tb_writer *w, tb_seq seq, struct tb_record
     if (seq == 0 || tb_slot_read(&w->slots[seq & w->mask], seq, word) != TB_SLOT_OK)
         return false;
     out_record->seq = seq;
-    memcpy((char *)out_record + sizeof(out_record->seq), word, sizeof(word));
+    tb_slot_store_words((char *)out_record + sizeof(out_record->seq), word);
     return true;
 }

@@ -131,7 +131,7 @@ static inline enum tb_read tb_reader_next(struct tb_reader *r, struct tb_record 
     if (TB_UNLIKELY(*r->broken))
         return TB_READ_BROKEN;
     out_record->seq = seq;
-    memcpy((char *)out_record + sizeof(out_record->seq), word, sizeof(word));
+    tb_slot_store_words((char *)out_record + sizeof(out_record->seq), word);
     r->cursor = seq + 1;
     return TB_READ_OK;
 }

@@ -203,7 +203,7 @@ static inline tb_seq tb_writer_publish(struct tb_writer *w, const struct tb_reco
     if (TB_UNLIKELY(seq >= w->limit) && tb_writer_wait_for_room(w, seq) != 0)
         return 0;
     uint64_t word[TB_SLOT_WORDS];
-    memcpy(word, (const char *)record + sizeof(record->seq), sizeof(word));
+    tb_slot_load_words(word, (const char *)record + sizeof(record->seq));
     tb_slot_write(&w->slots[seq & w->mask], seq, word);
     w->next_seq = seq + 1;
     return seq;
