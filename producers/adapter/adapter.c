@@ -1,0 +1,45 @@
+/*
+ * Which adapter serves which venue, and what its counters are called.
+ */
+#include "producers/adapter/adapter.h"
+
+#include <string.h>
+
+#include "producers/adapter/binance.h"
+
+static const struct adapter_ops *const families[] = {&binance_ops};
+
+const char *const adapter_counter_name[ADAPTER_COUNTERS] = {
+    [ADAPTER_FRAMES] = "frames",
+    [ADAPTER_FRAMES_BAD] = "frames_bad",
+    [ADAPTER_FRAMES_UNKNOWN] = "frames_unknown",
+    [ADAPTER_TRADES_OUT] = "trades",
+    [ADAPTER_TRADES_DUPLICATE] = "trades_duplicate",
+    [ADAPTER_QUOTES_OUT] = "quotes",
+    [ADAPTER_LEVELS_OUT] = "levels",
+    [ADAPTER_BOOK_EVENTS] = "book_events",
+    [ADAPTER_BOOK_STALE] = "book_stale",
+    [ADAPTER_SNAPSHOTS] = "snapshots",
+    [ADAPTER_GAPS] = "gaps",
+    [ADAPTER_MISSING] = "missing",
+    [ADAPTER_RESYNCS] = "resyncs",
+    [ADAPTER_BBO_EQUAL] = "bbo_equal",
+    [ADAPTER_BBO_DIFFERENT] = "bbo_different",
+    [ADAPTER_REFINED] = "refined",
+    [ADAPTER_ACKS] = "acks",
+    [ADAPTER_REFUSED] = "refused",
+};
+
+const struct adapter_ops *adapter_find(const char *venue)
+{
+    for (size_t i = 0; i < TB_COUNT(families); i++)
+        for (const char *const *id = families[i]->venues; *id != NULL; id++)
+            if (strcmp(*id, venue) == 0)
+                return families[i];
+    return NULL;
+}
+
+const char *const *adapter_venues(void)
+{
+    return binance_ops.venues; /* the only family yet */
+}

@@ -1,0 +1,487 @@
+/*
+ * Messages of Binance spot through simdjson On-Demand. Fields are taken by key, whatever their order,
+ * each as the type it came in, because one letter means different things in different messages
+ * ("a": an id, a price, levels, an order). What a message is, and whether it is whole, is decided when
+ * all of it was read.
+ */
+#include "producers/adapter/binance_json.h"
+
+#include <errno.h>
+
+#include <new>
+#include <cstring>
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#include <simdjson.h>
+#pragma GCC diagnostic pop
+
+using namespace simdjson;
+
+namespace
+{
+
+enum field_type : uint8_t { ABSENT, WRONG, TEXT, NUMBER, TRUTH, LEVELS };
+
+struct field {
+    field_type type;
+    bool truth;
+    int64_t number;
+    binance_text text;
+    binance_levels levels;
+};
+
+/* Single-letter keys stand at their letter, longer ones behind. */
+enum key : uint8_t {
+    EVENT = 'e',
+    SYMBOL = 's',
+    LAST_UPDATE_ID = 128,
+    BIDS,
+    ASKS,
+    RESULT,
+    REQUEST_ID,
+    CODE,
+    ERROR_OBJECT,
+    PREVIOUS,
+    KEYS
+};
+
+struct long_key {
+    const char *name;
+    key at;
+};
+
+constexpr long_key long_keys[] = {
+    {"lastUpdateId", LAST_UPDATE_ID}, {"bids", BIDS},     {"asks", ASKS},
+    {"result", RESULT},               {"id", REQUEST_ID}, {"code", CODE},
+    {"error", ERROR_OBJECT},          {"pu", PREVIOUS},
+};
+
+constexpr unsigned DEPTH_MAX = 2; /* a combined message and the data in it */
+
+} // namespace
+
+struct binance_decoder {
+    ondemand::parser parser;
+    field fields[KEYS];
+    uint8_t used[KEYS]; /* which fields are set: only those are cleared for the next message */
+    unsigned used_count;
+    binance_text stream;
+    binance_level level[2 * BINANCE_LEVELS_MAX];
+    uint32_t level_count;
+};
+
+namespace
+{
+
+/* Reading fails only as a whole: any error of the parser makes the message bad. */
+#define TRY(expression)                                                                            \
+    do {                                                                                           \
+        if ((expression) != SUCCESS)                                                               \
+            return false;                                                                          \
+    } while (0)
+
+bool is(binance_text text, const char *word)
+{
+    size_t length = strlen(word);
+    return text.length == length && memcmp(text.at, word, length) == 0;
+}
+
+/*
+ * The characters of a JSON string where they stand. Escapes are left as they are: nothing that is
+ * taken from the venue has any, and an escaped symbol is simply not ours.
+ */
+bool read_text(ondemand::value &value, binance_text &out)
+{
+    ondemand::raw_json_string raw;
+    TRY(value.get_raw_json_string().get(raw));
+    const char *at = raw.raw();
+    const char *end = at;
+    while (*end != '"') { /* the parser has seen that it ends */
+        if (*end == '\\')
+            end++;
+        end++;
+    }
+    out = {at, uint32_t(end - at)};
+    return true;
+}
+
+/* [["price","size"],...]; what comes after the first two of a level is passed over. */
+bool read_levels(binance_decoder *d, ondemand::array array, binance_levels &out)
+{
+    uint32_t first = d->level_count;
+    for (auto element : array) {
+        ondemand::value item;
+        ondemand::array pair;
+        TRY(element.get(item));
+        TRY(item.get_array().get(pair));
+        if (d->level_count == 2 * BINANCE_LEVELS_MAX ||
+            d->level_count - first == BINANCE_LEVELS_MAX)
+            return false;
+        binance_level &level = d->level[d->level_count];
+        unsigned part = 0;
+        for (auto piece : pair) {
+            ondemand::value text;
+            TRY(piece.get(text));
+            if (part < 2 && !read_text(text, part == 0 ? level.price : level.size))
+                return false;
+            part++;
+        }
+        if (part < 2)
+            return false;
+        d->level_count++;
+    }
+    out = {d->level + first, d->level_count - first};
+    return true;
+}
+
+/* An array of anything else (a list of statistics, an answer) is WRONG for whoever wanted levels. */
+bool read_array(binance_decoder *d, unsigned at, ondemand::value &value, field &f)
+{
+    ondemand::array array;
+    TRY(value.get_array().get(array));
+    if (at != 'a' && at != 'b' && at != BIDS && at != ASKS) {
+        f.type = WRONG;
+        return true;
+    }
+    f.type = LEVELS;
+    return read_levels(d, array, f.levels);
+}
+
+bool read_field(binance_decoder *d, unsigned at, ondemand::value &value)
+{
+    ondemand::json_type type;
+    TRY(value.type().get(type));
+    field &f = d->fields[at];
+    if (f.type == ABSENT)
+        d->used[d->used_count++] = uint8_t(at);
+    f.type = WRONG;
+    switch (type) {
+    case ondemand::json_type::string:
+        f.type = TEXT;
+        return read_text(value, f.text);
+    case ondemand::json_type::number:
+        if (value.get_int64().get(f.number) == SUCCESS)
+            f.type = NUMBER;
+        return true; /* 1.5, 1e400 or 2^64: a number, but no id and no time */
+    case ondemand::json_type::boolean:
+        if (value.get_bool().get(f.truth) == SUCCESS)
+            f.type = TRUTH;
+        return true;
+    case ondemand::json_type::array:
+        return read_array(d, at, value, f);
+    case ondemand::json_type::object:
+    case ondemand::json_type::null:
+        break;
+    }
+    return true;
+}
+
+/* Where the field of this key is kept; 0: of no interest. `name` stands before a quote. */
+unsigned find_key(const char *name)
+{
+    if (name[0] != '"' && name[1] == '"')
+        return (unsigned char)name[0] < 128 ? (unsigned char)name[0] : 0;
+    for (const long_key &known : long_keys) {
+        size_t length = strlen(known.name);
+        if (strncmp(name, known.name, length) == 0 && name[length] == '"')
+            return known.at;
+    }
+    return 0;
+}
+
+bool key_is(const char *name, const char *word)
+{
+    size_t length = strlen(word);
+    return strncmp(name, word, length) == 0 && name[length] == '"';
+}
+
+bool read_object(binance_decoder *d, ondemand::object object, unsigned depth)
+{
+    for (auto item : object) {
+        ondemand::field member;
+        TRY(std::move(item).get(member));
+        const char *name = member.key().raw();
+        ondemand::value value = member.value();
+        if (depth == 0 && key_is(name, "stream")) {
+            if (!read_text(value, d->stream))
+                return false;
+        } else if (depth + 1 < DEPTH_MAX && key_is(name, "data")) {
+            ondemand::json_type type;
+            TRY(value.type().get(type));
+            if (type == ondemand::json_type::object &&
+                !read_object(d, value.get_object(), depth + 1))
+                return false;
+        } else {
+            unsigned at = find_key(name);
+            if (at != 0 && !read_field(d, at, value))
+                return false;
+        }
+    }
+    return true;
+}
+
+void reset(binance_decoder *d)
+{
+    for (unsigned i = 0; i < d->used_count; i++)
+        d->fields[d->used[i]].type = ABSENT;
+    d->used_count = 0;
+    d->level_count = 0;
+    d->stream = {"", 0};
+}
+
+/* ---- what it is ---- */
+
+/* Takes fields for a kind; `whole` turns false when one is absent or of another type. */
+struct taker {
+    const binance_decoder *d;
+    bool whole = true;
+
+    const field &need(unsigned at, field_type type)
+    {
+        const field &f = d->fields[at];
+        whole = whole && f.type == type;
+        return f;
+    }
+    binance_text text(unsigned at)
+    {
+        const field &f = need(at, TEXT);
+        whole = whole && f.text.length > 0;
+        return f.text;
+    }
+    int64_t number(unsigned at)
+    {
+        const field &f = need(at, NUMBER);
+        whole = whole && f.number >= 0;
+        return f.number;
+    }
+    bool truth(unsigned at)
+    {
+        return need(at, TRUTH).truth;
+    }
+    binance_levels levels(unsigned at)
+    {
+        return need(at, LEVELS).levels;
+    }
+    bool has(unsigned at) const
+    {
+        return d->fields[at].type != ABSENT;
+    }
+};
+
+void take_trade(taker &t, binance_message *m)
+{
+    m->price = t.text('p');
+    m->size = t.text('q');
+    m->trade_time = t.number('T');
+    m->buyer_is_maker = t.truth('m');
+    if (m->kind == BINANCE_TRADE) {
+        m->id = t.number('t');
+        if (t.has('X'))
+            m->order_kind = t.text('X');
+        return;
+    }
+    m->id = t.number('a');
+    m->first = t.number('f');
+    m->last = t.number('l');
+    t.whole = t.whole && m->first <= m->last;
+}
+
+void take_quote(taker &t, binance_message *m)
+{
+    m->id = t.number('u');
+    m->bid_price = t.text('b');
+    m->bid_size = t.text('B');
+    m->ask_price = t.text('a');
+    m->ask_size = t.text('A');
+}
+
+void take_depth(taker &t, binance_message *m)
+{
+    m->first = t.number('U');
+    m->id = t.number('u');
+    m->bids = t.levels('b');
+    m->asks = t.levels('a');
+    t.whole = t.whole && m->first <= m->id;
+}
+
+void take_snapshot(taker &t, binance_message *m)
+{
+    m->id = t.number(LAST_UPDATE_ID);
+    m->bids = t.levels(BIDS);
+    m->asks = t.levels(ASKS);
+}
+
+binance_kind kind_of_event(binance_text e, const taker &t)
+{
+    static constexpr struct {
+        const char *name;
+        binance_kind kind;
+    } kinds[] = {
+        {"trade", BINANCE_TRADE},         {"aggTrade", BINANCE_AGG_TRADE},
+        {"depthUpdate", BINANCE_DEPTH},   {"bookTicker", BINANCE_QUOTE},
+        {"kline", BINANCE_IGNORED},       {"24hrTicker", BINANCE_IGNORED},
+        {"24hrMiniTicker", BINANCE_IGNORED}, {"serverShutdown", BINANCE_SHUTDOWN},
+    };
+    for (const auto &known : kinds)
+        if (is(e, known.name)) /* with `pu` it is of the futures, whose rule is another */
+            return known.kind == BINANCE_DEPTH && t.has(PREVIOUS) ? BINANCE_UNKNOWN : known.kind;
+    return BINANCE_UNKNOWN;
+}
+
+binance_kind kind_of(const taker &t)
+{
+    const field &e = t.d->fields[EVENT];
+    if (e.type == TEXT)
+        return kind_of_event(e.text, t);
+    if (e.type != ABSENT)
+        return BINANCE_BAD;
+    if (t.has(LAST_UPDATE_ID) && (t.has(BIDS) || t.has(ASKS)))
+        return t.has('E') ? BINANCE_UNKNOWN : BINANCE_SNAPSHOT; /* futures snapshots have a time */
+    if (t.has('u') && t.has('s'))
+        return BINANCE_QUOTE;
+    if (t.has(CODE) || t.has(ERROR_OBJECT))
+        return BINANCE_REFUSED;
+    return t.has(RESULT) && t.has(REQUEST_ID) ? BINANCE_ACK : BINANCE_UNKNOWN;
+}
+
+void classify(const binance_decoder *d, binance_message *m)
+{
+    taker t{d};
+    m->stream = d->stream;
+    m->kind = kind_of(t);
+    if (m->kind == BINANCE_TRADE || m->kind == BINANCE_AGG_TRADE)
+        take_trade(t, m);
+    else if (m->kind == BINANCE_QUOTE)
+        take_quote(t, m);
+    else if (m->kind == BINANCE_DEPTH)
+        take_depth(t, m);
+    else if (m->kind == BINANCE_SNAPSHOT) {
+        take_snapshot(t, m);
+        const char *mark = (const char *)memchr(m->stream.at, '@', m->stream.length);
+        if (mark != nullptr)
+            m->symbol = {m->stream.at, uint32_t(mark - m->stream.at)};
+    } else
+        return;
+    /* The symbol is kept even of a message that is not whole: it says where something is missing. */
+    if (m->kind != BINANCE_SNAPSHOT)
+        m->symbol = t.text('s');
+    if (t.has('E'))
+        m->event_time = t.number('E');
+    if (!t.whole) {
+        m->kind = BINANCE_BAD;
+        if (d->fields[SYMBOL].type != TEXT)
+            m->symbol = {"", 0};
+    }
+}
+
+bool read_message(binance_decoder *d, const char *bytes, size_t length)
+{
+    ondemand::document doc;
+    ondemand::object object;
+    TRY(d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc));
+    TRY(doc.get_object().get(object));
+    /* Nothing may follow: the parser has no place any more when all was read. */
+    return read_object(d, object, 0) && doc.current_location().error() == OUT_OF_BOUNDS;
+}
+
+bool read_string(ondemand::object &object, const char *key, binance_text &out)
+{
+    ondemand::value value;
+    TRY(object.find_field_unordered(key).get(value));
+    return read_text(value, out);
+}
+
+/* One market: its filters have the precision. An unreadable one makes the listing bad. */
+bool read_market(ondemand::object object, binance_market_text &m)
+{
+    if (!read_string(object, "symbol", m.symbol) || !read_string(object, "baseAsset", m.base) ||
+        !read_string(object, "quoteAsset", m.quote))
+        return false;
+    ondemand::array filters;
+    TRY(object.find_field_unordered("filters").get_array().get(filters));
+    for (auto element : filters) {
+        ondemand::object filter;
+        binance_text kind;
+        TRY(element.get_object().get(filter));
+        if (!read_string(filter, "filterType", kind))
+            return false;
+        if (is(kind, "PRICE_FILTER") && !read_string(filter, "tickSize", m.tick_size))
+            return false;
+        if (is(kind, "LOT_SIZE") && !read_string(filter, "stepSize", m.step_size))
+            return false;
+    }
+    return true;
+}
+
+int read_listing(binance_decoder *d, const char *bytes, size_t length,
+                 void (*each)(void *context, const binance_market_text *market), void *context)
+{
+    ondemand::document doc;
+    ondemand::array symbols;
+    int count = 0;
+    if (d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc) != SUCCESS ||
+        doc.find_field("symbols").get_array().get(symbols) != SUCCESS)
+        return -EBADMSG;
+    for (auto element : symbols) {
+        ondemand::object object;
+        binance_market_text market = {};
+        if (element.get_object().get(object) != SUCCESS || !read_market(object, market))
+            return -EBADMSG;
+        each(context, &market);
+        count++;
+    }
+    return count;
+}
+
+} // namespace
+
+binance_decoder *binance_decoder_create(void)
+{
+    try {
+        binance_decoder *d = new binance_decoder();
+        if (d->parser.allocate(BINANCE_MESSAGE_BYTES) == SUCCESS)
+            return d;
+        delete d;
+    } catch (const std::bad_alloc &) {
+        /* NULL says it */
+    }
+    return nullptr;
+}
+
+void binance_decoder_destroy(binance_decoder *d)
+{
+    delete d;
+}
+
+void binance_decode(binance_decoder *d, const char *bytes, size_t length, binance_message *out)
+{
+    *out = binance_message();
+    if (length == 0 || length > BINANCE_MESSAGE_MAX)
+        return;
+    reset(d);
+    try {
+        if (read_message(d, bytes, length))
+            classify(d, out);
+    } catch (const simdjson_error &) {
+        out->kind = BINANCE_BAD;
+    } catch (const std::bad_alloc &) {
+        out->kind = BINANCE_BAD;
+    }
+}
+
+int binance_decode_listing(binance_decoder *d, const char *bytes, size_t length,
+                           void (*each)(void *context, const binance_market_text *market),
+                           void *context)
+{
+    if (length == 0 || length > BINANCE_MESSAGE_MAX)
+        return -EBADMSG;
+    try {
+        return read_listing(d, bytes, length, each, context);
+    } catch (const simdjson_error &) {
+        return -EBADMSG;
+    } catch (const std::bad_alloc &) {
+        return -EBADMSG;
+    }
+}
