@@ -1,7 +1,7 @@
 # The protocols, proved: Spin for the algorithms, Relacy for the memory orders.
 tb_script_test(model_slot_spin model/spin.py TIMEOUT 300 LABELS model
   ARGS ${CMAKE_CURRENT_SOURCE_DIR}/model/slot.pml
-    CAPACITY=2,LAST=5,DEATHS=2 CAPACITY=4,LAST=9 CAPACITY=2,LAST=3,READERS=2)
+    CAPACITY=2,LAST=4,DEATHS=2 CAPACITY=4,LAST=7 CAPACITY=2,LAST=3,READERS=2,DEATHS=0)
 tb_script_test(model_wait_spin model/spin.py TIMEOUT 300 LABELS model
   ARGS ${CMAKE_CURRENT_SOURCE_DIR}/model/wait.pml
     STREAMS=1,READERS=2,RECORDS=3 STREAMS=2,READERS=1,RECORDS=2 STREAMS=2,READERS=2,RECORDS=1)

@@ -43,29 +43,75 @@ byte completed;       /* how many publishes were completed */
 bool at_rest;         /* the producer will do no more */
 byte hint;            /* live.last_seq: may trail */
 
-inline newest(out)
+/* The successor's look (bus/writer.c): the greatest complete sequence in any slot. */
+inline newest_by_scan(out)
 {
-    /* tb_reader_newest and the restarted producer: the greatest complete sequence in any slot.
-     * Not atomic for a reader: each look is a step of its own. */
-    slot = 0;
+    i = 0;
     out = 0;
     do
-    :: slot < CAPACITY ->
-        seen = seq[slot];
+    :: i < CAPACITY ->
+        if
 #ifdef MUTANT_RESTART_TAKES_BUSY
-        if
-        :: NAMED(seen) > out -> out = NAMED(seen)
+        :: NAMED(seq[i]) > out -> out = NAMED(seq[i])
 #else
-        if
-        :: seen < BUSY && seen > out -> out = seen
+        :: seq[i] < BUSY && seq[i] > out -> out = seq[i]
 #endif
         :: else
         fi;
-        slot++
+        i++
+    :: else -> break
+    od
+}
+
+/* bus/reader.c, reached(): was s completed, now or ever? One look at one slot. */
+#define LOOK(s, yes)                                                                               \
+    atomic {                                                                                       \
+        seen = seq[AT(s)];                                                                         \
+        yes = (s) == 0 || seen == (s) || NAMED(seen) > (s);                                        \
+        seen = 0                                                                                   \
+    }
+
+/*
+ * tb_reader_newest: from the better of two hints, steps that double, then halve. Others go on
+ * meanwhile: each look is a step of its own.
+ */
+inline newest_by_search(out)
+{
+    out = hint;
+    LOOK(out, yes);
+    if
+    :: !yes -> out = 0
+    :: else
+    fi;
+    if
+    :: cursor - 1 > out ->
+        LOOK(cursor - 1, yes);
+        if
+        :: yes -> out = cursor - 1
+        :: else
+        fi
+    :: else
+    fi;
+    stride = 1;
+    do
+    :: LOOK(out + stride, yes);
+        if
+        :: yes -> out = out + stride; stride = 2 * stride
+        :: else -> break
+        fi
+    od;
+    do
+    :: stride > 1 ->
+        stride = stride / 2;
+        LOOK(out + stride, yes);
+        if
+        :: yes -> out = out + stride
+        :: else
+        fi
     :: else -> break
     od;
-    slot = 0;
-    seen = 0
+    yes = false;
+    stride = 0
 }
 
 /* May the producer die here? Each label is such a place. */
@@ -77,7 +123,7 @@ inline newest(out)
 
 proctype producer()
 {
-    byte next = 1, life = 0, deaths = 0, slot, seen, i;
+    byte next = 1, life = 0, deaths = 0, i;
 
 alive:
     do
@@ -126,7 +172,7 @@ died: /* the process is gone; what it left in memory stays */
 #ifdef MUTANT_RESTART_AT_HINT
         next = hint + 1;
 #else
-        newest(next);
+        newest_by_scan(next);
         next++;
 #endif
         goto alive
@@ -139,12 +185,14 @@ rest:
 proctype reader()
 {
     byte cursor = 1, first = 1, lost = 0, read = 0;
-    byte slot, seen, a, b, fresh;
+    byte seen, a, b, fresh, stride;
+    bool yes;
     bool quiet; /* the producer was at rest before we looked */
 
     do
     :: cursor > LAST -> break
     :: else ->
+        fresh = 0;
         quiet = at_rest;
         seen = seq[AT(cursor)]; /* R1 */
         if
@@ -171,7 +219,7 @@ proctype reader()
         :: seen != cursor && NAMED(seen) > cursor ->
 #endif
 lapped:
-            newest(fresh);
+            newest_by_search(fresh);
 #ifdef MUTANT_RESYNC_TO_OLDEST
             fresh = (fresh > CAPACITY -> fresh - CAPACITY + 1 : 1);
 #else

@@ -1,0 +1,74 @@
+/*
+ * The streams that `tickbus tail` looks at: opened read-only, without a cursor page and without the
+ * wait file, merged by publish time. Losses and gaps are told through `notice`.
+ */
+#ifndef TICKBUS_CONSUMERS_FOLLOW_H
+#define TICKBUS_CONSUMERS_FOLLOW_H
+
+#include <tickbus/base.h>
+#include <tickbus/reader.h>
+
+#include "tail.h"
+
+#define FOLLOW_STREAMS_MAX 64
+#define FOLLOW_BATCH 64
+
+/* --from and --to: a place on a stream. */
+enum place_kind { PLACE_NONE, PLACE_OLDEST, PLACE_NEWEST, PLACE_SEQ, PLACE_TIME };
+
+struct place {
+    enum place_kind kind;
+    tb_seq seq;
+    tb_ns time;
+};
+
+struct source {
+    char stream[TB_STREAM_BYTES];
+    struct tb_reader reader;
+    bool open;
+    bool finished; /* nothing more is wanted of it: --to was passed, or its end at start was reached */
+    bool broken;   /* the file is damaged; told once */
+    bool alive;    /* its producer, when we last looked */
+    tb_seq end;    /* not following: the newest record when we began */
+    size_t at, count;
+    struct tb_record batch[FOLLOW_BATCH];
+    uint64_t seen, lost;
+    tb_seq first, last;
+};
+
+struct follow {
+    const char *bus_dir;
+    const char *const *wanted; /* stream names; none: every stream of the bus */
+    size_t wanted_count;
+    struct place from, to;
+    uint64_t last_n; /* PLACE_NONE: begin at the last so many records that the filter lets through */
+    bool following;
+    const struct tail_filter *filter;
+    void (*notice)(void *context, const char *line);
+    void *context;
+    struct source source[FOLLOW_STREAMS_MAX];
+    size_t count;
+};
+
+/*
+ * follow_scan: open the streams that are there and not open yet. Returns how many are open, or -errno:
+ * -ENOENT the bus directory is gone; -ERANGE --from is far ahead of a stream; the others are told
+ * through notice and tried again at the next scan.
+ */
+int follow_scan(struct follow *f, struct tb_error *err);
+
+/*
+ * follow_next: the next record of all streams by publish time. False: nothing there now (or at all: see
+ * follow_over). The item is valid until the next call.
+ */
+bool follow_next(struct follow *f, struct tail_item *out_item, struct source **out_source);
+
+/* follow_over: nothing more will ever be wanted: every stream is finished. */
+bool follow_over(const struct follow *f);
+
+/* follow_look: tell which producers died or came back, and open anew what was made anew. */
+void follow_look(struct follow *f);
+
+void follow_close(struct follow *f);
+
+#endif

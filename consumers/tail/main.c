@@ -1,0 +1,433 @@
+/*
+ * tickbus tail: the records of a bus as lines. Reads only: no cursor page, no wait file, so the bus
+ * does not notice, and it works as well when every process of the bus is dead.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <tickbus/clock.h>
+#include <tickbus/config.h>
+#include <tickbus/reader.h>
+#include <tickbus/service.h>
+
+#include "follow.h"
+#include "tail.h"
+
+#define PROGRAM "tickbus tail"
+/* Between two looks when nothing comes: unnoticeable to a person, 1 % of a core at most. */
+#define LOOK_EVERY (5 * TB_NS_PER_MS)
+#define SCAN_EVERY TB_NS_PER_S
+#define COLUMNS_MAX 64
+
+struct options {
+    const char *bus, *directory, *from, *to, *where, *format;
+    struct tb_list stream, venue, symbol, type, fields;
+    bool follow, f, once, json, rate, local, no_color;
+    int64_t lines, n, count;
+};
+
+#define ROW(key_, type_, field_, ...) {key_, type_, offsetof(struct options, field_), __VA_ARGS__}
+static const struct tb_option options[] = {
+    ROW("bus", TB_OPTION_STRING, bus, .help = "name of the bus; default: \"default\", or the only one"),
+    ROW("directory", TB_OPTION_STRING, directory, .help = "base directory instead of $TICKBUS_DIR"),
+    ROW("stream", TB_OPTION_LIST, stream, .help = "streams; default: all of the bus"),
+    ROW("follow", TB_OPTION_BOOL, follow, .help = "go on with what comes; default on a terminal"),
+    ROW("f", TB_OPTION_BOOL, f, .help = "same as --follow"),
+    ROW("once", TB_OPTION_BOOL, once, .help = "what is there now, and end; default in a pipe"),
+    ROW("n", TB_OPTION_INT, n, .min = 0, .max = INT64_MAX, .fallback = "10",
+        .help = "begin with the last so many matching records of each stream"),
+    ROW("from", TB_OPTION_STRING, from,
+        .help = "oldest, newest, a sequence, a time (2026-01-01T09:30, 09:30) or -5m"),
+    ROW("to", TB_OPTION_STRING, to, .help = "last sequence or time"),
+    ROW("count", TB_OPTION_INT, count, .min = 0, .max = INT64_MAX, .help = "end after so many lines"),
+    ROW("venue", TB_OPTION_LIST, venue, .help = "only these venues"),
+    ROW("symbol", TB_OPTION_LIST, symbol, .help = "only these symbols, patterns such as 'BTC/*'"),
+    ROW("type", TB_OPTION_LIST, type,
+        .help = "trade quote level clear gap status alert event candle candle_volume"),
+    ROW("where", TB_OPTION_STRING, where,
+        .help = "conditions on fields: 'price > 90000 and side == buy'"),
+    ROW("format", TB_OPTION_STRING, format, .fallback = "text", .help = "text, json, csv or raw"),
+    ROW("json", TB_OPTION_BOOL, json, .help = "same as --format=json"),
+    ROW("fields", TB_OPTION_LIST, fields, .help = "only these fields, in this order"),
+    ROW("rate", TB_OPTION_BOOL, rate, .help = "records per second instead of the records"),
+    ROW("local", TB_OPTION_BOOL, local, .help = "times in the local zone instead of UTC"),
+    ROW("no_color", TB_OPTION_BOOL, no_color, .help = "no colours; NO_COLOR does the same"),
+};
+
+static const char usage[] =
+    "tickbus tail [options] [STREAM...]: the records of a bus as lines\n"
+    "\n"
+    "  tickbus tail -f --type trade --symbol 'BTC/*' --where 'size >= 0.5'\n"
+    "  tickbus tail --from oldest --json | jq .price\n"
+    "\n"
+    "Records go to stdout; gaps, overruns, what happens to producers and a summary go to stderr.\n"
+    "Never writes to the bus, and reads what is there when all its processes are dead.\n"
+    "Field names: include/tickbus/FIELDS.md. Times are UTC, RFC 3339; --from and --to mean the time of\n"
+    "publication.\n"
+    "Exit: 0 done; 64 bad command line; 69 no such bus or stream; 74 a stream is damaged, or output\n"
+    "failed; 75 records were lost to overruns.\n";
+
+struct tail {
+    struct options options;
+    struct tail_style style;
+    struct tail_filter filter;
+    struct follow follow;
+    const char *columns[COLUMNS_MAX];
+    uint64_t printed;
+    bool show_gaps; /* gap records are lines on stdout as well */
+    bool both;      /* stdout and stderr are the same terminal: keep their order */
+    bool quiet_end; /* the reader of our output has gone */
+    uint64_t rate_seen[FOLLOW_STREAMS_MAX];
+};
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
+/* ---- options ---- */
+
+static int fault(const char *format, ...) TB_PRINTF(1, 2);
+
+static int fault(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, PROGRAM ": ");
+    vfprintf(stderr, format, arguments);
+    fprintf(stderr, "\n");
+    va_end(arguments);
+    return -EINVAL;
+}
+
+static int parse_place(const char *option, const char *text, struct place *out)
+{
+    if (text == NULL)
+        return 0;
+    char *end;
+    errno = 0;
+    if (strcmp(text, "oldest") == 0)
+        out->kind = PLACE_OLDEST;
+    else if (strcmp(text, "newest") == 0)
+        out->kind = PLACE_NEWEST;
+    else if (strspn(text, "0123456789") == strlen(text) && *text != 0) {
+        out->seq = strtoull(text, &end, 10);
+        out->kind = PLACE_SEQ;
+        if (errno == ERANGE || out->seq > INT64_MAX)
+            return fault("--%s=%s: no such sequence", option, text);
+        if (out->seq == 0)
+            out->seq = 1;
+    } else if (tb_time_parse(text, tb_clock_wall(), &out->time) == 0)
+        out->kind = PLACE_TIME;
+    else
+        return fault("--%s=%s: write oldest, newest, a sequence, a time such as 2026-01-01T09:30 or "
+                     "09:30, or -5m",
+                     option, text);
+    return 0;
+}
+
+static int parse_format(struct tail *t)
+{
+    static const char *const names[] = {"text", "json", "csv", "raw"};
+    const char *name = t->options.json ? "json" : t->options.format;
+    for (size_t i = 0; i < TB_COUNT(names); i++)
+        if (strcmp(name, names[i]) == 0) {
+            t->style.format = (enum tail_format)i;
+            if (t->style.format == TAIL_AS_RAW && isatty(STDOUT_FILENO))
+                return fault("--format=raw is for pipes and files, not for a terminal");
+            return 0;
+        }
+    return fault("--format=%s: text, json, csv or raw", name);
+}
+
+static int parse_filter(struct tail *t)
+{
+    struct tb_error err = {""};
+    const struct options *o = &t->options;
+    t->filter.venue = o->venue.item;
+    t->filter.venue_count = o->venue.count;
+    t->filter.symbol = o->symbol.item;
+    t->filter.symbol_count = o->symbol.count;
+    for (size_t i = 0; i < o->type.count; i++)
+        if (tail_filter_type(&t->filter, o->type.item[i], &err) != 0)
+            return fault("--type: %s", err.text);
+    if (o->where != NULL && tail_filter_where(&t->filter, o->where, &err) != 0)
+        return fault("%s", err.text);
+    if (o->fields.count > COLUMNS_MAX)
+        return fault("--fields: more than %d", COLUMNS_MAX);
+    for (size_t i = 0; i < o->fields.count; i++) {
+        if (!tail_is_column(o->fields.item[i])) {
+            size_t known = 0;
+            while (tail_columns()[known] != NULL)
+                known++;
+            const char *near = tb_nearest(o->fields.item[i], tail_columns(), known);
+            return fault("--fields: there is no field \"%s\"%s%s", o->fields.item[i],
+                         near ? "; did you mean " : "", near ? near : "");
+        }
+        t->columns[i] = o->fields.item[i];
+    }
+    t->style.columns = o->fields.count ? t->columns : NULL;
+    t->style.column_count = o->fields.count;
+    return 0;
+}
+
+static int parse_streams(struct tail *t, int operands, char **argv, const char **names)
+{
+    const struct options *o = &t->options;
+    size_t count = 0;
+    for (size_t i = 0; i < o->stream.count + (size_t)operands; i++) {
+        const char *name = i < o->stream.count ? o->stream.item[i] : argv[i - o->stream.count];
+        if (!tb_name_check(name))
+            return fault("\"%s\" is not the name of a stream", name);
+        if (count == FOLLOW_STREAMS_MAX)
+            return fault("more than %d streams", FOLLOW_STREAMS_MAX);
+        names[count++] = name;
+    }
+    t->follow.wanted = names;
+    t->follow.wanted_count = count;
+    return 0;
+}
+
+static int parse_all(struct tail *t, int operands, char **argv, const char **names)
+{
+    const struct options *o = &t->options;
+    const char *term = getenv("TERM");
+    const char *no_color = getenv("NO_COLOR");
+    bool terminal = isatty(STDOUT_FILENO) != 0;
+
+    if (parse_format(t) != 0 || parse_filter(t) != 0 ||
+        parse_streams(t, operands, argv, names) != 0 ||
+        parse_place("from", o->from, &t->follow.from) != 0 ||
+        parse_place("to", o->to, &t->follow.to) != 0)
+        return -EINVAL;
+    if (o->once && (o->follow || o->f))
+        return fault("--once and --follow contradict each other");
+    if (t->follow.to.kind == PLACE_OLDEST || t->follow.to.kind == PLACE_NEWEST)
+        return fault("--to is a sequence or a time; to end at the newest record use --once");
+    if (t->follow.from.kind == PLACE_NONE && t->follow.to.kind != PLACE_NONE)
+        t->follow.from.kind = PLACE_OLDEST;
+    t->follow.following = o->follow || o->f || o->rate || (terminal && !o->once);
+    if (o->rate && o->from == NULL)
+        t->follow.from.kind = PLACE_NEWEST;
+    t->follow.last_n = (uint64_t)o->n;
+    t->style.local = o->local;
+    t->style.colour = terminal && !o->no_color && (no_color == NULL || *no_color == 0) &&
+                      (term == NULL || strcmp(term, "dumb") != 0);
+    t->both = terminal && isatty(STDERR_FILENO);
+    /* As text a gap is a line on stderr already; once is enough, unless it was asked for. */
+    t->show_gaps = t->style.format != TAIL_AS_TEXT || t->filter.types[0] != 0;
+    return 0;
+}
+
+/* ---- output ---- */
+
+/* stderr in the right place among the lines of stdout. */
+static void say(void *context, const char *line)
+{
+    struct tail *t = context;
+    if (t->both)
+        (void)fflush(stdout);
+    fprintf(stderr, PROGRAM ": %s\n", line);
+}
+
+static void say_gap(struct tail *t, const struct tail_item *item)
+{
+    const struct tb_gap *g = &item->record->gap;
+    const struct tb_instrument *in = item->instrument;
+    char line[320], when[TAIL_TIME_BYTES];
+    snprintf(line, sizeof(line),
+             "gap stream=%s seq=%" PRIu64 " at=%s venue=%s symbol=%s channel=%s reason=%s from=%" PRIu64
+             " to=%" PRIu64 " missing=%" PRIu64,
+             item->stream, item->record->seq,
+             tail_time(item->record->ts_recv, t->style.local, 6, when), in ? in->venue : "-",
+             in ? in->symbol : "-", tb_channel_name(g->channel), tb_gap_reason_name(g->reason),
+             g->from, g->to, g->missing);
+    say(t, line);
+}
+
+static void write_line(struct tail *t, const char *line, size_t length)
+{
+    if (fwrite(line, 1, length, stdout) != length)
+        t->quiet_end = errno == EPIPE;
+}
+
+static void handle(struct tail *t, const struct tail_item *item)
+{
+    bool gap = item->record->type == TB_GAP;
+    if (gap && (item->record->instrument == 0 || tail_filter_market(&t->filter, item)))
+        say_gap(t, item);
+    if (t->options.rate || (gap && !t->show_gaps) || !tail_filter_match(&t->filter, item))
+        return;
+    char line[TAIL_LINE_BYTES];
+    write_line(t, line, tail_print(&t->style, item, line));
+    t->printed++;
+}
+
+/* One line per stream and second. */
+static void print_rates(struct tail *t, double seconds)
+{
+    char now[TAIL_TIME_BYTES];
+    tail_time(tb_clock_wall(), t->style.local, 3, now);
+    for (size_t i = 0; i < t->follow.count; i++) {
+        const struct source *s = &t->follow.source[i];
+        double rate = (double)(s->seen + s->lost - t->rate_seen[i]) / seconds;
+        t->rate_seen[i] = s->seen + s->lost;
+        char line[320];
+        int n = snprintf(line, sizeof(line),
+                         t->style.format == TAIL_AS_JSON
+                             ? "{\"time\":\"%s\",\"stream\":\"%s\",\"records_per_second\":%.1f,"
+                               "\"bytes_per_second\":%.0f,\"seq\":%" PRIu64 ",\"lost\":%" PRIu64 "}\n"
+                             : "%s  %-16s %12.1f records/s %14.0f B/s  seq=%" PRIu64 " lost=%" PRIu64
+                               "\n",
+                         now, s->stream, rate, rate * TB_RECORD_BYTES, s->last, s->lost);
+        write_line(t, line, (size_t)n);
+    }
+    t->printed++;
+}
+
+static void summary(struct tail *t)
+{
+    for (size_t i = 0; i < t->follow.count; i++) {
+        const struct source *s = &t->follow.source[i];
+        char line[256];
+        snprintf(line, sizeof(line),
+                 "summary stream=%s seen=%" PRIu64 " lost=%" PRIu64 " first=%" PRIu64
+                 " last=%" PRIu64,
+                 s->stream, s->seen, s->lost, s->first, s->last);
+        say(t, line);
+    }
+}
+
+/* ---- the loop ---- */
+
+static bool enough(const struct tail *t)
+{
+    return stopped || t->quiet_end || ferror(stdout) ||
+           (t->options.count > 0 && t->printed >= (uint64_t)t->options.count);
+}
+
+static void run(struct tail *t)
+{
+    tb_ns next_scan = tb_clock_mono() + SCAN_EVERY;
+    tb_ns last_rate = tb_clock_mono();
+    struct tail_item item;
+    struct source *source;
+
+    for (unsigned turn = 0; !enough(t); turn++) {
+        bool moved = follow_next(&t->follow, &item, &source);
+        if (moved)
+            handle(t, &item);
+        if (moved && turn % 256 != 0)
+            continue;
+        tb_ns now = tb_clock_mono();
+        if (now >= next_scan && t->follow.following) {
+            next_scan = now + SCAN_EVERY;
+            follow_look(&t->follow);
+            (void)follow_scan(&t->follow, NULL); /* a bus that is gone may come back */
+            if (t->options.rate) {
+                print_rates(t, (double)(now - last_rate) / (double)TB_NS_PER_S);
+                last_rate = now;
+                (void)fflush(stdout);
+            }
+        }
+        if (moved)
+            continue;
+        if (follow_over(&t->follow))
+            break;
+        (void)fflush(stdout);
+        struct timespec pause = {.tv_nsec = LOOK_EVERY};
+        (void)nanosleep(&pause, NULL); /* cut short by a signal: then we stop */
+    }
+    if (fflush(stdout) != 0 && errno == EPIPE)
+        t->quiet_end = true;
+}
+
+static int exit_code(const struct tail *t)
+{
+    if (t->quiet_end)
+        return TB_EXIT_OK;
+    bool broken = ferror(stdout) != 0;
+    for (size_t i = 0; i < t->follow.count; i++) {
+        if (t->follow.source[i].lost > 0)
+            return TB_EXIT_LOST;
+        broken = broken || t->follow.source[i].broken;
+    }
+    return broken ? TB_EXIT_IO : TB_EXIT_OK;
+}
+
+/* Every stream that was named must be there; without names at least one. */
+static int first_scan(struct tail *t)
+{
+    struct tb_error err = {""};
+    int open = follow_scan(&t->follow, &err);
+    if (open < 0) {
+        fault("%s", err.text);
+        return open == -ERANGE ? TB_EXIT_USAGE : TB_EXIT_UNAVAILABLE;
+    }
+    for (size_t i = 0; i < t->follow.wanted_count; i++) {
+        bool there = false;
+        for (size_t k = 0; k < t->follow.count && !there; k++)
+            there = strcmp(t->follow.source[k].stream, t->follow.wanted[i]) == 0;
+        if (!there) {
+            fault("no stream \"%s\" in %s", t->follow.wanted[i], t->follow.bus_dir);
+            return TB_EXIT_UNAVAILABLE;
+        }
+    }
+    if (t->follow.count == 0 && !t->follow.following) {
+        fault("no stream in %s", t->follow.bus_dir);
+        return TB_EXIT_UNAVAILABLE;
+    }
+    return TB_EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    static struct tail t;
+    static const char *names[FOLLOW_STREAMS_MAX];
+    struct tb_config_memory memory = {0};
+    char bus_dir[256];
+    struct tb_error err = {""};
+
+    int operands = tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &t.options, &memory,
+                                    argc, argv);
+    if (operands < 0)
+        return operands == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
+    if (parse_all(&t, operands, argv, names) != 0)
+        return TB_EXIT_USAGE;
+    int rc = tb_bus_find(t.options.directory, t.options.bus, bus_dir, sizeof(bus_dir), &err);
+    if (rc != 0) {
+        fault("%s", err.text);
+        return rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_USAGE;
+    }
+
+    struct sigaction action = {.sa_handler = on_signal};
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    t.follow.bus_dir = bus_dir;
+    t.follow.filter = &t.filter;
+    t.follow.notice = say;
+    t.follow.context = &t;
+    int code = first_scan(&t);
+    if (code == TB_EXIT_OK) {
+        char header[TAIL_LINE_BYTES];
+        t.style.show_stream = t.follow.count > 1;
+        write_line(&t, header, tail_header(&t.style, header));
+        run(&t);
+        code = exit_code(&t);
+        if (!t.quiet_end)
+            summary(&t);
+    }
+    follow_close(&t.follow);
+    tb_config_release(&memory);
+    return code;
+}
