@@ -1,8 +1,8 @@
 /*
  * The skeleton of every process on a bus: producers, consumers, and those that are both.
  *
- *   options and config -> log -> signals -> stats page -> start -> open output -> open inputs
- *     -> restore checkpoint -> [ read a batch -> on_records | poll -> housekeep if due
+ *   options and config -> log -> stats page -> signals -> start -> open output -> restore checkpoint
+ *     -> [ open the inputs that are there -> read a batch -> on_records | poll -> housekeep if due
  *     -> checkpoint if due -> wait if nothing moved ] -> drain -> last checkpoint -> stop -> exit
  *
  * One rule: killed at any instant and started again, the result is as if it had never died.
@@ -65,13 +65,13 @@ struct tb_service_ops {
 
     /* Everything may be NULL but `start`. `self` is the struct that the option table describes. */
 
-    /* After config and stats, before streams: check what the table can not (faults), with file/line. */
+    /* After config, before anything is opened or made: check what the table can not (faults), with file/line. */
     void (*check)(struct tb_service *svc, void *self, struct tb_faults *faults);
     /* Open what is needed, allocate all. 0 or -errno (log the reason first). Undone by stop. */
     int (*start)(struct tb_service *svc, void *self);
     /* The output is open (its records of earlier lives can be read back), before any input is. */
     int (*on_output)(struct tb_service *svc, void *self);
-    /* The saved state, exactly as save wrote it. 0, or -errno to begin from nothing. */
+    /* The saved state, exactly as save wrote it; no input is open yet. 0, or -errno to begin from nothing. */
     int (*restore)(struct tb_service *svc, void *self, const void *bytes, size_t count);
     /* Input i was opened, or opened again with a new epoch (forget its instruments then). */
     int (*on_input)(struct tb_service *svc, void *self, unsigned input, bool new_epoch);
@@ -96,7 +96,7 @@ struct tb_service_ops {
      * checkpoint_every, and whenever a quarter of an input's or the output's ring has gone by.
      */
     size_t (*save)(struct tb_service *svc, void *self, void *bytes, size_t capacity);
-    /* Asked to stop, inputs are no longer read: finish. 0 done, -EAGAIN call again, else failed. */
+    /* Asked to stop, what the inputs held at that moment was read, they are read no more: finish. 0 done, -EAGAIN call again, else failed. */
     int (*drain)(struct tb_service *svc, void *self);
     void (*stop)(struct tb_service *svc, void *self);
 };
@@ -129,6 +129,8 @@ struct tb_service {
     bool stopping;         /* SIGTERM or SIGINT came, or all inputs are done */
     /* May be set by the service at any time: a file descriptor whose readability ends a wait; -1. */
     int wake_fd;
+    /* May be set by start: the tag of the output ring (ring.h): another tag there makes it anew. */
+    uint64_t out_tag;
     /* May be set by the service: the longest wait, ns, when nothing moves (default 100 ms). */
     tb_ns idle_ns;
     struct tb_service_private *private_;
@@ -139,7 +141,8 @@ int tb_service_main(const struct tb_service_ops *ops, void *self, int argc, char
 
 /*
  * tb_service_publish: publish on the output on behalf of input i (which its record came from), or of
- * none (input = TB_NO_INPUT). Drops it if replays_output and the stream has it already. Fills
+ * none (input = TB_NO_INPUT). Drops it if replays_output and the stream has it already; for that its
+ * instrument must be one that tb_service_mirror gave for this input. Fills
  * publish_delta_ns. Returns the sequence, TB_PUBLISH_SKIPPED, or 0 when a gated wait was ended.
  */
 #define TB_NO_INPUT UINT32_MAX

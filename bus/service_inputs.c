@@ -1,0 +1,319 @@
+/* A service's inputs: opening, reading in turn, being lapped, streams that break or are made anew. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <tickbus/clock.h>
+
+#include "service_private.h"
+
+#define RETRY_NS (20 * TB_NS_PER_MS)
+#define BATCH_LATENCY_MAX (60 * TB_NS_PER_S) /* older records were not published just now */
+
+static enum tb_from first_place(const struct tb_service *svc)
+{
+    return svc->private_->opt.from == 1 ? TB_FROM_NEWEST : TB_FROM_OLDEST;
+}
+
+/* Put a reader that was just opened where it belongs. Returns true if its numbering is a new one. */
+static bool take_position(struct tb_service *svc, unsigned i)
+{
+    struct input_state *s = &svc->private_->input[i];
+    struct tb_reader *r = &svc->input[i].reader;
+    bool known = s->epoch != 0;
+    bool same = known && s->epoch == r->epoch;
+    if (same && s->cursor > tb_reader_newest(r) + 1) {
+        tb_log(TB_LOG_ERROR, "cursor_ahead", "stream=%s cursor=%llu newest=%llu then=\"from the oldest\"",
+               svc->input[i].stream, (unsigned long long)s->cursor,
+               (unsigned long long)tb_reader_newest(r));
+        same = false;
+    }
+    if (same)
+        tb_reader_seek(r, s->cursor);
+    else
+        svc->input[i].skip_output = 0; /* what this numbering made before is of no matter */
+    return known && !same;
+}
+
+static int attach(struct tb_service *svc, unsigned i)
+{
+    struct tb_service_private *p = svc->private_;
+    struct input_state *s = &p->input[i];
+    struct tb_input *in = &svc->input[i];
+    bool new_epoch = take_position(svc, i);
+    in->open = true;
+    int rc = svc->ops->on_input != NULL ? svc->ops->on_input(svc, svc->self, i, new_epoch) : 0;
+    if (rc < 0) {
+        tb_log(TB_LOG_ERROR, "on_input_failed", "stream=%s error=%d", in->stream, rc);
+        p->failure = "an input could not be taken";
+        return rc;
+    }
+    if (new_epoch || !s->opened_once)
+        memset(s->mirror, 0, sizeof(s->mirror));
+    if (in->reader.epoch != s->epoch || in->reader.cursor != s->cursor)
+        s->anchored = !tb_service_keeps_checkpoints(svc);
+    else
+        s->anchored = true; /* it is where a checkpoint put it */
+    s->epoch = in->reader.epoch;
+    s->cursor = s->saved_cursor = in->reader.cursor;
+    s->released = 0;
+    s->opened_once = true;
+    s->broken = false;
+    s->open_rc = 0;
+    s->empty = false;
+    s->stop_at = svc->stopping ? tb_reader_newest(&in->reader) + 1 : 0;
+    tb_log(TB_LOG_INFO, "attached", "stream=%s epoch=%llu seq=%llu newest=%llu%s", in->stream,
+           (unsigned long long)s->epoch, (unsigned long long)s->cursor,
+           (unsigned long long)tb_reader_newest(&in->reader), new_epoch ? " new_epoch=true" : "");
+    return 0;
+}
+
+static int open_one(struct tb_service *svc, unsigned i)
+{
+    struct tb_service_private *p = svc->private_;
+    struct input_state *s = &p->input[i];
+    struct tb_reader_options options = {
+        .from = s->epoch != 0 ? TB_FROM_OLDEST : first_place(svc),
+        .name = svc->name,
+        .wait = (enum tb_wait_policy)p->opt.wait,
+    };
+    struct tb_error err = {""};
+    int rc = tb_reader_open(svc->bus_dir, svc->input[i].stream, &options, &svc->input[i].reader, &err);
+    if (rc == 0)
+        return attach(svc, i);
+    if (rc != s->open_rc) { /* once for each reason */
+        char quoted[TB_QUOTE_BYTES];
+        if (rc == -ENOENT)
+            tb_log(TB_LOG_INFO, "waiting", "stream=%s reason=\"it is not there yet\"",
+                   svc->input[i].stream);
+        else
+            tb_log(TB_LOG_ERROR, "cannot_attach", "stream=%s reason=%s then=\"trying again\"",
+                   svc->input[i].stream, tb_quote_text(err.text, quoted));
+        s->open_rc = rc;
+    }
+    s->retry_mono = p->mono + RETRY_NS;
+    return 0;
+}
+
+int tb_service_inputs_open(struct tb_service *svc)
+{
+    struct tb_service_private *p = svc->private_;
+    for (unsigned i = 0; i < svc->input_count; i++) {
+        if (svc->input[i].open || p->mono < p->input[i].retry_mono)
+            continue;
+        int rc = open_one(svc, i);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Close it so that open_one finds it again, where it was. */
+static void detach(struct tb_service *svc, unsigned i)
+{
+    struct input_state *s = &svc->private_->input[i];
+    struct tb_input *in = &svc->input[i];
+    s->cursor = in->reader.cursor;
+    in->open = false;
+    tb_reader_close(&in->reader, true);
+}
+
+static void on_broken(struct tb_service *svc, unsigned i)
+{
+    struct tb_service_private *p = svc->private_;
+    struct input_state *s = &p->input[i];
+    tb_log(TB_LOG_ERROR, "stream_broken",
+           "stream=%s seq=%llu reason=\"its ring file was cut short or damaged\" then=\"the other "
+           "inputs go on; attaching again when its producer makes it anew\"",
+           svc->input[i].stream, (unsigned long long)svc->input[i].reader.cursor);
+    detach(svc, i);
+    s->broken = true;
+    s->broken_mono = p->mono;
+    s->open_rc = -EBADMSG; /* said already */
+    s->retry_mono = p->mono + RETRY_NS;
+}
+
+static void on_overrun(struct tb_service *svc, unsigned i)
+{
+    struct input_state *s = &svc->private_->input[i];
+    struct tb_input *in = &svc->input[i];
+    uint64_t lost = tb_reader_resync(&in->reader);
+    in->lost += lost;
+    s->overruns++;
+    in->skip_output = 0; /* the records that made those outputs will not come again */
+    tb_log_limited(&s->overrun_log, TB_NS_PER_S, TB_LOG_WARN, "overrun",
+                   "stream=%s lost=%llu lost_total=%llu seq=%llu", in->stream,
+                   (unsigned long long)lost, (unsigned long long)in->lost,
+                   (unsigned long long)in->reader.cursor);
+    if (svc->ops->on_overrun != NULL)
+        svc->ops->on_overrun(svc, svc->self, i, lost);
+}
+
+/* A whole output ring must not go by between two checkpoints: what was made could not be counted. */
+static size_t batch_max(const struct tb_service *svc, unsigned i)
+{
+    size_t max = TB_BATCH_MAX;
+    if (svc->ops->replays_output && svc->out != NULL && (svc->out->mask + 1) / 128 < max)
+        max = svc->out->mask / 128 + 1;
+    const struct tb_input *in = &svc->input[i];
+    if (svc->stopping) {
+        tb_seq stop_at = svc->private_->input[i].stop_at;
+        uint64_t left = stop_at > in->reader.cursor ? stop_at - in->reader.cursor : 0;
+        max = left < max ? (size_t)left : max;
+    }
+    return max;
+}
+
+static void observe_latency(struct tb_service *svc, const struct tb_record *r)
+{
+    if (r->publish_delta_ns == UINT32_MAX || r->ts_recv == 0)
+        return; /* recorded long ago: says nothing about now */
+    tb_ns latency = tb_clock_wall() - r->ts_recv - r->publish_delta_ns;
+    if (latency >= 0 && latency < BATCH_LATENCY_MAX)
+        tb_stats_observe(svc->private_->read_latency, latency);
+}
+
+static int give(struct tb_service *svc, unsigned i, size_t count)
+{
+    struct tb_service_private *p = svc->private_;
+    struct tb_input *in = &svc->input[i];
+    observe_latency(svc, &p->batch[0]);
+    p->in_records = true;
+    int taken = svc->ops->on_records(svc, svc->self, i, p->batch, (int)count);
+    p->in_records = false;
+    if (taken < 0) {
+        tb_log(TB_LOG_ERROR, "on_records_failed", "stream=%s error=%d", in->stream, taken);
+        p->failure = "records could not be processed";
+        return taken;
+    }
+    TB_ASSERT((size_t)taken <= count);
+    if ((size_t)taken < count) {
+        p->input[i].refused = true;
+        tb_reader_seek(&in->reader, in->reader.cursor - (count - (size_t)taken));
+    }
+    in->read += (uint64_t)taken;
+    return taken;
+}
+
+/* One batch of input i. */
+static int read_one(struct tb_service *svc, unsigned i)
+{
+    struct tb_service_private *p = svc->private_;
+    struct input_state *s = &p->input[i];
+    struct tb_input *in = &svc->input[i];
+    enum tb_read end = TB_READ_OK;
+    size_t max = batch_max(svc, i);
+    s->refused = s->empty = false;
+    if (max == 0)
+        return 0;
+    size_t count = tb_reader_read(&in->reader, p->batch, max, &end);
+    int taken = count > 0 ? give(svc, i, count) : 0;
+    if (taken < 0)
+        return taken;
+    if (end == TB_READ_BROKEN) {
+        on_broken(svc, i);
+    } else if (count == 0 && end == TB_READ_OVERRUN) {
+        on_overrun(svc, i);
+        return 1; /* something moved */
+    } else if (count == 0) {
+        s->empty = true;
+        if (in->skip_output > 0) {
+            tb_log(TB_LOG_WARN, "output_mismatch", "stream=%s left=%llu reason=\"fewer records were "
+                   "made again than there were\"", in->stream, (unsigned long long)in->skip_output);
+            in->skip_output = 0;
+        }
+    }
+    return taken;
+}
+
+int tb_service_inputs_read(struct tb_service *svc)
+{
+    struct tb_service_private *p = svc->private_;
+    int total = 0;
+    for (unsigned i = 0; i < svc->input_count && !p->stop_now; i++) {
+        if (!svc->input[i].open || !p->input[i].anchored)
+            continue;
+        if (p->hold != TB_NO_INPUT && svc->input[p->hold].skip_output == 0)
+            p->hold = TB_NO_INPUT;
+        if (p->hold != TB_NO_INPUT && p->hold != i)
+            continue;
+        int taken = read_one(svc, i);
+        if (taken < 0)
+            return taken;
+        total += taken;
+        /* The output's readers see each input's share at once; checkpoints keep the bounds. */
+        if (taken > 0 && tb_service_checkpoint_urgent(svc))
+            (void)tb_service_checkpoint(svc);
+    }
+    return total;
+}
+
+/* What is released will never be read again: up to the checkpoint, or all that was consumed. */
+void tb_service_inputs_release(struct tb_service *svc)
+{
+    for (unsigned i = 0; i < svc->input_count; i++) {
+        struct input_state *s = &svc->private_->input[i];
+        struct tb_input *in = &svc->input[i];
+        if (!in->open)
+            continue;
+        tb_seq needed = tb_service_keeps_checkpoints(svc) ? s->saved_cursor : in->reader.cursor;
+        if (needed == s->released && in->reader.cursor == s->cursor)
+            continue;
+        tb_reader_release(&in->reader, needed, svc->now);
+        s->released = needed;
+        s->cursor = in->reader.cursor;
+    }
+}
+
+void tb_service_inputs_housekeep(struct tb_service *svc)
+{
+    for (unsigned i = 0; i < svc->input_count; i++) {
+        struct input_state *s = &svc->private_->input[i];
+        struct tb_input *in = &svc->input[i];
+        if (!in->open)
+            continue;
+        tb_seq newest = tb_reader_newest(&in->reader), cursor = in->reader.cursor;
+        tb_stats_set(s->lag, newest >= cursor ? (int64_t)(newest - cursor + 1) : 0);
+        s->released = 0; /* the heartbeat of the cursor page goes on while nothing moves */
+        if (s->empty && tb_reader_retired(&in->reader)) {
+            struct tb_record last; /* it was retired after its last record: look once more */
+            if (tb_reader_next(&in->reader, &last) == TB_READ_OK) {
+                tb_reader_seek(&in->reader, cursor);
+                continue;
+            }
+            tb_log(TB_LOG_INFO, "stream_retired", "stream=%s epoch=%llu seq=%llu", in->stream,
+                   (unsigned long long)s->epoch, (unsigned long long)cursor);
+            detach(svc, i);
+            s->retry_mono = 0;
+        }
+    }
+    tb_service_inputs_release(svc);
+}
+
+bool tb_service_inputs_done(const struct tb_service *svc)
+{
+    for (unsigned i = 0; i < svc->input_count; i++) {
+        const struct tb_input *in = &svc->input[i];
+        if (!in->open || !tb_reader_done(&in->reader) ||
+            atomic_load_explicit(&in->reader.live->started, memory_order_relaxed) <
+                svc->private_->opt.done_after)
+            return false;
+    }
+    return svc->input_count > 0;
+}
+
+bool tb_service_inputs_caught_up(const struct tb_service *svc)
+{
+    for (unsigned i = 0; i < svc->input_count; i++)
+        if (svc->input[i].open && svc->input[i].reader.cursor < svc->private_->input[i].stop_at)
+            return false;
+    return true;
+}
+
+void tb_service_inputs_close(struct tb_service *svc)
+{
+    tb_service_inputs_release(svc);
+    for (unsigned i = 0; i < svc->input_count; i++)
+        if (svc->input[i].open)
+            detach(svc, i);
+}
