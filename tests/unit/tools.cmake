@@ -1,0 +1,3 @@
+# tail and stat: their logic, without a bus.
+tb_test(tail SOURCES unit/tail.c ${CMAKE_SOURCE_DIR}/consumers/tail/tail.c
+  ${CMAKE_SOURCE_DIR}/consumers/tail/fields.c ${CMAKE_SOURCE_DIR}/consumers/tail/filter.c)
