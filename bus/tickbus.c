@@ -98,6 +98,7 @@ int main(int argc, char **argv)
         return unknown(name);
     snprintf(program, sizeof(program), "tickbus-%s", name);
     argv[1] = program;
+    errno = ENOENT;
     if (sibling(name, path, sizeof(path)))
         execv(path, argv + 1);
     if (errno == ENOENT)
