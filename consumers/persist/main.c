@@ -1,0 +1,374 @@
+/*
+ * tickbus-persist: the wiring. What becomes a row: persist.c; when it is stored: store.c; where: sqlite.c.
+ *
+ * An input is read only once it is matched with the database: which of its records are stored already
+ * decides where reading begins (persist_resume). That needs the database, so while it has never been
+ * open nothing is taken; the ring keeps it. After that records are taken whatever state the database is
+ * in, until the row buffer is full.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <tickbus/clock.h>
+#include <tickbus/log.h>
+#include <tickbus/service.h>
+
+#include "consumers/persist/store.h"
+
+#define TEND_EVERY TB_NS_PER_S
+
+struct persist_main {
+    const char *database;
+    int synchronous;
+    int64_t depth_levels, book_depth, books, batch_rows, buffer_rows, wal_limit;
+    tb_ns snapshot_every, commit_every, busy_timeout;
+    int forming;
+
+    struct persist persist;
+    struct store store;
+    bool matched[TB_INPUTS_MAX]; /* with the database, in the epoch that is open now */
+    tb_seq saved[TB_INPUTS_MAX]; /* cursor of the last checkpoint; 0: none yet */
+    tb_ns tend_at;
+    uint64_t opens_told;
+    struct tb_stats_counter *rows[PERSIST_KINDS];
+    struct tb_stats_counter *commits, *failures, *busy, *opens, *waiting, *log_bytes, *unusable, *bookless;
+    struct tb_stats_histogram *commit_ns;
+};
+
+#define M(field) offsetof(struct persist_main, field)
+
+static const struct tb_option options[] = {
+    {"database", TB_OPTION_STRING, M(database), .required = true,
+     .help = "SQLite file; it is made if it is not there"},
+    {"synchronous", TB_OPTION_ENUM, M(synchronous), "normal", .choices = "normal|full",
+     .help = "full: commits survive power loss; normal: the death of processes"},
+    {"commit_every", TB_OPTION_DURATION, M(commit_every), "250ms", TB_NS_PER_MS, 60 * TB_NS_PER_S,
+     .help = "longest time between a record and its row's commit"},
+    {"batch_rows", TB_OPTION_INT, M(batch_rows), "10000", 1, 1000000,
+     .help = "rows in one transaction"},
+    {"buffer_rows", TB_OPTION_INT, M(buffer_rows), "262144", 4096, 16777216,
+     .help = "rows that wait while the database cannot take them; then reading stops"},
+    {"busy_timeout", TB_OPTION_DURATION, M(busy_timeout), "25ms", TB_NS_PER_MS, TB_NS_PER_S,
+     .help = "wait this long for another process's lock, then go on and try again"},
+    {"wal_limit", TB_OPTION_BYTES, M(wal_limit), "64MiB", 1 << 20, INT64_C(1) << 40,
+     .help = "write-ahead log above this: degraded (a reader holds an old snapshot)"},
+    {"snapshot_every", TB_OPTION_DURATION, M(snapshot_every), "1s", TB_NS_PER_MS, 3600 * TB_NS_PER_S,
+     .help = "stream time between two snapshots of a market's book"},
+    {"depth_levels", TB_OPTION_INT, M(depth_levels), "20", 0, PERSIST_DEPTH_MAX,
+     .help = "levels a side in a snapshot; 0: no snapshots"},
+    {"book_depth", TB_OPTION_INT, M(book_depth), "10000", 10, 1000000,
+     .help = "levels a side that a book keeps"},
+    {"books", TB_OPTION_INT, M(books), "256", 0, 8192,
+     .help = "markets whose book can be kept; address space is reserved for them"},
+    {"forming", TB_OPTION_ENUM, M(forming), "drain", .choices = "off|drain|live",
+     .help = "forming candles (closed = 0): never, at drain, or once a second too"},
+};
+
+static const struct tb_instrument *lookup(void *context, unsigned input, uint16_t id)
+{
+    struct tb_service *svc = context;
+    return tb_reader_instrument(&svc->input[input].reader, id);
+}
+
+/* ---- matching inputs with the database ---- */
+
+/* False: not now. */
+static bool match_input(struct tb_service *svc, struct persist_main *m, unsigned i)
+{
+    struct tb_reader *r = &svc->input[i].reader;
+    tb_ns mono = tb_clock_mono();
+    uint64_t stored;
+    /* Rows of the former epoch name instruments that are about to be forgotten. */
+    if (m->persist.input[i].epoch != r->epoch && store_flush_all(&m->store, mono) != 0)
+        return false;
+    if (store_cursor(&m->store, svc->input[i].stream, r->epoch, mono, &stored) != 0)
+        return false;
+    persist_attach(&m->persist, i, r->epoch, stored);
+    bool seek;
+    tb_seq from = persist_resume(&m->persist, i, r->cursor, tb_reader_oldest(r), svc->now, &seek);
+    if (seek)
+        tb_reader_seek(r, from);
+    if (seek || stored != 0)
+        tb_log(TB_LOG_INFO, "matched", "stream=%s epoch=%" PRIu64 " stored=%" PRIu64 " from=%" PRIu64,
+               svc->input[i].stream, r->epoch, stored / 2, from);
+    if (m->persist.input[i].lost_to != 0) {
+        const struct persist_input *in = &m->persist.input[i];
+        uint64_t lost = in->lost_to - in->lost_from + 1;
+        svc->input[i].lost += lost; /* only this service knows: the skeleton's cursor had no past */
+        tb_log(TB_LOG_WARN, "lost_while_away", "stream=%s lost=%" PRIu64 " seq=%" PRIu64,
+               svc->input[i].stream, lost, from);
+    }
+    m->matched[i] = true;
+    return true;
+}
+
+static void match_inputs(struct tb_service *svc, struct persist_main *m)
+{
+    for (unsigned i = 0; i < svc->input_count; i++)
+        if (svc->input[i].open && !m->matched[i])
+            (void)match_input(svc, m, i); /* again at the next housekeeping */
+}
+
+static int on_input(struct tb_service *svc, void *self, unsigned input, bool new_epoch)
+{
+    struct persist_main *m = self;
+    (void)new_epoch; /* seen by comparing epochs, also across lives */
+    m->matched[input] = m->matched[input] && m->persist.input[input].epoch == svc->input[input].reader.epoch;
+    match_inputs(svc, m);
+    return 0;
+}
+
+/* ---- records ---- */
+
+static int on_records(struct tb_service *svc, void *self, unsigned input,
+                      const struct tb_record *records, int count)
+{
+    struct persist_main *m = self;
+    int taken = 0;
+    (void)svc;
+    if (!m->matched[input])
+        return 0;
+    while (taken < count && persist_take(&m->persist, input, &records[taken]))
+        taken++;
+    if (m->persist.count >= (size_t)m->batch_rows || taken < count)
+        (void)store_flush(&m->store, tb_clock_mono()); /* what fails is told in housekeep */
+    return taken;
+}
+
+static void on_overrun(struct tb_service *svc, void *self, unsigned input, uint64_t lost)
+{
+    struct persist_main *m = self;
+    tb_seq next = svc->input[input].reader.cursor;
+    if (m->matched[input]) /* else persist_resume will see it */
+        persist_lost(&m->persist, input, next - lost, next - 1, svc->now);
+}
+
+/* ---- checkpoints ---- */
+
+static int restore(struct tb_service *svc, void *self, const void *bytes, size_t count)
+{
+    struct persist_main *m = self;
+    (void)svc;
+    return persist_load(&m->persist, bytes, count);
+}
+
+static size_t save_size(struct tb_service *svc, void *self)
+{
+    struct persist_main *m = self;
+    (void)svc;
+    return persist_save_size(&m->persist);
+}
+
+/* Does the skeleton need a checkpoint now, and not only by the clock? */
+static bool is_urgent(const struct tb_service *svc, const struct persist_main *m)
+{
+    for (unsigned i = 0; i < svc->input_count; i++) {
+        const struct tb_input *in = &svc->input[i];
+        if (in->open && (m->saved[i] == 0 || in->reader.cursor < m->saved[i] ||
+                         in->reader.cursor - m->saved[i] >= in->reader.capacity / 8))
+            return true;
+    }
+    return svc->stopping;
+}
+
+static size_t save(struct tb_service *svc, void *self, void *bytes, size_t capacity)
+{
+    struct persist_main *m = self;
+    tb_ns mono = tb_clock_mono();
+    match_inputs(svc, m);
+    for (unsigned i = 0; i < svc->input_count; i++)
+        if (svc->input[i].open && !m->matched[i])
+            return 0;
+    if (store_dirty(&m->store) && !store_due(&m->store, mono) && !is_urgent(svc, m))
+        return 0; /* commit_every decides */
+    if (store_flush_all(&m->store, mono) != 0)
+        return 0;
+    size_t used = persist_save(&m->persist, bytes, capacity);
+    for (unsigned i = 0; used > 0 && i < svc->input_count; i++)
+        m->saved[i] = svc->input[i].open ? svc->input[i].reader.cursor : 0;
+    return used;
+}
+
+/* ---- the rest of a life ---- */
+
+static void check(struct tb_service *svc, void *self, struct tb_faults *faults)
+{
+    const struct persist_main *m = self;
+    if (m->database != NULL && (m->database[0] == '\0' || m->database[0] == ':'))
+        tb_fault(faults, svc->config_file, 0, "database", "\"%s\" is no path of a file", m->database);
+    if ((size_t)m->buffer_rows < PERSIST_ROWS_OF_RECORD(m->depth_levels))
+        tb_fault(faults, svc->config_file, 0, "buffer_rows",
+                 "one snapshot of depth_levels has %zu rows; give at least that",
+                 PERSIST_ROWS_OF_RECORD(m->depth_levels));
+    if ((size_t)m->books * tb_book_save_max((uint32_t)m->book_depth) > PERSIST_CHECKPOINT_BYTES / 2)
+        tb_fault(faults, svc->config_file, 0, "book_depth",
+                 "%" PRId64 " books of %" PRId64 " levels do not fit a checkpoint; give fewer of either",
+                 m->books, m->book_depth);
+}
+
+static void add_counters(struct tb_service *svc, struct persist_main *m)
+{
+    static const char *const names[PERSIST_KINDS] = {
+        "rows_trades_stream", "rows_ohlcv_data", "rows_orderbook_snapshots", "rows_alerts", "rows_gaps"};
+    struct tb_stats *s = &svc->stats;
+    for (unsigned k = 0; k < PERSIST_KINDS; k++)
+        m->rows[k] = tb_stats_add(s, names[k], TB_STAT_COUNTER);
+    m->commits = tb_stats_add(s, "db_commits", TB_STAT_COUNTER);
+    m->failures = tb_stats_add(s, "db_failures", TB_STAT_COUNTER);
+    m->busy = tb_stats_add(s, "db_locked", TB_STAT_COUNTER);
+    m->opens = tb_stats_add(s, "db_opens", TB_STAT_COUNTER);
+    m->waiting = tb_stats_add(s, "rows_waiting", TB_STAT_GAUGE);
+    m->log_bytes = tb_stats_add(s, "db_wal_bytes", TB_STAT_GAUGE);
+    m->unusable = tb_stats_add(s, "records_unusable", TB_STAT_COUNTER);
+    m->bookless = tb_stats_add(s, "book_records_refused", TB_STAT_COUNTER);
+    m->commit_ns = tb_stats_add_histogram(s, "db_commit_ns");
+}
+
+static int start(struct tb_service *svc, void *self)
+{
+    struct persist_main *m = self;
+    const char *streams[TB_INPUTS_MAX];
+    /* A file size limit shows as a full disk, which is waited for, not as the end of the process. */
+    (void)signal(SIGXFSZ, SIG_IGN);
+    for (unsigned i = 0; i < svc->input_count; i++)
+        streams[i] = svc->input[i].stream;
+    const struct persist_config config = {
+        .depth_levels = (uint32_t)m->depth_levels,
+        .book_depth = (uint32_t)m->book_depth,
+        .books = m->depth_levels > 0 ? (uint32_t)m->books : 0,
+        .snapshot_every = m->snapshot_every,
+        .forming = (enum persist_forming)m->forming,
+        .buffer_rows = (size_t)m->buffer_rows,
+        .lookup = lookup,
+        .context = svc,
+    };
+    int rc = persist_init(&m->persist, &config, streams, svc->input_count);
+    if (rc != 0) {
+        tb_log(TB_LOG_ERROR, "start", "what=\"no memory for rows and books\" error=%d", rc);
+        return rc;
+    }
+    const struct store_config store = {
+        .ops = &sink_sqlite,
+        .sink = {.database = m->database,
+                 .full_sync = m->synchronous == 1,
+                 .busy_timeout = m->busy_timeout,
+                 .wal_limit = m->wal_limit},
+        .commit_every = m->commit_every,
+        .batch_rows = (size_t)m->batch_rows,
+    };
+    store_init(&m->store, &store, &m->persist);
+    add_counters(svc, m);
+    (void)store_open(&m->store, tb_clock_mono()); /* what fails is told in housekeep */
+    return 0;
+}
+
+static void publish_counters(struct persist_main *m)
+{
+    const struct store *s = &m->store;
+    for (unsigned k = 0; k < PERSIST_KINDS; k++)
+        tb_stats_set(m->rows[k], (int64_t)s->stored[k]);
+    tb_stats_set(m->commits, (int64_t)s->commits);
+    tb_stats_set(m->failures, (int64_t)s->failures);
+    tb_stats_set(m->busy, (int64_t)s->busy);
+    tb_stats_set(m->opens, (int64_t)s->opens);
+    tb_stats_set(m->waiting, (int64_t)m->persist.count);
+    tb_stats_set(m->log_bytes, s->log_bytes);
+    tb_stats_set(m->unusable, (int64_t)m->persist.unusable);
+    tb_stats_set(m->bookless, (int64_t)m->persist.bookless);
+    if (s->commit_ns != 0)
+        tb_stats_observe(m->commit_ns, s->commit_ns);
+    m->store.commit_ns = 0;
+}
+
+static void tell_state(struct tb_service *svc, struct persist_main *m)
+{
+    const struct store *s = &m->store;
+    char note[160];
+    if (s->opens != m->opens_told && s->sink != NULL) {
+        m->opens_told = s->opens;
+        tb_log(TB_LOG_INFO, "database_open", "path=%s", m->database);
+    }
+    if (s->trouble.text[0] != '\0') {
+        tb_service_degraded(svc, s->trouble.text);
+    } else if (s->log_bytes > m->wal_limit) {
+        (void)snprintf(note, sizeof(note),
+                       "the write-ahead log is above wal_limit: a reader of the database holds an old"
+                       " snapshot; end it");
+        tb_service_degraded(svc, note);
+    } else if (m->persist.bookless > 0) {
+        (void)snprintf(note, sizeof(note), "more than %" PRId64 " markets have books: the others get no"
+                       " snapshots; raise `books`", m->books);
+        tb_service_degraded(svc, note);
+    } else {
+        tb_service_degraded(svc, NULL);
+    }
+}
+
+static int housekeep(struct tb_service *svc, void *self, tb_ns now)
+{
+    struct persist_main *m = self;
+    tb_ns mono = tb_clock_mono();
+    (void)now;
+    match_inputs(svc, m);
+    if (store_due(&m->store, mono) || m->store.sink == NULL)
+        (void)store_flush(&m->store, mono); /* what fails is told below */
+    if (mono >= m->tend_at) {
+        m->tend_at = mono + TEND_EVERY;
+        store_tend(&m->store);
+    }
+    publish_counters(m);
+    tell_state(svc, m);
+    return 0;
+}
+
+static int drain(struct tb_service *svc, void *self)
+{
+    struct persist_main *m = self;
+    int rc = store_drain(&m->store, tb_clock_mono());
+    publish_counters(m);
+    if (rc != 0 && m->store.trouble.text[0] != '\0')
+        tb_service_degraded(svc, m->store.trouble.text);
+    return rc == 0 ? 0 : -EAGAIN;
+}
+
+static void stop(struct tb_service *svc, void *self)
+{
+    struct persist_main *m = self;
+    (void)svc;
+    store_fini(&m->store);
+    const uint64_t *n = m->store.stored;
+    tb_log(TB_LOG_INFO, "stored", "trades=%" PRIu64 " candles=%" PRIu64 " levels=%" PRIu64 " alerts=%" PRIu64
+           " gaps=%" PRIu64 " commits=%" PRIu64 " waiting=%zu", n[PERSIST_TRADE], n[PERSIST_CANDLE],
+           n[PERSIST_LEVEL], n[PERSIST_ALERT], n[PERSIST_GAP], m->store.commits, m->persist.count);
+    persist_fini(&m->persist);
+}
+
+static const struct tb_service_ops ops = {
+    .name = "persist",
+    .summary = "trades, candles, book snapshots, alerts and gaps into a database, each exactly once",
+    .options = options,
+    .option_count = TB_COUNT(options),
+    .inputs = "@feeds,candles,alerts",
+    .checkpoint_version = PERSIST_CHECKPOINT_VERSION,
+    .checkpoint_bytes = PERSIST_CHECKPOINT_BYTES,
+    .check = check,
+    .start = start,
+    .on_input = on_input,
+    .restore = restore,
+    .on_records = on_records,
+    .on_overrun = on_overrun,
+    .save_size = save_size,
+    .save = save,
+    .housekeep = housekeep,
+    .drain = drain,
+    .stop = stop,
+};
+
+int main(int argc, char **argv)
+{
+    static struct persist_main self; /* all state lives here */
+    return tb_service_main(&ops, &self, argc, argv);
+}

@@ -1,0 +1,558 @@
+/*
+ * The SQLite sink: WAL, prepared statements, one file.
+ *
+ * - Declared types are what Grafana's SQLite source goes by: TEXT, REAL, INTEGER; times are seconds.
+ * - Upserts: a completed candle replaces a forming one, never the other way round, and of two equal in
+ *   that the one made of more trades stays (a stream made anew begins in mid-minute).
+ * - PERSIST_WAL: SQLite would delete -wal and -shm when the last writer closes, and a reader that may
+ *   not write the directory (Grafana) could then not open the database at all.
+ * - The file may be deleted or replaced under us; SQLite does not notice, so begin and commit compare
+ *   the inode. Rows count as stored only if the file was the same after the commit.
+ */
+#include "consumers/persist/sink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "consumers/persist/schema.h"
+
+/* Pages of the log after which a commit also moves them into the database: 4 MiB, SQLite's default. */
+#define AUTOCHECKPOINT_PAGES 1000
+/* Kept of the log file when it starts over; longer ones are cut. */
+#define WAL_KEPT_BYTES (16 << 20)
+
+enum statement {
+    BEGIN,
+    COMMIT,
+    ROLLBACK,
+    GET_CURSOR,
+    PUT_CURSOR,
+    PUT_TRADE,
+    PUT_CANDLE,
+    PUT_LEVEL,
+    PUT_ALERT,
+    PUT_GAP,
+    STATEMENTS
+};
+
+static const char *const sql[STATEMENTS] = {
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
+    [ROLLBACK] = "ROLLBACK",
+    [GET_CURSOR] = "SELECT seq, drained FROM tickbus_cursors WHERE stream = ? AND epoch = ?",
+    [PUT_CURSOR] = "INSERT INTO tickbus_cursors (stream, epoch, seq, drained) VALUES (?, ?, ?, ?)"
+                   " ON CONFLICT DO UPDATE SET seq = excluded.seq, drained = excluded.drained",
+    [PUT_TRADE] = "INSERT INTO trades_stream VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [PUT_CANDLE] = "INSERT INTO ohlcv_data VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                   TICKBUS_UPSERT_CANDLE,
+    [PUT_LEVEL] = "INSERT INTO orderbook_snapshots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [PUT_ALERT] = "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [PUT_GAP] = "INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+};
+
+struct sink {
+    sqlite3 *db;
+    sqlite3_stmt *statement[STATEMENTS];
+    struct sink_options options;
+    char *wal; /* path of the log */
+    dev_t device;
+    ino_t inode;
+};
+
+/* ---- faults ---- */
+
+static int fault_of(int code, int system)
+{
+    /* A write to the log that a quota or limit refused has lost its errno by now; ENOSPC is SQLITE_FULL. */
+    bool no_room = system == ENOSPC || system == EDQUOT || system == EFBIG || code == SQLITE_IOERR_WRITE ||
+                   code == SQLITE_IOERR_SHMSIZE || code == SQLITE_IOERR_SHMMAP;
+    switch (code & 0xFF) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return -EBUSY;
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+        return -EROFS;
+    case SQLITE_FULL:
+        return -ENOSPC;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return -EBADMSG;
+    case SQLITE_CANTOPEN:
+        return no_room ? -ENOSPC : system == EROFS ? -EROFS : -EACCES;
+    case SQLITE_ERROR: /* our SQL is right, so the tables are not ours */
+        return -EPROTO;
+    default:
+        return no_room ? -ENOSPC : -EIO;
+    }
+}
+
+/* The one line about the last call's failure. */
+static int fail(const struct sink *s, int code, struct tb_error *err)
+{
+    const char *path = s->options.database;
+    const char *message = s->db != NULL ? sqlite3_errmsg(s->db) : sqlite3_errstr(code);
+    int rc = fault_of(code, s->db != NULL ? sqlite3_system_errno(s->db) : 0);
+    switch (rc) {
+    case -EBUSY:
+        return tb_fail(err, rc, "database %s is locked by another process; rows wait until it lets go", path);
+    case -EROFS:
+        return tb_fail(err, rc, "database %s is read-only; make file, directory and file system writable", path);
+    case -ENOSPC:
+        return tb_fail(err, rc, "no space left for database %s (disk, quota or limit); free some, rows wait until then",
+                       path);
+    case -EBADMSG:
+        return tb_fail(err, rc, "database %s is damaged (%s); move it away, a new one is made, and recover"
+                       " the old one with sqlite3 .recover", path, message);
+    case -EPROTO:
+        return tb_fail(err, rc, "database %s has tables that are not this program's (%s); give another file",
+                       path, message);
+    default:
+        return tb_fail(err, rc, "database %s: %s (%s)", path, message,
+                       s->db != NULL && sqlite3_system_errno(s->db) != 0
+                           ? strerror(sqlite3_system_errno(s->db))
+                           : "no cause given");
+    }
+}
+
+static int check_same_file(const struct sink *s, struct tb_error *err)
+{
+    struct stat st;
+    if (stat(s->options.database, &st) == 0 && st.st_dev == s->device && st.st_ino == s->inode)
+        return 0;
+    return tb_fail(err, -ESTALE, "database %s was deleted or replaced while in use; opening what is there now",
+                   s->options.database);
+}
+
+/* ---- open ---- */
+
+static int fail_path(const char *path, int rc, struct tb_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    int length = slash == NULL ? 1 : slash == path ? 1 : (int)(slash - path);
+    const char *directory = slash == NULL ? "." : path;
+    switch (rc) {
+    case -ENOENT:
+    case -ENOTDIR:
+        return tb_fail(err, rc, "cannot make database %s: no directory %.*s; make it", path, length, directory);
+    case -EROFS:
+    case -EACCES:
+    case -EPERM:
+        return tb_fail(err, rc, "database %s is read-only (%s); make file, directory and file system writable",
+                       path, strerror(-rc));
+    case -EISDIR:
+        return tb_fail(err, rc, "database %s is a directory; give a file", path);
+    case -ENOSPC:
+    case -EDQUOT:
+        return tb_fail(err, -ENOSPC, "no space left for database %s; free some, rows wait until then", path);
+    default:
+        return tb_fail(err, rc, "cannot open database %s: %s", path, strerror(-rc));
+    }
+}
+
+/* Make the file with our mode (SQLite's would be 0644), and learn which one it is. */
+static int touch(struct sink *s, struct tb_error *err)
+{
+    const char *path = s->options.database;
+    struct stat st;
+    /* Before SQLite has it open: closing any descriptor of a file drops the process's locks on it. */
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    if (fd < 0)
+        return fail_path(path, -errno, err);
+    int rc = fstat(fd, &st) == 0 ? 0 : -errno;
+    (void)close(fd); /* nothing was written */
+    if (rc != 0)
+        return fail_path(path, rc, err);
+    if (!S_ISREG(st.st_mode))
+        return tb_fail(err, -EINVAL, "database %s is no regular file; give one", path);
+    s->device = st.st_dev;
+    s->inode = st.st_ino;
+    return 0;
+}
+
+static int run(struct sink *s, const char *text, struct tb_error *err)
+{
+    int code = sqlite3_exec(s->db, text, NULL, NULL, NULL);
+    return code == SQLITE_OK ? 0 : fail(s, code, err);
+}
+
+static int read_number(struct sink *s, const char *text, int64_t *out_value, struct tb_error *err)
+{
+    sqlite3_stmt *query;
+    int code = sqlite3_prepare_v2(s->db, text, -1, &query, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(query);
+    int rc = code == SQLITE_ROW ? 0 : fail(s, code, err);
+    if (rc == 0)
+        *out_value = sqlite3_column_int64(query, 0);
+    (void)sqlite3_finalize(query); /* repeats the error that was just reported */
+    return rc;
+}
+
+/* Ours: 1. Empty: 0. Neither: -EPROTO. */
+static int inspect(struct sink *s, struct tb_error *err)
+{
+    int64_t application = 0, version = 0, tables = 0;
+    int rc = read_number(s, "PRAGMA application_id", &application, err);
+    if (rc == 0)
+        rc = read_number(s, "PRAGMA user_version", &version, err);
+    if (rc == 0)
+        rc = read_number(s, "SELECT count(*) FROM sqlite_schema", &tables, err);
+    if (rc != 0)
+        return rc;
+    if (application == TICKBUS_APPLICATION_ID && version == TICKBUS_SCHEMA_VERSION)
+        return 1;
+    if (application == TICKBUS_APPLICATION_ID)
+        return tb_fail(err, -EPROTO, "database %s has schema version %lld, this build writes %d; give another"
+                       " file, or use the build that made it", s->options.database, (long long)version,
+                       TICKBUS_SCHEMA_VERSION);
+    if (tables == 0)
+        return 0;
+    return tb_fail(err, -EPROTO, "database %s belongs to another program; give a file of our own",
+                   s->options.database);
+}
+
+static int make_schema(struct sink *s, struct tb_error *err)
+{
+    int rc = inspect(s, err);
+    if (rc != 0)
+        return rc < 0 ? rc : 0;
+    rc = run(s, "BEGIN IMMEDIATE", err);
+    if (rc != 0)
+        return rc;
+    rc = inspect(s, err); /* again: somebody may have been first */
+    if (rc == 0)
+        rc = run(s, tickbus_schema, err);
+    if (rc >= 0)
+        rc = run(s, "COMMIT", err);
+    if (rc != 0)
+        (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL); /* the first error is the one to tell */
+    return rc;
+}
+
+static int configure(struct sink *s, struct tb_error *err)
+{
+    char text[200];
+    sqlite3_stmt *query = NULL;
+    int persist = 1;
+    (void)sqlite3_busy_timeout(s->db, (int)(s->options.busy_timeout / TB_NS_PER_MS)); /* can not fail */
+    (void)sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+    int code = sqlite3_prepare_v2(s->db, "PRAGMA journal_mode = WAL", -1, &query, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(query);
+    bool wal = code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(query, 0), "wal") == 0;
+    int rc = code == SQLITE_ROW ? 0 : fail(s, code, err);
+    (void)sqlite3_finalize(query); /* repeats the error that was just reported */
+    if (rc == 0 && !wal)
+        rc = tb_fail(err, -EIO, "database %s cannot use a write-ahead log on this file system; move it to a"
+                     " local disk", s->options.database);
+    if (rc != 0)
+        return rc;
+    (void)snprintf(text, sizeof(text),
+                   "PRAGMA synchronous = %s; PRAGMA wal_autocheckpoint = %d;"
+                   "PRAGMA journal_size_limit = %d; PRAGMA cache_size = -16384;",
+                   s->options.full_sync ? "FULL" : "NORMAL", AUTOCHECKPOINT_PAGES, WAL_KEPT_BYTES);
+    return run(s, text, err);
+}
+
+static int prepare(struct sink *s, struct tb_error *err)
+{
+    for (int k = 0; k < STATEMENTS; k++) {
+        int code = sqlite3_prepare_v3(s->db, sql[k], -1, SQLITE_PREPARE_PERSISTENT, &s->statement[k], NULL);
+        if (code != SQLITE_OK)
+            return fail(s, code, err);
+    }
+    return 0;
+}
+
+static void sqlite_close(struct sink *s)
+{
+    if (s == NULL)
+        return;
+    for (int k = 0; k < STATEMENTS; k++)
+        (void)sqlite3_finalize(s->statement[k]); /* repeats an old error */
+    if (s->db != NULL) {
+        (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL); /* there may be no transaction */
+        if (check_same_file(s, NULL) == 0) /* best effort: a long log is read at the next open */
+            (void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        (void)sqlite3_close(s->db); /* nothing is open in it */
+    }
+    free(s->wal);
+    free(s);
+}
+
+static int sqlite_open(const struct sink_options *options, struct sink **out_sink, struct tb_error *err)
+{
+    struct sink *s = calloc(1, sizeof(*s));
+    size_t length = strlen(options->database);
+    if (s == NULL || (s->wal = malloc(length + sizeof("-wal"))) == NULL) {
+        free(s);
+        return tb_fail(err, -ENOMEM, "no memory to open database %s", options->database);
+    }
+    memcpy(s->wal, options->database, length);
+    memcpy(s->wal + length, "-wal", sizeof("-wal"));
+    s->options = *options;
+    int rc = touch(s, err);
+    if (rc == 0) {
+        int code = sqlite3_open_v2(options->database, &s->db,
+                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+        rc = code == SQLITE_OK ? 0 : fail(s, code, err);
+    }
+    if (rc == 0)
+        rc = configure(s, err);
+    if (rc == 0)
+        rc = make_schema(s, err);
+    if (rc == 0)
+        rc = prepare(s, err);
+    if (rc == 0)
+        rc = check_same_file(s, err);
+    if (rc != 0) {
+        sqlite_close(s);
+        return rc;
+    }
+    *out_sink = s;
+    return 0;
+}
+
+/* ---- transactions ---- */
+
+/* Runs a statement that gives no rows. Bindings stay; the next use overwrites them. */
+static int step(struct sink *s, enum statement which, struct tb_error *err)
+{
+    int code = sqlite3_step(s->statement[which]);
+    int reset = sqlite3_reset(s->statement[which]);
+    if (code == SQLITE_DONE && reset == SQLITE_OK)
+        return 0;
+    return fail(s, code == SQLITE_DONE ? reset : code, err);
+}
+
+static int sqlite_begin(struct sink *s, struct tb_error *err)
+{
+    int rc = check_same_file(s, err);
+    return rc != 0 ? rc : step(s, BEGIN, err);
+}
+
+static void sqlite_rollback(struct sink *s)
+{
+    if (!sqlite3_get_autocommit(s->db))
+        (void)step(s, ROLLBACK, NULL); /* the caller has an error to tell already */
+}
+
+static int sqlite_commit(struct sink *s, struct tb_error *err)
+{
+    int rc = step(s, COMMIT, err);
+    return rc != 0 ? rc : check_same_file(s, err);
+}
+
+static int sqlite_cursor(struct sink *s, const char *stream, uint64_t epoch, uint64_t *out_position,
+                         struct tb_error *err)
+{
+    sqlite3_stmt *q = s->statement[GET_CURSOR];
+    (void)sqlite3_bind_text(q, 1, stream, -1, SQLITE_STATIC); /* these fail only for a bad index */
+    (void)sqlite3_bind_int64(q, 2, (int64_t)epoch);
+    int code = sqlite3_step(q);
+    uint64_t position = 0;
+    if (code == SQLITE_ROW)
+        position = 2 * (uint64_t)sqlite3_column_int64(q, 0) + (sqlite3_column_int64(q, 1) != 0);
+    int rc = code == SQLITE_ROW || code == SQLITE_DONE ? 0 : fail(s, code, err);
+    (void)sqlite3_reset(q); /* repeats the error that was just reported */
+    if (rc == 0)
+        *out_position = position;
+    return rc;
+}
+
+static int sqlite_put_cursor(struct sink *s, const char *stream, uint64_t epoch, uint64_t position,
+                             struct tb_error *err)
+{
+    sqlite3_stmt *q = s->statement[PUT_CURSOR];
+    (void)sqlite3_bind_text(q, 1, stream, -1, SQLITE_STATIC); /* these fail only for a bad index */
+    (void)sqlite3_bind_int64(q, 2, (int64_t)epoch);
+    (void)sqlite3_bind_int64(q, 3, (int64_t)(position / 2));
+    (void)sqlite3_bind_int64(q, 4, (int64_t)(position % 2));
+    return step(s, PUT_CURSOR, err);
+}
+
+/* ---- rows ---- */
+
+/* Binds one column after the other. Binding fails only for a bad index, which a test would show. */
+struct binder {
+    sqlite3_stmt *q;
+    int column;
+};
+
+static void text(struct binder *b, const char *value)
+{
+    if (value[0] == '\0')
+        (void)sqlite3_bind_null(b->q, ++b->column);
+    else
+        (void)sqlite3_bind_text(b->q, ++b->column, value, -1, SQLITE_STATIC);
+}
+
+/* Part of a primary key: never NULL. */
+static void key(struct binder *b, const char *value)
+{
+    (void)sqlite3_bind_text(b->q, ++b->column, value, -1, SQLITE_STATIC);
+}
+
+static void real(struct binder *b, double value)
+{
+    (void)sqlite3_bind_double(b->q, ++b->column, value);
+}
+
+static void integer(struct binder *b, uint64_t value)
+{
+    (void)sqlite3_bind_int64(b->q, ++b->column, (int64_t)value);
+}
+
+static struct binder start(struct sink *s, enum statement which, const struct sink_source *source)
+{
+    struct binder b = {.q = s->statement[which]};
+    text(&b, source->exchange);
+    text(&b, source->symbol);
+    return b;
+}
+
+static int finish(struct sink *s, enum statement which, struct binder *b,
+                  const struct sink_source *source, const struct persist_row *row, struct tb_error *err)
+{
+    text(b, source->stream);
+    integer(b, source->epoch);
+    integer(b, row->position / 2);
+    return step(s, which, err);
+}
+
+static const char *side_name(uint8_t side, const char *buy, const char *sell)
+{
+    return side == TB_BUY ? buy : side == TB_SELL ? sell : "";
+}
+
+static int put_trade(struct sink *s, const struct sink_source *source, const struct persist_row *row,
+                     struct tb_error *err)
+{
+    struct binder b = start(s, PUT_TRADE, source);
+    real(&b, row->timestamp);
+    text(&b, side_name(row->trade.side, "buy", "sell"));
+    real(&b, row->trade.price);
+    real(&b, row->trade.amount);
+    real(&b, row->trade.cost);
+    integer(&b, row->trade.trade_id);
+    return finish(s, PUT_TRADE, &b, source, row, err);
+}
+
+static int put_candle(struct sink *s, const struct sink_source *source, const struct persist_row *row,
+                      struct tb_error *err)
+{
+    struct binder b = {.q = s->statement[PUT_CANDLE]};
+    key(&b, source->exchange);
+    key(&b, source->symbol);
+    text(&b, tb_timeframe_name[row->candle.timeframe]);
+    real(&b, row->timestamp);
+    real(&b, row->candle.open);
+    real(&b, row->candle.high);
+    real(&b, row->candle.low);
+    real(&b, row->candle.close);
+    real(&b, row->candle.volume);
+    integer(&b, row->candle.closed);
+    integer(&b, row->candle.trades);
+    real(&b, row->candle.turnover);
+    real(&b, row->candle.taker_buy_volume);
+    return finish(s, PUT_CANDLE, &b, source, row, err);
+}
+
+static int put_level(struct sink *s, const struct sink_source *source, const struct persist_row *row,
+                     struct tb_error *err)
+{
+    struct binder b = start(s, PUT_LEVEL, source);
+    real(&b, row->timestamp);
+    text(&b, side_name(row->level.side, "bid", "ask"));
+    integer(&b, row->level.level);
+    real(&b, row->level.price);
+    real(&b, row->level.amount);
+    real(&b, row->level.cumulative);
+    integer(&b, row->level.update_id);
+    return finish(s, PUT_LEVEL, &b, source, row, err);
+}
+
+static int put_alert(struct sink *s, const struct sink_source *source, const struct persist_row *row,
+                     struct tb_error *err)
+{
+    struct binder b = start(s, PUT_ALERT, source);
+    real(&b, row->timestamp);
+    text(&b, source->label);
+    text(&b, tb_alert_state_name(row->alert.state));
+    text(&b, tb_severity_name(row->alert.severity));
+    real(&b, row->alert.value);
+    real(&b, row->alert.threshold);
+    real(&b, row->alert.since);
+    integer(&b, row->alert.alert_id);
+    return finish(s, PUT_ALERT, &b, source, row, err);
+}
+
+static int put_gap(struct sink *s, const struct sink_source *source, const struct persist_row *row,
+                   struct tb_error *err)
+{
+    struct binder b = start(s, PUT_GAP, source);
+    real(&b, row->timestamp);
+    text(&b, tb_channel_name(row->gap.channel));
+    text(&b, tb_gap_reason_name(row->gap.reason));
+    integer(&b, row->gap.from);
+    integer(&b, row->gap.to);
+    integer(&b, row->gap.missing);
+    return finish(s, PUT_GAP, &b, source, row, err);
+}
+
+static int sqlite_put(struct sink *s, const struct sink_source *source, const struct persist_row *row,
+                      struct tb_error *err)
+{
+    switch ((enum persist_kind)row->kind) {
+    case PERSIST_TRADE:
+        return put_trade(s, source, row, err);
+    case PERSIST_CANDLE:
+        return put_candle(s, source, row, err);
+    case PERSIST_LEVEL:
+        return put_level(s, source, row, err);
+    case PERSIST_ALERT:
+        return put_alert(s, source, row, err);
+    case PERSIST_GAP:
+        return put_gap(s, source, row, err);
+    case PERSIST_KINDS:
+        break;
+    }
+    TB_ASSERT(!"a row of a known kind");
+    return -EINVAL;
+}
+
+static int64_t wal_bytes(const struct sink *s)
+{
+    struct stat st;
+    return stat(s->wal, &st) == 0 ? st.st_size : 0;
+}
+
+static int64_t sqlite_tend(struct sink *s)
+{
+    int64_t bytes = wal_bytes(s);
+    if (bytes <= s->options.wal_limit)
+        return bytes;
+    /* Fails while a reader holds a snapshot: the caller sees that the log is as long as before. */
+    (void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    return wal_bytes(s);
+}
+
+const struct sink_ops sink_sqlite = {
+    .name = "sqlite",
+    .open = sqlite_open,
+    .begin = sqlite_begin,
+    .cursor = sqlite_cursor,
+    .put = sqlite_put,
+    .put_cursor = sqlite_put_cursor,
+    .commit = sqlite_commit,
+    .rollback = sqlite_rollback,
+    .tend = sqlite_tend,
+    .close = sqlite_close,
+};

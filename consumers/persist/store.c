@@ -1,0 +1,274 @@
+/*
+ * Batches, transactions, cursors, and patience with a database in trouble. See store.h and persist.h.
+ */
+#include "consumers/persist/store.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <tickbus/clock.h>
+
+#define PAUSE_MIN (20 * TB_NS_PER_MS)
+#define PAUSE_BUSY_MAX (250 * TB_NS_PER_MS)
+#define PAUSE_MAX (2 * TB_NS_PER_S)
+/* Another writer that holds the lock for less than this is ordinary. */
+#define BUSY_PATIENCE TB_NS_PER_S
+
+void store_init(struct store *s, const struct store_config *config, struct persist *p)
+{
+    memset(s, 0, sizeof(*s));
+    s->config = *config;
+    s->persist = p;
+}
+
+void store_fini(struct store *s)
+{
+    if (s->sink != NULL)
+        s->config.ops->close(s->sink);
+    s->sink = NULL;
+}
+
+/* ---- trouble ---- */
+
+/* A call of the sink failed with rc: undo, remember why, and when to try again. */
+static int note_failure(struct store *s, int rc, const struct tb_error *why, tb_ns now)
+{
+    s->failures++;
+    if (s->sink != NULL)
+        s->config.ops->rollback(s->sink);
+    tb_ns longest = PAUSE_MAX;
+    if (rc == -EBUSY) {
+        longest = PAUSE_BUSY_MAX;
+        s->busy++;
+        if (s->busy_since == 0)
+            s->busy_since = now;
+    } else if (s->sink != NULL) {
+        s->config.ops->close(s->sink);
+        s->sink = NULL;
+    }
+    if (rc != -EBUSY || now - s->busy_since >= BUSY_PATIENCE)
+        s->trouble = *why;
+    s->pause = s->pause == 0 ? PAUSE_MIN : s->pause * 2;
+    if (s->pause > longest)
+        s->pause = longest;
+    s->next_try = now + s->pause;
+    return rc;
+}
+
+static void note_success(struct store *s)
+{
+    s->trouble.text[0] = '\0';
+    s->busy_since = 0;
+    s->pause = 0;
+    s->next_try = 0;
+}
+
+int store_open(struct store *s, tb_ns now)
+{
+    struct tb_error why;
+    if (s->sink != NULL)
+        return 0;
+    if (now < s->next_try)
+        return -EAGAIN;
+    int rc = s->config.ops->open(&s->config.sink, &s->sink, &why);
+    if (rc != 0) {
+        s->sink = NULL;
+        return note_failure(s, rc, &why, now);
+    }
+    s->opened = true;
+    s->opens++;
+    return 0;
+}
+
+int store_cursor(struct store *s, const char *stream, uint64_t epoch, tb_ns now, uint64_t *out_position)
+{
+    struct tb_error why;
+    int rc = store_open(s, now);
+    if (rc != 0)
+        return rc;
+    rc = s->config.ops->cursor(s->sink, stream, epoch, out_position, &why);
+    return rc == 0 ? 0 : note_failure(s, rc, &why, now);
+}
+
+/* ---- one transaction ---- */
+
+struct transaction {
+    struct store *store;
+    uint64_t had[PERSIST_INPUTS_MAX]; /* position in the database when it began */
+    uint64_t has[PERSIST_INPUTS_MAX]; /* and when it is committed */
+    uint64_t rows[PERSIST_KINDS];
+    struct tb_error why;
+};
+
+static int begin(struct transaction *t, struct store *s, tb_ns now)
+{
+    memset(t, 0, sizeof(*t));
+    t->store = s;
+    int rc = store_open(s, now);
+    if (rc != 0)
+        return rc;
+    if (now < s->next_try)
+        return -EAGAIN;
+    rc = s->config.ops->begin(s->sink, &t->why);
+    for (unsigned i = 0; rc == 0 && i < s->persist->input_count; i++) {
+        const struct persist_input *in = &s->persist->input[i];
+        if (in->epoch != 0)
+            rc = s->config.ops->cursor(s->sink, in->stream, in->epoch, &t->had[i], &t->why);
+        t->has[i] = t->had[i];
+    }
+    return rc == 0 ? 0 : note_failure(s, rc, &t->why, now);
+}
+
+static int put(struct transaction *t, const struct persist_row *row)
+{
+    struct store *s = t->store;
+    const struct persist_input *in = &s->persist->input[row->input];
+    const struct persist_market *m = &in->market[row->market];
+    struct sink_source source = {in->stream, in->epoch, m->venue, m->symbol, m->label};
+    int rc = s->config.ops->put(s->sink, &source, row, &t->why);
+    t->rows[row->kind] += rc == 0;
+    return rc;
+}
+
+static int end(struct transaction *t, tb_ns now)
+{
+    struct store *s = t->store;
+    struct persist *p = s->persist;
+    int rc = 0;
+    for (unsigned i = 0; rc == 0 && i < p->input_count; i++)
+        if (t->has[i] > t->had[i])
+            rc = s->config.ops->put_cursor(s->sink, p->input[i].stream, p->input[i].epoch, t->has[i], &t->why);
+    tb_ns before = tb_clock_mono();
+    TB_POINT("persist:before_commit");
+    if (rc == 0)
+        rc = s->config.ops->commit(s->sink, &t->why);
+    TB_POINT("persist:after_commit");
+    if (rc != 0)
+        return note_failure(s, rc, &t->why, now);
+    s->commit_ns = tb_clock_mono() - before;
+    s->commits++;
+    s->last_commit = now;
+    for (unsigned k = 0; k < PERSIST_KINDS; k++)
+        s->stored[k] += t->rows[k];
+    for (unsigned i = 0; i < p->input_count; i++)
+        if (p->input[i].epoch != 0)
+            p->input[i].stored = t->has[i];
+    note_success(s);
+    return 0;
+}
+
+/* ---- batches ---- */
+
+bool store_dirty(const struct store *s)
+{
+    const struct persist *p = s->persist;
+    for (unsigned i = 0; i < p->input_count; i++)
+        if (p->input[i].epoch != 0 && persist_position(p, i) > p->input[i].stored)
+            return true;
+    return p->count > 0;
+}
+
+bool store_due(const struct store *s, tb_ns now)
+{
+    if (now < s->next_try)
+        return false;
+    return s->persist->count >= s->config.batch_rows ||
+           (now - s->last_commit >= s->config.commit_every && store_dirty(s));
+}
+
+static int put_batch(struct transaction *t, size_t n)
+{
+    struct persist *p = t->store->persist;
+    int rc = 0;
+    for (size_t k = 0; rc == 0 && k < n; k++) {
+        const struct persist_row *row = persist_row_at(p, k);
+        if (row->position > t->had[row->input])
+            rc = put(t, row);
+        if (row->position > t->has[row->input])
+            t->has[row->input] = row->position;
+    }
+    for (unsigned i = 0; n == p->count && i < p->input_count; i++)
+        if (p->input[i].epoch != 0 && persist_position(p, i) > t->has[i])
+            t->has[i] = persist_position(p, i);
+    return rc;
+}
+
+int store_flush(struct store *s, tb_ns now)
+{
+    struct persist *p = s->persist;
+    for (unsigned i = 0; i < p->input_count; i++)
+        if (p->input[i].epoch != 0)
+            (void)persist_settle(p, i); /* no room: it comes with a later batch */
+    if (!store_dirty(s))
+        return 0;
+    struct transaction t;
+    int rc = begin(&t, s, now);
+    if (rc != 0)
+        return rc;
+    size_t n = persist_batch(p, s->config.batch_rows);
+    rc = put_batch(&t, n);
+    if (rc != 0)
+        return note_failure(s, rc, &t.why, now);
+    rc = end(&t, now);
+    if (rc != 0)
+        return rc;
+    persist_drop(p, n);
+    return store_dirty(s) ? 1 : 0;
+}
+
+int store_flush_all(struct store *s, tb_ns now)
+{
+    int rc;
+    do
+        rc = store_flush(s, now);
+    while (rc == 1);
+    return rc;
+}
+
+/* ---- drain ---- */
+
+static int put_drain(struct transaction *t, unsigned i)
+{
+    struct persist *p = t->store->persist;
+    const struct persist_input *in = &p->input[i];
+    uint64_t position = 2 * in->taken + 1;
+    /* Still catching up with what the database or the state has: that is another moment's drain. */
+    if (in->epoch == 0 || in->taken == 0 || in->taken != in->state_seq || t->had[i] >= position)
+        return 0;
+    for (uint32_t market = 0; market < in->market_count; market++) {
+        size_t n = persist_drain_rows(p, i, market);
+        for (size_t k = 0; k < n; k++) {
+            int rc = put(t, &p->scratch[k]);
+            if (rc != 0)
+                return rc;
+            t->has[i] = position;
+        }
+    }
+    return 0;
+}
+
+int store_drain(struct store *s, tb_ns now)
+{
+    int rc = store_flush_all(s, now);
+    if (rc != 0)
+        return rc;
+    struct transaction t;
+    rc = begin(&t, s, now);
+    if (rc != 0)
+        return rc;
+    for (unsigned i = 0; rc == 0 && i < s->persist->input_count; i++)
+        rc = put_drain(&t, i);
+    if (rc != 0)
+        return note_failure(s, rc, &t.why, now);
+    rc = end(&t, now);
+    for (unsigned i = 0; rc == 0 && i < s->persist->input_count; i++)
+        if (t.has[i] == 2 * s->persist->input[i].taken + 1)
+            persist_drained(s->persist, i);
+    return rc;
+}
+
+void store_tend(struct store *s)
+{
+    if (s->sink != NULL)
+        s->log_bytes = s->config.ops->tend(s->sink);
+}
