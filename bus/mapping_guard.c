@@ -34,7 +34,10 @@ static struct guard {
 /* One above the highest entry ever used: what the handler has to look at. */
 static atomic_int guards_used;
 
+/* Who handled SIGBUS before us; and whether this thread is on its way to them already. */
 static struct sigaction previous;
+static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
+static __thread volatile sig_atomic_t passing_on __attribute__((tls_model("initial-exec")));
 
 static bool guard_repair(struct guard *g, uintptr_t address)
 {
@@ -44,6 +47,23 @@ static bool guard_repair(struct guard *g, uintptr_t address)
     g->broken = 1;
     return mmap((void *)base, g->bytes, g->prot,
                 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED;
+}
+
+static void pass_on(int number, siginfo_t *info, void *context)
+{
+    bool circle = passing_on != 0;
+    passing_on = 1;
+    if (!circle && (previous.sa_flags & SA_SIGINFO) != 0) {
+        previous.sa_sigaction(number, info, context);
+    } else if (!circle && previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
+        previous.sa_handler(number);
+    } else {
+        /* The default: the repeated access, or the repeated signal, ends the process. */
+        (void)signal(SIGBUS, SIG_DFL);
+        if (info->si_code <= 0 && (circle || previous.sa_handler == SIG_DFL))
+            (void)raise(SIGBUS);
+    }
+    passing_on = 0;
 }
 
 static void on_sigbus(int number, siginfo_t *info, void *context)
@@ -58,30 +78,30 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
             return;
         }
     errno = saved_errno;
-    if ((previous.sa_flags & SA_SIGINFO) != 0) {
-        previous.sa_sigaction(number, info, context);
-    } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
-        previous.sa_handler(number);
-    } else {
-        /* Back to the default, under which the repeated access, or the repeated signal, ends us. */
-        (void)sigaction(SIGBUS, &previous, NULL);
-        if (info->si_code <= 0 && previous.sa_handler == SIG_DFL)
-            (void)raise(SIGBUS);
-    }
+    pass_on(number, info, context);
 }
 
+/*
+ * Looked at with every guard, not once: somebody may have set a handler of his own since. If that one
+ * remembers ours and calls it, the two of us would go in circles; `passing_on` ends that.
+ */
 static void install(void)
 {
-    struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGBUS, &action, &previous);
+    struct sigaction present;
+    struct sigaction ours = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    (void)sigemptyset(&ours.sa_mask);
+    (void)pthread_mutex_lock(&install_lock);
+    if (sigaction(SIGBUS, NULL, &present) == 0 &&
+        !((present.sa_flags & SA_SIGINFO) != 0 && present.sa_sigaction == on_sigbus)) {
+        previous = present;
+        (void)sigaction(SIGBUS, &ours, NULL);
+    }
+    (void)pthread_mutex_unlock(&install_lock);
 }
 
 int tb_guard_add(void *base, size_t bytes, int prot)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    (void)pthread_once(&once, install);
-
+    install();
     for (int i = 0; i < GUARDS_MAX; i++) {
         uintptr_t expected = GUARD_FREE;
         if (!atomic_compare_exchange_strong(&guards[i].base, &expected, GUARD_CLAIMED))
