@@ -372,13 +372,15 @@ static int attach(struct tb_reader *r, const char *dir, struct tb_error *err)
 
 /*
  * "Surely there": on a full ring whose producer is alive, the very oldest records may be gone before
- * the first read, and the reader would begin with an overrun. A 64th of the ring is left out for that.
+ * the first read, and the reader would begin with an overrun. A 64th of the ring is left out for that,
+ * unless the ring is gated: then its producer may stand there waiting for this very reader.
  */
 static tb_seq oldest_surely(const struct tb_reader *r)
 {
+    const struct tb_ring_fixed *fixed = r->private_->ring.base;
     tb_seq newest = tb_reader_newest(r);
     tb_seq oldest = tb_reader_oldest(r);
-    if (newest < r->capacity || !tb_lock_held(r->private_->lock_path))
+    if (newest < r->capacity || fixed->pace == TB_PACE_GATED || !tb_lock_held(r->private_->lock_path))
         return oldest;
     tb_seq margin = r->capacity / 64;
     return newest - oldest > margin ? oldest + margin : oldest;
