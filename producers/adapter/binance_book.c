@@ -438,7 +438,6 @@ int binance_on_snapshot(struct adapter *a, struct binance_market *m,
     s->requested = false;
     s->attempts = 0;
     s->last = id;
-    check_book(a, s);
     binance_status(a, m, TB_STATUS_SYNCED, msg->id, ts_recv);
     rc = binance_flush(a);
     uint32_t count = s->event_count;

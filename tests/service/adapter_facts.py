@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""Recorded Binance sessions through the adapter.
+
+Every record is held against a second decoder, written here with json and Decimal: each trade, quote and
+changed level must be there, in order, equal as a decimal, and nothing else. Then totals, books and the
+best-bid-and-ask check are held against the published facts. Without the recordings of the data folder
+only the first part runs, on the session that ships.
+"""
+import collections
+import gzip
+import json
+import os
+import subprocess
+import sys
+from decimal import Decimal
+
+SOURCE = os.environ["TICKBUS_SOURCE"]
+DUMP = os.path.join(os.environ["TICKBUS_BUILD"], "tests", "adapter_dump")
+DATA = os.path.join(SOURCE, "..", "shared", "data")
+DEMO = os.path.join(SOURCE, "deploy", "demo", "spot_btcusdt_20240808.gz")
+SESSIONS = [("spot_btcusdt_20240808-09", "binance"), ("2021-10-11_BINANCE", "binance"),
+            ("2021-10-11_BINANCE_US", "binanceus")]
+
+
+def events(path):
+    """(time, symbol of a REST answer or None, object) of each line."""
+    name = os.path.basename(path)
+    with gzip.open(path, "rt") as f:
+        for line in f:
+            line = line.strip()
+            if not line or " <-> " in line[:9000].split("{")[0] or line.startswith("configuration:"):
+                continue
+            if line.startswith("https://"):
+                url, rest = line.split(" -> ", 1)
+                when, body = rest.split(": ", 1)
+                yield Decimal(when), url.split("symbol=")[1].split("&")[0], json.loads(body)
+                continue
+            when, body = line.split(" ", 1)
+            body = json.loads(body)
+            symbol = name.split("_")[1].upper() if "lastUpdateId" in body else None
+            when = Decimal(when[:-1]) if when.endswith(":") else Decimal(when).scaleb(-9)
+            yield when, symbol, body
+
+
+def merged(paths):
+    everything = [(when, i, symbol, body) for i, path in enumerate(paths)
+                  for when, symbol, body in events(path)]
+    return sorted(everything, key=lambda e: (e[0], e[1]))
+
+
+class Book:
+    def __init__(self):
+        self.side = {"B": {}, "A": {}}
+        self.id = None
+        self.waiting = []
+        self.applied = self.stale = 0
+
+    def change(self, update_id, side, price, size, out):
+        levels = self.side[side]
+        price, size = Decimal(price), Decimal(size)
+        if size == 0:
+            if levels.pop(price, None) is not None:
+                out.append(("level", update_id, side, "C", price, size))
+            return
+        out.append(("level", update_id, side, "M" if price in levels else "A", price, size))
+        levels[price] = size
+
+    def event(self, e, out):
+        if self.id is None:
+            self.waiting.append(e)
+            return
+        if e["u"] <= self.id:
+            self.stale += 1
+            return
+        assert e["U"] <= self.id + 1, (e["U"], self.id)
+        for side, key in (("B", "b"), ("A", "a")):
+            for price, size in e[key]:
+                self.change(e["u"], side, price, size, out)
+        self.id = e["u"]
+        self.applied += 1
+
+    def snapshot(self, s, out):
+        self.id = s["lastUpdateId"]
+        out.append(("clear", self.id))
+        added = []
+        for side, key in (("B", "bids"), ("A", "asks")):
+            for price, size in reversed(s[key]):
+                self.change(self.id, side, price, size, added)
+        out.extend(added)
+        for e in self.waiting:
+            self.event(e, out)
+
+
+def expected(paths):
+    out = collections.defaultdict(list)
+    books = collections.defaultdict(Book)
+    single = any("@trade" in e[3].get("stream", "") for e in merged(paths))
+    for _, _, symbol, body in merged(paths):
+        if symbol is not None:
+            books[symbol].snapshot(body, out[symbol])
+            continue
+        d = body.get("data", body)
+        kind, symbol = d.get("e"), d.get("s")
+        if kind == "depthUpdate":
+            books[symbol].event(d, out[symbol])
+        elif kind == ("trade" if single else "aggTrade"):
+            out[symbol].append(("trade", d["t"] if single else d["a"], Decimal(d["p"]), Decimal(d["q"]),
+                                "A" if d["m"] else "B", 1 if single else d["l"] - d["f"] + 1,
+                                d["T"] * 1000000))
+        elif kind is None and "u" in d:
+            out[symbol].append(("quote", Decimal(d["b"]), Decimal(d["B"]), Decimal(d["a"]), Decimal(d["A"])))
+    return out, books
+
+
+class Dump:
+    def __init__(self, venue, paths):
+        done = subprocess.run([DUMP, venue, *paths], capture_output=True, timeout=100, text=True)
+        if done.returncode != 0:
+            sys.exit(f"adapter_dump: exit {done.returncode}: {done.stderr}")
+        self.counter, self.raw = {}, {}
+        self.records = collections.defaultdict(list)
+        self.book = collections.defaultdict(lambda: {"B": [], "A": []})
+        self.exps = {}
+        for line in done.stdout.splitlines():
+            self.line(line.split())
+
+    def line(self, w):
+        if w[0] == "counter":
+            self.counter[w[1]] = int(w[2])
+        elif w[0] == "market":
+            self.raw[w[1]] = w[2]
+            self.exps[w[2]] = (int(w[3]), int(w[4]))
+        elif w[0] == "book":
+            self.book[self.raw[w[1]]][w[2]].append((Decimal(w[3]), Decimal(w[4])))
+        else:
+            out, flags = self.records[self.raw.get(w[1], "-")], int(w[4])
+            if w[0] == "trade":
+                assert flags == 0x80, w
+                out.append(("trade", int(w[5]), Decimal(w[6]), Decimal(w[7]), w[8], int(w[9]), int(w[2])))
+            elif w[0] == "quote":
+                assert flags == 0xC0 and w[2] == "0", w
+                out.append(("quote", *map(Decimal, w[5:9])))
+            elif w[0] == "level":
+                out.append(("level", int(w[5]), w[6], w[7], Decimal(w[8]), Decimal(w[9])))
+            elif w[0] == "clear":
+                out.append(("clear", int(w[5])))
+            elif w[0] == "gap":
+                out.append(tuple(w))
+
+
+def check_records(venue, paths):
+    dump = Dump(venue, paths)
+    want, books = expected(paths)
+    for symbol, records in want.items():
+        got = dump.records[symbol]
+        for i, (g, w) in enumerate(zip(got, records)):
+            assert g == w, (symbol, i, g, w)
+        assert len(got) == len(records), (symbol, len(got), len(records))
+        levels = dump.book[symbol]
+        assert levels["B"] == sorted(books[symbol].side["B"].items(), reverse=True), symbol
+        assert levels["A"] == sorted(books[symbol].side["A"].items()), symbol
+    assert set(dump.records) - {"-"} == set(want), (set(dump.records), set(want))
+    assert dump.counter["book_events"] == sum(b.applied for b in books.values())
+    assert dump.counter["book_stale"] == sum(b.stale for b in books.values())
+    for name in ("frames_bad", "frames_unknown", "gaps", "missing", "resyncs", "refined", "bbo_different"):
+        assert dump.counter[name] == 0, (name, dump.counter[name])
+    print(f"{os.path.basename(paths[0])}: {sum(map(len, want.values()))} records equal, one by one")
+    return dump
+
+
+def check_trades(dump, facts):
+    for symbol, f in {**facts["trades"], **facts["agg_trades"]}.items():
+        t = [r for r in dump.records[symbol] if r[0] == "trade"]
+        assert len(t) == f["trades"], (symbol, len(t))
+        assert sum(r[5] for r in t) == f["raw_trades"]
+        assert sum(r[3] for r in t) == Decimal(f["volume"])
+        assert sum(r[2] * r[3] for r in t) == Decimal(f["quote_volume"])
+        assert (t[0][2], t[-1][2]) == (Decimal(f["first_price"]), Decimal(f["last_price"]))
+        assert min(r[2] for r in t) == Decimal(f["min_price"])
+        assert max(r[2] for r in t) == Decimal(f["max_price"])
+        assert sum(r[4] == "B" for r in t) == f["taker_sides"].get("buy", 0)
+        assert t[0][6] == f["first_time_ms"] * 1000000 and t[-1][6] == f["last_time_ms"] * 1000000
+
+
+def check_books(dump, facts):
+    books = facts["books"]
+    for symbol, f in books.items():
+        b = dump.book[symbol]
+        assert [len(b["B"]), len(b["A"])] == f["levels"], symbol
+        for side, key in (("B", "bids"), ("A", "asks")):
+            assert b[side][:20] == [(Decimal(p), Decimal(q)) for p, q in f[key]], (symbol, key)
+    for counter, key in (("book_events", "updates_applied"), ("book_stale", "updates_stale"),
+                         ("bbo_equal", "best_equal_to_bookTicker_of_same_id"),
+                         ("bbo_different", "best_different"), ("gaps", "sequence_gaps")):
+        assert dump.counter[counter] == sum(f[key] for f in books.values()), counter
+    for name, kind in (("bookTicker", "quote"), ("trade", "trade"), ("aggTrade", "trade")):
+        total = sum(n for channel, n in facts["channels"].items() if channel.split("|")[0] == name)
+        if total:
+            assert sum(r[0] == kind for rs in dump.records.values() for r in rs) == total, name
+
+
+def main():
+    if not os.path.isdir(DATA):
+        if not os.path.exists(DEMO):
+            sys.exit(77)
+        check_records("binance", [DEMO])
+        return
+    for name, venue in SESSIONS:
+        with open(os.path.join(DATA, "facts", name + ".json")) as f:
+            facts = json.load(f)
+        dump = check_records(venue, [os.path.join(DATA, p) for p in facts["files"]])
+        check_trades(dump, facts)
+        check_books(dump, facts)
+        print(f"{name}: trades, books and {dump.counter['bbo_equal']} best prices equal the facts")
+
+
+main()
