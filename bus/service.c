@@ -345,7 +345,7 @@ static int turn(struct tb_service *svc, bool *out_done)
     if (svc->ops->poll != NULL && !(svc->stopping && svc->input_count == 0)) {
         int rc = svc->ops->poll(svc, svc->self);
         if (rc < 0)
-            return failed(svc, "poll", rc);
+            return rc == -EINVAL ? (failed(svc, "poll", rc), TB_EXIT_CONFIG) : failed(svc, "poll", rc);
         if (rc == TB_POLL_DONE)
             *out_done = true;
         else

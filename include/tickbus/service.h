@@ -41,7 +41,8 @@ enum tb_exit {
     TB_EXIT_CONFIG = 78,
 };
 
-/* poll: results beside 0 (nothing to do), > 0 (that many things were done) and -errno (failed). */
+/* poll: results beside 0 (nothing to do), > 0 (that many things were done) and -errno (failed; -EINVAL:
+ * the configuration asks for what can not be, exit 78, as from start). */
 #define TB_POLL_DONE INT32_MAX /* finite producer: all is published; drain and exit 0 */
 
 struct tb_service;

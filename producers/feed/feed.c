@@ -1,0 +1,481 @@
+#include "feed.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <tickbus/clock.h>
+#include <tickbus/log.h>
+
+#define LISTING_REQUEST UINT32_C(0xfffffffe) /* no adapter asks for this number */
+#define LISTING_PATH_BYTES 16384
+#define GOOD_DATA_NS (60 * TB_NS_PER_S) /* so long live: the next failure is a first one again */
+#define COMPLETE_WAIT_NS (10 * TB_NS_PER_S)
+
+/* ---- changes of state ---- */
+
+static void enter(struct feed *f, enum feed_state state)
+{
+    f->state = state;
+    f->state_since = f->mono;
+}
+
+/* Try again later: LISTING or WAITING, with one line for the skeleton to log when it changes. */
+static void retry(struct feed *f, enum feed_state state, const char *what, const char *why)
+{
+    char note[256];
+    tb_ns wait = backoff_next(&f->backoff);
+
+    f->next_attempt = f->mono + wait;
+    enter(f, state);
+    (void)snprintf(note, sizeof(note), "%s: %s; retrying", what, why);
+    tb_service_degraded(f->svc, note);
+}
+
+/* ---- what the adapter may ask of its host ---- */
+
+static int host_publish(void *context, struct tb_record *records, size_t count)
+{
+    struct feed *f = context;
+    tb_ns now = tb_clock_wall();
+
+    for (size_t i = 0; i < count; i++)
+        records[i].publish_delta_ns = tb_publish_delta(now, records[i].ts_recv);
+    if (tb_writer_publish_many(f->svc->out, records, count) < count) {
+        f->stopping = true;
+        return -ECANCELED;
+    }
+    f->published += count;
+    f->published_in_turn = true;
+    return 0;
+}
+
+static int host_instrument(void *context, const struct tb_instrument *entry)
+{
+    struct feed *f = context;
+
+    return tb_writer_add_instrument(f->svc->out, entry);
+}
+
+static void host_get(void *context, uint32_t request, const char *path, tb_ns not_before_ns)
+{
+    struct feed *f = context;
+    int rc = rest_get(&f->rest, request, path, tb_clock_mono() + not_before_ns);
+
+    /* The queue is larger than the number of markets: only an adapter gone wrong gets here. */
+    if (rc != 0)
+        tb_log(TB_LOG_ERROR, "request_refused", "path=%s reason=%s", path, strerror(-rc));
+}
+
+static void host_reconnect(void *context, const char *why)
+{
+    struct feed *f = context;
+
+    f->reconnect_why = why;
+}
+
+/* ---- the beginning: listing, adapter, what the stream has already ---- */
+
+static void ask_listing(struct feed *f)
+{
+    static char path[LISTING_PATH_BYTES];
+    bool all = f->list_all || feed_wants_all(f);
+    int rc = f->ops->listing_path(all ? NULL : f->options.symbols.item,
+                                  all ? 0 : f->options.symbols.count, path, sizeof(path));
+
+    if (rc == -ENOSPC && !all) {
+        f->list_all = true;
+        ask_listing(f);
+        return;
+    }
+    if (rc >= 0)
+        rc = rest_get_long(&f->rest, LISTING_REQUEST, path);
+    if (rc < 0)
+        retry(f, FEED_LISTING, "cannot ask for the venue's listing", strerror(-rc));
+    else
+        f->asked = true;
+}
+
+static void read_own_stream(struct feed *f)
+{
+    const struct tb_writer *w = f->svc->out;
+    struct tb_record record;
+    tb_seq seq = w->next_seq;
+
+    if (seq == 1)
+        return;
+    while (--seq > 0 && tb_writer_read_back(w, seq, &record))
+        if (!f->ops->resume(f->adapter, &record))
+            break;
+    f->ops->resumed(f->adapter);
+    tb_log(TB_LOG_INFO, "resumed", "stream=%s next_seq=%" PRIu64 " looked_back=%" PRIu64,
+           f->svc->out_stream, w->next_seq, w->next_seq - 1 - seq);
+}
+
+/* The markets are known: from here on there is an adapter. */
+static int begin(struct feed *f)
+{
+    const char *unknown;
+    struct adapter_config config = {
+        .venue = f->options.venue,
+        .stream = f->svc->out_stream,
+        .market = f->market,
+        .market_count = f->market_count,
+        .channels = feed_channels(&f->options, &unknown),
+        .aggregated = f->options.trades == FEED_TRADES_AGGREGATED,
+        .book_depth = (uint32_t)f->options.book_depth,
+    };
+    struct adapter_host host = {.context = f,
+                                .publish = host_publish,
+                                .instrument = host_instrument,
+                                .get = host_get,
+                                .reconnect = host_reconnect};
+    struct tb_error err = {""};
+    char quoted[TB_QUOTE_BYTES];
+
+    f->adapter = f->ops->create(&config, &host, &err);
+    if (f->adapter == NULL) {
+        tb_log(TB_LOG_ERROR, "cannot_start", "reason=%s", tb_quote_text(err.text, quoted));
+        return -ENOMEM;
+    }
+    read_own_stream(f);
+    tb_log(TB_LOG_INFO, "resolved", "venue=%s markets=%zu", f->options.venue, f->market_count);
+    backoff_reset(&f->backoff);
+    f->next_attempt = f->mono;
+    enter(f, FEED_WAITING);
+    return 0;
+}
+
+static void on_listing(struct feed *f, int status, const char *body, size_t length,
+                       const char *failure)
+{
+    char why[96];
+
+    f->asked = false;
+    if (status == 0) {
+        retry(f, FEED_LISTING, "the venue's listing can not be had", failure);
+        return;
+    }
+    /* A name that it does not know makes the venue refuse them all: look for it among all. */
+    if (status == 400 && !f->list_all && !feed_wants_all(f)) {
+        f->list_all = true;
+        f->next_attempt = f->mono;
+        return;
+    }
+    if (status != 200) {
+        (void)snprintf(why, sizeof(why), "HTTP status %d", status);
+        retry(f, FEED_LISTING, "the venue's listing can not be had", why);
+        return;
+    }
+    int rc = feed_resolve(f, body, length);
+    if (rc == 0)
+        rc = begin(f);
+    if (rc == -EAGAIN) {
+        f->list_all = true;
+        f->next_attempt = f->mono;
+    } else if (rc == -ENOENT || rc == -ENOMEM) {
+        enter(f, FEED_REFUSED);
+    } else if (rc < 0) {
+        retry(f, FEED_LISTING, "the venue's listing can not be read", strerror(-rc));
+    }
+}
+
+static void on_rest(void *context, uint32_t number, const char *path, int status,
+                    const char *body, size_t length, const char *failure)
+{
+    static struct tb_log_limit limit;
+    struct feed *f = context;
+
+    if (number == LISTING_REQUEST) {
+        on_listing(f, status, body, length, failure);
+        return;
+    }
+    if (status != 200)
+        tb_log_limited(&limit, TB_NS_PER_S, TB_LOG_WARN, "snapshot_failed",
+                       "path=%s status=%d reason=\"%s\"", path, status,
+                       failure != NULL ? failure : "refused by the venue");
+    (void)f->ops->on_rest(f->adapter, number, path, status, body, length, tb_clock_wall());
+    tb_writer_wake(f->svc->out);
+}
+
+/* ---- the connection ---- */
+
+static void on_opened(void *context)
+{
+    struct feed *f = context;
+
+    f->connects++;
+    f->message = 0;
+    f->message_due = f->mono;
+    f->ping_sent = 0;
+    /* An hour of twenty-four before the venue cuts: the time is ours then, not the venue's. */
+    f->life_end = f->ops->connection_life_ns == 0
+                      ? INT64_MAX
+                      : f->mono + f->ops->connection_life_ns - f->ops->connection_life_ns / 24;
+    enter(f, FEED_LIVE);
+    tb_service_degraded(f->svc, NULL);
+    tb_log(TB_LOG_INFO, "connected", "venue=%s url=%s connects=%" PRIu64, f->options.venue,
+           f->options.url, f->connects);
+    f->ops->on_connect(f->adapter, tb_clock_wall());
+    tb_writer_wake(f->svc->out);
+}
+
+static void on_frame(void *context, const char *bytes, size_t length, tb_ns ts_recv)
+{
+    struct feed *f = context;
+
+    if (f->stopping)
+        return;
+    f->published_in_turn = false;
+    (void)f->ops->on_frame(f->adapter, bytes, length, ts_recv); /* a bad one is counted there */
+    if (!f->published_in_turn)
+        return;
+    tb_writer_wake(f->svc->out);
+    tb_stats_observe(f->latency, tb_clock_wall() - ts_recv);
+}
+
+static void publish_end(struct feed *f)
+{
+    struct tb_record record = {.ts_recv = tb_clock_wall(), .type = TB_STATUS, .flags = TB_F_LAST};
+
+    record.status.code = TB_STATUS_END;
+    (void)host_publish(f, &record, 1);
+    tb_writer_wake(f->svc->out);
+}
+
+static void on_closed(void *context, int code, const char *why)
+{
+    struct feed *f = context;
+    bool was_live = f->state == FEED_LIVE;
+
+    if (was_live)
+        f->disconnects++;
+    else
+        f->refused_connects++;
+    if (was_live && code == 1000 && f->options.finite) {
+        enter(f, FEED_COMPLETE);
+        return;
+    }
+    rest_cancel(&f->rest); /* what was asked for belongs to a book that is lost */
+    if (was_live) {
+        f->ops->on_disconnect(f->adapter, tb_clock_wall(), code, TB_GAP_RECONNECT);
+        tb_writer_wake(f->svc->out);
+        if (f->mono - f->state_since >= GOOD_DATA_NS)
+            backoff_reset(&f->backoff);
+    }
+    retry(f, FEED_WAITING, was_live ? "disconnected" : "cannot connect", why);
+}
+
+static void subscribe(struct feed *f)
+{
+    char text[ADAPTER_REQUEST_BYTES];
+
+    if (f->message == UINT32_MAX || f->mono < f->message_due)
+        return;
+    int length = f->ops->subscribe(f->adapter, f->message, text, sizeof(text));
+    if (length <= 0) {
+        f->message = UINT32_MAX;
+        return;
+    }
+    if (socket_send(&f->socket, text, (size_t)length) != 0)
+        return; /* the last one has yet to go: next turn */
+    f->message++;
+    f->message_due = f->mono + f->ops->subscribe_interval_ns;
+}
+
+/*
+ * Half of the allowed silence, then a ping; silence for the other half: the connection is dead. Data
+ * that waited while we were kept from reading (a gate, a stop) is read before this is looked at.
+ */
+static void watch_silence(struct feed *f)
+{
+    tb_ns silence = f->options.silence > 0 ? f->options.silence : f->ops->silence_ns;
+    tb_ns mono = tb_clock_mono();
+
+    if (silence == 0)
+        return;
+    if (f->socket.last_mono >= f->ping_sent)
+        f->ping_sent = 0;
+    if (f->ping_sent == 0) {
+        if (mono - f->socket.last_mono > silence / 2) {
+            f->ping_sent = mono;
+            socket_ping(&f->socket);
+        }
+    } else if (mono - f->ping_sent > silence / 2) {
+        socket_close(&f->socket, "nothing was heard, a ping was not answered");
+        f->ping_sent = mono;
+    }
+}
+
+static void live(struct feed *f)
+{
+    if (f->reconnect_why != NULL) {
+        socket_close(&f->socket, f->reconnect_why);
+        f->reconnect_why = NULL;
+        return;
+    }
+    subscribe(f);
+    watch_silence(f);
+    if (f->mono >= f->life_end) {
+        f->life_end = INT64_MAX;
+        socket_close(&f->socket, "reconnecting before the venue's limit");
+    }
+}
+
+static void connect_now(struct feed *f)
+{
+    f->reconnect_why = NULL;
+    enter(f, FEED_CONNECTING);
+    socket_connect(&f->socket, &f->url, f->ops->connect_path(f->adapter));
+}
+
+/* ---- the loop ---- */
+
+static int step(struct feed *f)
+{
+    switch (f->state) {
+    case FEED_LISTING:
+        if (!f->asked && f->mono >= f->next_attempt)
+            ask_listing(f);
+        return 0;
+    case FEED_WAITING:
+        if (f->mono >= f->next_attempt)
+            connect_now(f);
+        return 0;
+    case FEED_CONNECTING:
+        if (f->mono - f->state_since > f->options.connect_timeout) {
+            f->state_since = f->mono;
+            socket_close(&f->socket, "no connection within connect_timeout");
+        }
+        return 0;
+    case FEED_LIVE:
+        live(f);
+        return 0;
+    case FEED_COMPLETE:
+        if (rest_busy(&f->rest) && f->mono - f->state_since < COMPLETE_WAIT_NS)
+            return 0;
+        publish_end(f);
+        return f->stopping ? 0 : TB_POLL_DONE;
+    case FEED_REFUSED:
+    default:
+        return -EINVAL;
+    }
+}
+
+/* How long nothing needs to be done unless a descriptor says so. */
+static tb_ns idle(const struct feed *f)
+{
+    tb_ns wait = net_loop_idle(&f->loop, 100 * TB_NS_PER_MS);
+    tb_ns due = rest_due(&f->rest);
+
+    if ((f->state == FEED_LISTING && !f->asked) || f->state == FEED_WAITING)
+        due = f->next_attempt < due ? f->next_attempt : due;
+    if (f->state == FEED_LIVE && f->message != UINT32_MAX)
+        due = f->message_due < due ? f->message_due : due;
+    if (due != INT64_MAX && due - f->mono < wait)
+        wait = due > f->mono ? due - f->mono : 0;
+    return wait;
+}
+
+int feed_turn(struct feed *f)
+{
+    uint64_t before = f->socket.frames;
+
+    f->mono = tb_clock_mono();
+    net_loop_turn(&f->loop);
+    int done = rest_turn(&f->rest, f->mono);
+    int rc = step(f);
+    if (rc != 0)
+        return rc;
+    f->svc->idle_ns = idle(f);
+    return (int)(f->socket.frames - before) + done;
+}
+
+/* ---- life ---- */
+
+unsigned feed_channels(const struct feed_options *o, const char **out_unknown)
+{
+    static const char *const names[] = {"trade", "quote", "book"};
+    static const unsigned bits[] = {ADAPTER_TRADES, ADAPTER_QUOTES, ADAPTER_BOOK};
+    unsigned channels = 0;
+
+    *out_unknown = NULL;
+    for (size_t i = 0; i < o->channels.count; i++) {
+        size_t k = 0;
+        while (k < TB_COUNT(names) && strcmp(o->channels.item[i], names[k]) != 0)
+            k++;
+        if (k == TB_COUNT(names))
+            *out_unknown = o->channels.item[i];
+        else
+            channels |= bits[k];
+    }
+    return channels;
+}
+
+static int watch_descriptors(struct feed *f)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    f->wake_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (f->wake_fd < 0 ||
+        epoll_ctl(f->wake_fd, EPOLL_CTL_ADD, net_loop_fd(&f->loop), &event) != 0 ||
+        epoll_ctl(f->wake_fd, EPOLL_CTL_ADD, f->rest.epoll_fd, &event) != 0)
+        return -errno;
+    f->svc->wake_fd = f->wake_fd;
+    return 0;
+}
+
+int feed_open(struct feed *f, struct tb_service *svc, struct tb_error *err)
+{
+    const struct socket_handler handler = {
+        .context = f, .opened = on_opened, .frame = on_frame, .closed = on_closed};
+    const struct rest_options rest = {.base_url = f->options.rest_url,
+                                      .ca_file = f->options.ca_file,
+                                      .connect_timeout = f->options.connect_timeout,
+                                      .timeout = f->options.rest_timeout};
+    int rc;
+
+    f->svc = svc;
+    f->wake_fd = -1;
+    f->mono = tb_clock_mono();
+    f->next_attempt = f->mono;
+    f->life_end = INT64_MAX;
+    f->ops = adapter_find(f->options.venue);
+    f->latency = tb_stats_add_histogram(&svc->stats, "publish_latency_ns");
+    backoff_init(&f->backoff, f->options.backoff_first, f->options.backoff_most,
+                 (uint64_t)tb_clock_wall() ^ (uint64_t)getpid() << 32);
+    f->market = calloc(ADAPTER_MARKETS_MAX, sizeof(*f->market));
+    if (f->market == NULL)
+        return tb_fail(err, -ENOMEM, "no memory for the markets");
+    rc = net_loop_init(&f->loop);
+    if (rc == 0)
+        rc = socket_url_parse(f->options.url, &f->url, err);
+    if (rc == 0)
+        rc = socket_init(&f->socket, &f->loop, f->options.ca_file, &handler, err);
+    if (rc == 0)
+        rc = rest_init(&f->rest, &rest, on_rest, f);
+    if (rc == 0)
+        rc = watch_descriptors(f);
+    enter(f, FEED_LISTING);
+    return rc;
+}
+
+void feed_close(struct feed *f)
+{
+    if (f->svc != NULL)
+        f->svc->wake_fd = -1;
+    socket_fini(&f->socket);
+    rest_fini(&f->rest);
+    if (f->adapter != NULL)
+        f->ops->destroy(f->adapter);
+    f->adapter = NULL;
+    net_loop_fini(&f->loop);
+    if (f->wake_fd > 0)
+        (void)close(f->wake_fd);
+    f->wake_fd = -1;
+    free(f->market);
+    f->market = NULL;
+}

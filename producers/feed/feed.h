@@ -1,0 +1,89 @@
+/*
+ * A feed: one venue's market data, from its sockets onto one stream.
+ *
+ *   LISTING     the venue's listing is asked for over REST until it comes: symbols, exponents
+ *   WAITING     the next attempt to connect is due later (backoff)
+ *   CONNECTING  TCP, TLS, WebSocket upgrade
+ *   LIVE        subscribed: frames go through the adapter onto the ring, REST answers too
+ *   COMPLETE    finite feeds: the venue closed with 1000; REST answers under way are still taken
+ *   REFUSED     a symbol that the venue does not list: a person must act
+ */
+#ifndef TICKBUS_FEED_H
+#define TICKBUS_FEED_H
+
+#include <tickbus/service.h>
+
+#include "backoff.h"
+#include "producers/adapter/adapter.h"
+#include "rest.h"
+#include "socket.h"
+
+enum feed_state {
+    FEED_LISTING,
+    FEED_WAITING,
+    FEED_CONNECTING,
+    FEED_LIVE,
+    FEED_COMPLETE,
+    FEED_REFUSED,
+};
+
+enum feed_trades { FEED_TRADES_SINGLE, FEED_TRADES_AGGREGATED };
+
+struct feed_options {
+    const char *venue;
+    struct tb_list symbols, channels;
+    int trades; /* enum feed_trades */
+    const char *url, *rest_url, *ca_file;
+    int64_t book_depth;
+    bool finite;
+    tb_ns connect_timeout, rest_timeout, backoff_first, backoff_most, silence;
+};
+
+struct feed {
+    struct feed_options options;
+
+    struct tb_service *svc;
+    const struct adapter_ops *ops;
+    struct adapter *adapter; /* NULL until the listing has come */
+    struct socket_url url;
+    struct net_loop loop;
+    struct socket socket;
+    struct rest rest;
+    int wake_fd; /* epoll: the loop's and curl's descriptors */
+
+    enum feed_state state;
+    struct backoff backoff;
+    tb_ns mono;         /* of this turn */
+    tb_ns state_since;  /* monotonic */
+    tb_ns next_attempt; /* LISTING and WAITING */
+    bool asked;         /* LISTING: a request is under way */
+    bool list_all;      /* LISTING: the venue did not know all names: look at all it has */
+    unsigned message;   /* LIVE: next subscription message */
+    tb_ns message_due;
+    tb_ns ping_sent; /* 0: nothing is being probed */
+    tb_ns life_end;  /* when to reconnect by plan; INT64_MAX: never */
+    const char *reconnect_why; /* the adapter asked for it, in this turn */
+    bool stopping; /* a publish was given up */
+
+    struct adapter_market_config *market; /* as resolved */
+    size_t market_count;
+
+    uint64_t published, connects, disconnects, refused_connects;
+    bool published_in_turn;
+    struct tb_stats_histogram *latency; /* socket to published, per frame */
+};
+
+/* resolve.c: the listing has come. 0; -ENOENT: refused, said why; -EAGAIN: ask for all. */
+int feed_resolve(struct feed *f, const char *body, size_t length);
+bool feed_wants_all(const struct feed *f);
+
+/* feed_open: sockets and buffers. feed_close accepts all zero. 0 or -errno, reason in err. */
+int feed_open(struct feed *f, struct tb_service *svc, struct tb_error *err);
+void feed_close(struct feed *f);
+/* feed_turn: one turn of the loop. As tb_service_ops.poll; -EINVAL: refused. */
+int feed_turn(struct feed *f);
+
+/* feed_channels: as adapter bits; *out_unknown is a name that is none, or NULL. */
+unsigned feed_channels(const struct feed_options *o, const char **out_unknown);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * One WebSocket client connection: connect (TLS verified, host name checked, SNI), whole messages
+ * out of fragments, text messages in, pings, close. Everything happens in net_loop_turn; the handler
+ * is called from there, and from socket_connect when that fails at once.
+ */
+#ifndef TICKBUS_FEED_SOCKET_H
+#define TICKBUS_FEED_SOCKET_H
+
+#include "producers/net/loop.h"
+
+#define SOCKET_FRAME_MAX (16U << 20)
+#define SOCKET_URL_BYTES 512
+
+struct socket_handler {
+    void *context;
+    void (*opened)(void *context);
+    /* One whole message, with ADAPTER_PADDING readable bytes behind it. A longer one than
+     * SOCKET_FRAME_MAX comes cut off there. */
+    void (*frame)(void *context, const char *bytes, size_t length, tb_ns ts_recv);
+    /* The connection is gone, or did not come about. code: the peer's close code; 1006: there was none. */
+    void (*closed)(void *context, int code, const char *why);
+};
+
+struct socket_url {
+    bool tls;
+    int port;
+    char host[256];
+    char path[SOCKET_URL_BYTES]; /* without a slash at the end: "" for none */
+};
+
+struct socket {
+    struct net_loop *loop;
+    struct socket_handler handler;
+    struct lws_context *context;
+    struct lws_vhost *vhost;
+    struct lws *wsi; /* NULL: no connection, nor one in the making */
+    bool open;
+    char *message;
+    size_t length, overflow;
+    tb_ns ts_recv;    /* of the first fragment of the message that is being read */
+    tb_ns last_mono;  /* when anything was last heard */
+    int close_code;
+    char why[160];
+    unsigned char *send; /* LWS_PRE bytes, then the message that waits to be sent */
+    size_t send_length;
+    bool ping_wanted;
+    uint64_t bytes, frames, oversized;
+};
+
+/* socket_url_parse: ws:// or wss://. 0 or -EINVAL, with what would be right in err. */
+int socket_url_parse(const char *text, struct socket_url *out_url, struct tb_error *err);
+
+int socket_init(struct socket *s, struct net_loop *loop, const char *ca_file,
+                const struct socket_handler *handler, struct tb_error *err);
+void socket_fini(struct socket *s);
+
+/* socket_connect: to url.path + path. The outcome comes through the handler. */
+void socket_connect(struct socket *s, const struct socket_url *url, const char *path);
+/* socket_send: one text message. -EAGAIN: the last one has not gone yet. */
+int socket_send(struct socket *s, const char *text, size_t length);
+void socket_ping(struct socket *s);
+/* socket_close: end it soon; `closed` is called then, with this reason. */
+void socket_close(struct socket *s, const char *why);
+
+#endif

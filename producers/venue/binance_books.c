@@ -1,0 +1,183 @@
+#include "binance_books.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include <tickbus/decimal.h>
+
+/* One `["price","size"]`; false if it is none, or finer than the scan of the recording found. */
+static bool read_level(const struct binance_symbol *s, struct json_span item, int64_t *out_price,
+                       int64_t *out_size)
+{
+    struct json_walk w;
+    struct json_span price, size;
+
+    return json_enter(item, &w) && json_item(&w, &price) && json_item(&w, &size) &&
+           json_text(price, &price) && json_text(size, &size) &&
+           tb_decimal_parse(price.at, price.length, s->market.price_exp, out_price) == 0 &&
+           tb_decimal_parse(size.at, size.length, s->market.size_exp, out_size) == 0;
+}
+
+static uint32_t set_levels(struct binance_symbol *s, uint8_t side, struct json_span levels)
+{
+    struct json_walk w;
+    struct json_span item;
+    uint32_t count = 0;
+    int64_t price, size;
+
+    if (!json_enter(levels, &w))
+        return 0;
+    for (; json_item(&w, &item); count++)
+        if (read_level(s, item, &price, &size))
+            (void)tb_book_set(&s->book, side, price, size);
+    return count;
+}
+
+/* Makes the book what a depth answer says. The length of its longer side, or -EBADMSG. */
+static int load(struct binance_symbol *s, struct json_span body)
+{
+    struct json_span id, bids, asks;
+    uint64_t update_id;
+
+    if (!json_find(body, "lastUpdateId", &id) || !json_number(id, &update_id) ||
+        !json_find(body, "bids", &bids) || !json_find(body, "asks", &asks))
+        return -EBADMSG;
+    tb_book_clear(&s->book);
+    uint32_t bid_count = set_levels(s, TB_BUY, bids);
+    uint32_t ask_count = set_levels(s, TB_SELL, asks);
+    s->book_id = update_id;
+    return (int)(bid_count > ask_count ? bid_count : ask_count);
+}
+
+int binance_books_snapshot(struct binance_symbol *s, const char *body, size_t length)
+{
+    if (s->snapshot != NULL)
+        return 0;
+    int levels = load(s, (struct json_span){body, length});
+    if (levels < 0)
+        return levels;
+    s->snapshot = malloc(length);
+    if (s->snapshot == NULL)
+        return -ENOMEM;
+    memcpy(s->snapshot, body, length);
+    s->snapshot_length = length;
+    s->snapshot_id = s->book_id;
+    s->snapshot_levels = (uint32_t)levels;
+    return 0;
+}
+
+static bool update_ids(struct json_span data, uint64_t *out_first, uint64_t *out_last)
+{
+    struct json_span first, last;
+
+    return json_find(data, "U", &first) && json_find(data, "u", &last) &&
+           json_number(first, out_first) && json_number(last, out_last);
+}
+
+void binance_books_first(struct binance_symbol *s, struct json_span data)
+{
+    uint64_t first, last;
+
+    if (s->snapshot == NULL && s->book_id == 0 && update_ids(data, &first, &last) && first > 0)
+        s->book_id = first - 1;
+}
+
+void binance_books_update(struct binance_symbol *s, struct json_span data)
+{
+    uint64_t first, last;
+    struct json_span levels;
+
+    if (!update_ids(data, &first, &last) || last <= s->book_id)
+        return;
+    if (json_find(data, "b", &levels))
+        (void)set_levels(s, TB_BUY, levels);
+    if (json_find(data, "a", &levels))
+        (void)set_levels(s, TB_SELL, levels);
+    s->book_id = last;
+}
+
+void binance_books_resync(struct binance_symbol *s, const char *body, size_t length)
+{
+    struct json_span id;
+    uint64_t update_id;
+    struct json_span text = {body, length};
+
+    /* The first one is older than the book, or is the book; a later one mends a hole in the recording. */
+    if (json_find(text, "lastUpdateId", &id) && json_number(id, &update_id) &&
+        update_id > s->book_id)
+        (void)load(s, text);
+}
+
+void binance_books_listen(struct binance_symbol *s)
+{
+    s->listeners++;
+    if (s->snapshot != NULL && s->book_id == s->snapshot_id)
+        s->owed++;
+}
+
+void binance_books_leave(struct binance_symbol *s)
+{
+    s->listeners--;
+    if (s->owed > s->listeners)
+        s->owed = s->listeners;
+}
+
+bool binance_books_awaited(const struct binance_symbol *s)
+{
+    return s->owed > 0;
+}
+
+void binance_books_number(struct protocol_text *t, int64_t mantissa, int exp)
+{
+    char text[TB_DECIMAL_BYTES];
+    size_t length = tb_decimal_format_fixed(mantissa, exp, text);
+    size_t digits = (size_t)-exp;
+
+    protocol_append(t, "\"", 1);
+    protocol_append(t, text, length);
+    if (digits == 0)
+        protocol_append(t, ".", 1);
+    if (digits < 8)
+        protocol_append(t, "00000000", 8 - digits);
+    protocol_append(t, "\"", 1);
+}
+
+static void append_side(const struct binance_symbol *s, uint8_t side, uint32_t limit,
+                        struct protocol_text *t)
+{
+    const struct tb_book_level *level;
+
+    for (uint32_t rank = 0; rank < limit; rank++) {
+        level = tb_book_best(&s->book, side, rank);
+        if (level == NULL)
+            break;
+        protocol_append(t, rank == 0 ? "[" : ",[", rank == 0 ? 1 : 2);
+        binance_books_number(t, level->price, s->market.price_exp);
+        protocol_append(t, ",", 1);
+        binance_books_number(t, level->size, s->market.size_exp);
+        protocol_append(t, "]", 1);
+    }
+}
+
+void binance_books_answer(struct binance_symbol *s, uint32_t limit, struct protocol_text *out_body)
+{
+    if (s->owed > 0) {
+        s->owed--;
+        if (limit >= s->snapshot_levels) {
+            protocol_append(out_body, s->snapshot, s->snapshot_length);
+            return;
+        }
+    }
+    protocol_printf(out_body, "{\"lastUpdateId\":%" PRIu64 ",\"bids\":[", s->book_id);
+    append_side(s, TB_BUY, limit, out_body);
+    protocol_printf(out_body, "],\"asks\":[");
+    append_side(s, TB_SELL, limit, out_body);
+    protocol_printf(out_body, "]}");
+}
+
+void binance_books_fini(struct binance_symbol *s)
+{
+    free(s->snapshot);
+    tb_book_fini(&s->book);
+}

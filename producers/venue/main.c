@@ -1,0 +1,310 @@
+/*
+ * tickbus-venue: serves a recorded session as the venue it was recorded at, WebSocket and REST, in the
+ * venue's own protocol. The recording's clock starts when clients have subscribed and runs at
+ * `speed`; flat out, it runs as fast as the slowest subscriber reads, and stands while there is none.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <tickbus/clock.h>
+#include <tickbus/log.h>
+#include <tickbus/service.h>
+
+#include "server.h"
+
+#define PLAY_AT_ONCE 256 /* events in one turn of the loop: signals and requests come between */
+
+enum start { START_ON_SUBSCRIBE, START_AT_ONCE };
+
+struct venue {
+    const char *venue, *speed_text, *port_file;
+    struct tb_list captures;
+    struct server_options listen;
+    int start;
+    int64_t wait_subscriptions;
+    tb_ns wait_snapshot;
+    bool close_at_end, exit_at_end;
+
+    double speed;
+    struct net_loop loop;
+    struct session session;
+    const struct protocol_ops *ops;
+    struct protocol *protocol;
+    struct server server;
+    tb_ns hold_until;
+    bool blocked;  /* a subscriber has no room for the next frame */
+    bool served;   /* somebody was connected */
+    uint64_t skipped;
+    struct tb_stats_counter *clients, *subscriptions, *events, *frames, *bytes, *connects, *requests,
+        *messages, *refused, *skipped_frames;
+};
+
+#define FIELD(f) offsetof(struct venue, f)
+static const struct tb_option options[] = {
+    {"venue", TB_OPTION_STRING, FIELD(venue), "binance", 0, 0, NULL,
+     "whose protocol to speak, as in the recording: binance, binanceus", false},
+    {"captures", TB_OPTION_LIST, FIELD(captures), NULL, 0, 0, NULL,
+     "files of one recorded session", true},
+    {"host", TB_OPTION_STRING, FIELD(listen.host), "127.0.0.1", 0, 0, NULL,
+     "address to listen on", false},
+    {"port", TB_OPTION_INT, FIELD(listen.port), "0", 0, 65535, NULL,
+     "port to listen on; 0 takes a free one", false},
+    {"port_file", TB_OPTION_STRING, FIELD(port_file), NULL, 0, 0, NULL,
+     "write the port to this file once it is open", false},
+    {"certificate", TB_OPTION_STRING, FIELD(listen.certificate), NULL, 0, 0, NULL,
+     "PEM file: serve TLS with this certificate (chain)", false},
+    {"key", TB_OPTION_STRING, FIELD(listen.key), NULL, 0, 0, NULL,
+     "PEM file: the certificate's private key", false},
+    {"speed", TB_OPTION_STRING, FIELD(speed_text), "1", 0, 0, NULL,
+     "1: as recorded; N: N times as fast; max: as fast as the subscribers read", false},
+    {"start", TB_OPTION_ENUM, FIELD(start), "on_subscribe", 0, 0, "on_subscribe|at_once",
+     "when the recording's clock starts", false},
+    {"wait_subscriptions", TB_OPTION_INT, FIELD(wait_subscriptions), "1", 1, 65536, NULL,
+     "with start=on_subscribe: streams that must be subscribed to first", false},
+    {"wait_snapshot", TB_OPTION_DURATION, FIELD(wait_snapshot), "2s", 0, 600 * TB_NS_PER_S, NULL,
+     "longest time to stand at a recorded snapshot until subscribers have asked for it", false},
+    {"close_at_end", TB_OPTION_BOOL, FIELD(close_at_end), "true", 0, 0, NULL,
+     "close the connections with 1000 when the recording is over", false},
+    {"exit_at_end", TB_OPTION_BOOL, FIELD(exit_at_end), "false", 0, 0, NULL,
+     "exit when the recording is over and every client is gone", false},
+    {"ping_every", TB_OPTION_DURATION, FIELD(listen.ping_every), "20s", 0, 3600 * TB_NS_PER_S, NULL,
+     "ping clients this often; 0: never", false},
+    {"pong_timeout", TB_OPTION_DURATION, FIELD(listen.pong_timeout), "60s", TB_NS_PER_MS,
+     3600 * TB_NS_PER_S, NULL, "cut a client off that does not answer pings for this long", false},
+    {"messages_per_second", TB_OPTION_INT, FIELD(listen.messages_per_second), "5", 0, 1000000, NULL,
+     "cut a client off that sends more messages; 0: no limit", false},
+};
+
+static void check(struct tb_service *svc, void *self, struct tb_faults *faults)
+{
+    struct venue *v = self;
+
+    if (protocol_find(v->venue) == NULL)
+        tb_fault(faults, svc->config_file, 0, "venue", "\"%s\" is no venue that can be served; use "
+                 "binance or binanceus", v->venue);
+    if (session_speed_parse(v->speed_text, &v->speed) != 0)
+        tb_fault(faults, svc->config_file, 0, "speed",
+                 "\"%s\" is no speed; write 1, 10, 0.5 or max", v->speed_text);
+    if ((v->listen.certificate == NULL) != (v->listen.key == NULL))
+        tb_fault(faults, svc->config_file, 0, v->listen.key == NULL ? "key" : "certificate",
+                 "TLS needs both certificate and key");
+}
+
+static void add_stats(struct venue *v, struct tb_stats *stats)
+{
+    v->clients = tb_stats_add(stats, "clients", TB_STAT_GAUGE);
+    v->subscriptions = tb_stats_add(stats, "subscriptions", TB_STAT_GAUGE);
+    v->events = tb_stats_add(stats, "events_played", TB_STAT_COUNTER);
+    v->frames = tb_stats_add(stats, "frames_sent", TB_STAT_COUNTER);
+    v->bytes = tb_stats_add(stats, "bytes_sent", TB_STAT_COUNTER);
+    v->connects = tb_stats_add(stats, "connects", TB_STAT_COUNTER);
+    v->requests = tb_stats_add(stats, "rest_requests", TB_STAT_COUNTER);
+    v->messages = tb_stats_add(stats, "messages_read", TB_STAT_COUNTER);
+    v->refused = tb_stats_add(stats, "refused", TB_STAT_COUNTER);
+    v->skipped_frames = tb_stats_add(stats, "frames_skipped", TB_STAT_COUNTER);
+}
+
+/* Written whole under another name first: who waits for the file finds a number in it. */
+static int write_port_file(const char *path, int port)
+{
+    char temporary[512];
+    int length = snprintf(temporary, sizeof(temporary), "%s.%d", path, (int)getpid());
+
+    if (length < 0 || (size_t)length >= sizeof(temporary))
+        return -ENAMETOOLONG;
+    FILE *f = fopen(temporary, "we");
+    if (f == NULL)
+        return -errno;
+    bool bad = fprintf(f, "%d\n", port) < 0;
+    if (fclose(f) != 0 || bad || rename(temporary, path) != 0) {
+        int rc = -errno;
+        (void)unlink(temporary);
+        return rc;
+    }
+    return 0;
+}
+
+static int start(struct tb_service *svc, void *self)
+{
+    struct venue *v = self;
+    struct tb_error err = {""};
+    int rc = net_loop_init(&v->loop);
+
+    v->ops = protocol_find(v->venue);
+    if (rc == 0)
+        rc = session_open(&v->session, v->captures.item, v->captures.count, v->speed, &err);
+    if (rc == 0) {
+        v->protocol = v->ops->create(v->venue, &v->session, &err);
+        rc = v->protocol == NULL ? -EINVAL : 0;
+    }
+    if (rc == 0)
+        rc = server_open(&v->server, &v->listen, v->ops, v->protocol, &v->loop, &err);
+    if (rc == 0 && v->port_file != NULL) {
+        rc = write_port_file(v->port_file, server_port(&v->server));
+        if (rc != 0)
+            (void)tb_fail(&err, rc, "cannot write %s: %s", v->port_file, strerror(-rc));
+    }
+    if (rc != 0) {
+        char quoted[TB_QUOTE_BYTES];
+        tb_log(TB_LOG_ERROR, "cannot_start", "reason=%s",
+               tb_quote_text(err.text[0] != '\0' ? err.text : strerror(-rc), quoted));
+        return rc;
+    }
+    add_stats(v, &svc->stats);
+    svc->wake_fd = net_loop_fd(&v->loop);
+    tb_log(TB_LOG_INFO, "listening", "venue=%s host=%s port=%d tls=%s speed=%s", v->venue,
+           v->listen.host, server_port(&v->server), v->listen.certificate ? "yes" : "no",
+           v->speed_text);
+    return 0;
+}
+
+/* The clock stands until it may start; flat out, also while nobody would miss anything. */
+static bool clock_runs(struct venue *v, tb_ns mono)
+{
+    unsigned subscriptions = server_subscriptions(&v->server);
+
+    if (!v->session.started &&
+        (v->start == START_AT_ONCE || subscriptions >= v->wait_subscriptions)) {
+        session_start(&v->session, mono);
+        tb_log(TB_LOG_INFO, "playing", "speed=%s subscriptions=%u", v->speed_text, subscriptions);
+    }
+    return v->session.started && (v->speed != 0 || subscriptions > 0 || v->start == START_AT_ONCE);
+}
+
+/* True if the clock stands at a recorded snapshot that a subscriber has yet to ask for. */
+static bool held(struct venue *v, tb_ns mono)
+{
+    const struct capture_event *event = &v->session.event;
+
+    if (event->kind != CAPTURE_HTTP || v->wait_snapshot == 0 ||
+        !v->ops->awaited(v->protocol, event))
+        return false;
+    if (v->hold_until == 0)
+        v->hold_until = mono + v->wait_snapshot;
+    return mono < v->hold_until;
+}
+
+/* Plays the next event. False if it can not be played now. */
+static bool play(struct venue *v, tb_ns mono)
+{
+    const struct capture_event *event = &v->session.event;
+    struct protocol_frame frame = {0};
+
+    if (held(v, mono)) {
+        session_hold(&v->session, mono);
+        return false;
+    }
+    v->hold_until = 0;
+    if (event->kind == CAPTURE_FRAME) {
+        if (v->ops->frame(v->protocol, event, &frame) != 0) {
+            v->skipped++;
+        } else if (!server_room(&v->server, &frame)) {
+            v->blocked = true;
+            return false;
+        } else {
+            server_send(&v->server, &frame);
+        }
+    }
+    v->ops->played(v->protocol, event, &frame);
+    session_advance(&v->session);
+    return true;
+}
+
+static int at_end(struct venue *v)
+{
+    if (v->close_at_end && !v->server.finishing) {
+        tb_log(TB_LOG_INFO, "recording_over", "events=%" PRIu64 " frames_sent=%" PRIu64,
+               v->session.played, v->server.counts.frames);
+        server_finish(&v->server);
+    }
+    bool idle = v->server.client_count == 0 && v->server.http_count == 0;
+    return v->exit_at_end && v->served && idle ? TB_POLL_DONE : 0;
+}
+
+static int poll_venue(struct tb_service *svc, void *self)
+{
+    struct venue *v = self;
+    tb_ns mono = tb_clock_mono(), wait = INT64_MAX;
+    int played = 0;
+
+    net_loop_turn(&v->loop);
+    v->blocked = false;
+    v->served = v->served || v->server.client_count > 0;
+    if (v->session.held_since != 0 && !held(v, mono))
+        session_release(&v->session, mono);
+    if (clock_runs(v, mono)) {
+        while (played < PLAY_AT_ONCE && (wait = session_due(&v->session, mono)) == 0 &&
+               play(v, mono))
+            played++;
+    }
+    if (played > 0)
+        return played;
+    if (session_ended(&v->session)) {
+        int rc = at_end(v);
+        if (rc != 0)
+            return rc;
+    }
+    if (v->blocked || wait > 100 * TB_NS_PER_MS)
+        wait = 100 * TB_NS_PER_MS;
+    if (v->session.held_since != 0)
+        wait = TB_NS_PER_MS * 10;
+    svc->idle_ns = net_loop_idle(&v->loop, wait);
+    return 0;
+}
+
+static int housekeep(struct tb_service *svc, void *self, tb_ns now)
+{
+    struct venue *v = self;
+    const struct server_counts *c = &v->server.counts;
+
+    (void)svc;
+    (void)now;
+    server_housekeep(&v->server, tb_clock_mono());
+    tb_stats_set(v->clients, v->server.client_count);
+    tb_stats_set(v->subscriptions, server_subscriptions(&v->server));
+    tb_stats_set(v->events, (int64_t)v->session.played);
+    tb_stats_set(v->frames, (int64_t)c->frames);
+    tb_stats_set(v->bytes, (int64_t)c->bytes);
+    tb_stats_set(v->connects, (int64_t)c->connects);
+    tb_stats_set(v->requests, (int64_t)c->requests);
+    tb_stats_set(v->messages, (int64_t)c->messages);
+    tb_stats_set(v->refused, (int64_t)c->refused);
+    tb_stats_set(v->skipped_frames, (int64_t)v->skipped);
+    return 0;
+}
+
+static void stop(struct tb_service *svc, void *self)
+{
+    struct venue *v = self;
+
+    svc->wake_fd = -1;
+    if (v->server.context != NULL)
+        server_close(&v->server);
+    if (v->protocol != NULL)
+        v->ops->destroy(v->protocol);
+    if (v->session.capture != NULL)
+        session_close(&v->session);
+    net_loop_fini(&v->loop);
+}
+
+static const struct tb_service_ops ops = {
+    .name = "venue",
+    .summary = "serve a recorded session as a WebSocket and REST venue",
+    .options = options,
+    .option_count = TB_COUNT(options),
+    .check = check,
+    .start = start,
+    .poll = poll_venue,
+    .housekeep = housekeep,
+    .stop = stop,
+};
+
+int main(int argc, char **argv)
+{
+    static struct venue self;
+    return tb_service_main(&ops, &self, argc, argv);
+}

@@ -1,0 +1,58 @@
+/*
+ * The venue's sockets: one listener for WebSocket and REST. A client's frames wait in a queue of
+ * bounded size; server_room says whether every subscriber has room, and the player waits until it is
+ * so: nothing is ever dropped, nothing grows.
+ */
+#ifndef TICKBUS_VENUE_SERVER_H
+#define TICKBUS_VENUE_SERVER_H
+
+#include "producers/net/loop.h"
+#include "protocol.h"
+
+#define SERVER_CLIENTS_MAX 64
+
+struct server_options {
+    const char *host;
+    int64_t port; /* 0: any */
+    const char *certificate, *key;
+    tb_ns ping_every;     /* 0: never */
+    tb_ns pong_timeout;
+    int64_t messages_per_second; /* of one client; above it is cut off; 0: no limit */
+};
+
+struct server_counts {
+    uint64_t frames, bytes, connects, requests, messages, refused;
+};
+
+struct server {
+    struct server_options options;
+    const struct protocol_ops *ops;
+    struct protocol *protocol;
+    struct net_loop *loop;
+    struct lws_context *context;
+    struct lws_vhost *vhost;
+    struct client *clients; /* established WebSocket clients */
+    unsigned client_count;
+    unsigned http_count;    /* REST answers under way */
+    bool finishing;         /* close every client with 1000 once its queue is empty */
+    struct server_counts counts;
+};
+
+/* server_open: listen. `protocol` and `loop` stay the caller's. 0 or -errno. */
+int server_open(struct server *s, const struct server_options *options,
+                const struct protocol_ops *ops, struct protocol *protocol, struct net_loop *loop,
+                struct tb_error *err);
+void server_close(struct server *s);
+int server_port(const struct server *s);
+
+/* server_subscriptions: over all clients. */
+unsigned server_subscriptions(const struct server *s);
+/* server_room: can this frame be queued for all its subscribers? server_send: do it. */
+bool server_room(const struct server *s, const struct protocol_frame *frame);
+void server_send(struct server *s, const struct protocol_frame *frame);
+/* server_finish: the recording is over. */
+void server_finish(struct server *s);
+/* server_housekeep: pings, and clients that do not answer them. */
+void server_housekeep(struct server *s, tb_ns mono);
+
+#endif
