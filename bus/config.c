@@ -50,12 +50,32 @@ void tb_config_release(struct tb_config_memory *memory)
 
 /* ---- faults ---- */
 
+/* Complete a fault that names a key of the section, but no line. */
+static void place_fault(const struct tb_faults *faults, int *line, const char **field, char full[256])
+{
+    if (faults->where == NULL || *line != 0 || *field == NULL)
+        return;
+    size_t length = strlen(faults->where);
+    const char *key = *field;
+    if (strncmp(key, faults->where, length) == 0 && key[length] == '.')
+        key += length + 1;
+    const struct tb_yaml *map = faults->section;
+    *line = faults->section_line;
+    for (size_t i = 0; map != NULL && map->kind == TB_YAML_MAP && i < map->count; i++)
+        if (strcmp(map->key[i], key) == 0)
+            *line = map->key_line[i];
+    snprintf(full, 256, "%s.%s", faults->where, key);
+    *field = full;
+}
+
 void tb_fault(struct tb_faults *faults, const char *file, int line, const char *field,
               const char *format, ...)
 {
+    char full[256];
     faults->count++;
     if (faults->out == NULL)
         return;
+    place_fault(faults, &line, &field, full);
     if (file != NULL)
         fprintf(faults->out, line > 0 ? "%s:%d: " : "%s: ", file, line);
     if (field != NULL && field[0] != '\0')
@@ -261,6 +281,8 @@ static int set_number(const struct tb_option *row, const char *text, int64_t *ou
         number_text(row->type, row->max, high, sizeof(high));
         if (!ranged)
             return tb_fail(err, -EINVAL, "\"%s\" is too large a number", text);
+        if (row->max == INT64_MAX)
+            return tb_fail(err, -EINVAL, "\"%s\" is out of range; it may be %s or more", text, low);
         return tb_fail(err, -EINVAL, "\"%s\" is out of range; it may be %s .. %s", text, low, high);
     }
     *out = value;
@@ -488,7 +510,10 @@ static void print_range(FILE *out, const struct tb_option *row)
         return;
     number_text(row->type, row->min, low, sizeof(low));
     number_text(row->type, row->max, high, sizeof(high));
-    fprintf(out, " (%s .. %s)", low, high);
+    if (row->max < INT64_MAX)
+        fprintf(out, " (%s .. %s)", low, high);
+    else if (row->min > 0)
+        fprintf(out, " (%s or more)", low);
 }
 
 void tb_config_help(FILE *out, const struct tb_option *options, size_t count)
@@ -539,6 +564,26 @@ static void print_scalar(FILE *out, const char *text)
     fputc('"', out);
 }
 
+/* A structure in YAML's flow style, on one line: read back, it is the same. */
+static void print_tree(FILE *out, const struct tb_yaml *node)
+{
+    if (node->kind == TB_YAML_SCALAR) {
+        print_scalar(out, node->text);
+        return;
+    }
+    bool is_map = node->kind == TB_YAML_MAP;
+    fputc(is_map ? '{' : '[', out);
+    for (size_t i = 0; i < node->count; i++) {
+        fputs(i > 0 ? ", " : "", out);
+        if (is_map) {
+            print_scalar(out, node->key[i]);
+            fputs(": ", out);
+        }
+        print_tree(out, node->item[i]);
+    }
+    fputc(is_map ? '}' : ']', out);
+}
+
 static void print_value(FILE *out, const struct tb_option *row, const void *field)
 {
     char text[32];
@@ -565,10 +610,12 @@ static void print_value(FILE *out, const struct tb_option *row, const void *fiel
         fputc(']', out);
         break;
     }
+    case TB_OPTION_TREE:
+        print_tree(out, *(const struct tb_yaml *const *)field);
+        break;
     case TB_OPTION_INT:
     case TB_OPTION_DURATION:
     case TB_OPTION_BYTES:
-    case TB_OPTION_TREE:
     default:
         number_text(row->type, *(const int64_t *)field, text, sizeof(text));
         fputs(text, out);
@@ -581,8 +628,9 @@ void tb_config_print(FILE *out, const struct tb_option *options, size_t count, c
         const struct tb_option *row = &options[i];
         const void *field = (const char *)values + row->offset;
         bool pointer = row->type == TB_OPTION_STRING || row->type == TB_OPTION_TREE;
-        if (pointer && (row->type == TB_OPTION_TREE || *(const void *const *)field == NULL)) {
-            fprintf(out, "# %s:", row->key); /* none, or a structure: see the file */
+        if ((pointer && *(const void *const *)field == NULL) ||
+            (row->type == TB_OPTION_LIST && ((const struct tb_list *)field)->count == 0)) {
+            fprintf(out, "# %s:", row->key); /* none */
         } else {
             fprintf(out, "%s: ", row->key);
             print_value(out, row, field);

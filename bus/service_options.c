@@ -28,7 +28,6 @@ static const struct tb_option file_options[] = {
     {"lock_pages", TB_OPTION_BOOL, S(lock_pages), "false", .help = "keep the output ring in memory (mlock)"},
     {"huge_pages", TB_OPTION_BOOL, S(huge_pages), "false", .help = "ask for huge pages for the output ring"},
     {"new_epoch", TB_OPTION_BOOL, S(new_epoch), "false", .help = "begin a new output ring and forget the checkpoint"},
-    {"done_after", TB_OPTION_INT, S(done_after), "0", 0, INT64_MAX, .help = "until_done: producers started before this time (ns) do not count"},
 };
 
 static const struct tb_option line_options[] = {
@@ -42,11 +41,12 @@ static const struct tb_option line_options[] = {
     {"help_all", TB_OPTION_BOOL, S(help_all), .help = "with every option of the skeleton"},
     {"version", TB_OPTION_BOOL, S(version), .help = "version and commit"},
     {"h", TB_OPTION_BOOL, S(help), .help = "this text"},
+    {"done_after", TB_OPTION_INT, S(done_after), "0", 0, INT64_MAX, .help = "until_done: producers started before this time (ns) do not count"},
 };
 
 /* Of file_options, those that --help shows; the others are for --help-all. */
 #define COMMON_OPTIONS 8
-#define LINE_OPTIONS_SHOWN 9 /* not the one-letter spelling */
+#define LINE_OPTIONS_SHOWN 9 /* not the one-letter spelling, nor what only `up` says */
 
 /* Keys of a section that belong to `tickbus up`. */
 static const char *const section_skip[] = {"program", "restart", NULL};
@@ -87,7 +87,7 @@ static bool has_row(const struct tb_service_ops *ops, const char *key)
 static bool row_applies(const struct tb_service *svc, const char *key)
 {
     static const char *const of_inputs[] = {"streams", "from",       "until_done",    "wait",
-                                            "done_after", "attach_timeout", "print_streams"};
+                                            "attach_timeout", "print_streams"};
     static const char *const of_output[] = {"stream",     "capacity",   "pace",     "gates",
                                             "lock_pages", "huge_pages", "new_epoch", "print_output"};
     for (size_t i = 0; i < TB_COUNT(of_inputs); i++)
@@ -159,6 +159,11 @@ static const struct tb_yaml *find_section(struct tb_service *svc, struct tb_faul
     const struct tb_yaml *map = tb_yaml_get(tb_yaml_get(svc->private_->yaml, kind), key);
     if (map == NULL && opt->section != NULL)
         tb_fault(faults, opt->config, 0, section, "there is no such section");
+    const struct tb_yaml *siblings = tb_yaml_get(svc->private_->yaml, kind);
+    for (size_t i = 0; map != NULL && i < siblings->count; i++)
+        if (siblings->item[i] == map)
+            faults->section_line = siblings->key_line[i];
+    faults->section = map;
     if (map != NULL && opt->section == NULL) {
         struct tb_error err;
         (void)tb_config_set(line_options, TB_COUNT(line_options), "section", usual, opt,
@@ -181,6 +186,8 @@ static void apply_file(struct tb_service *svc, struct tb_faults *faults)
     tb_config_section(rows, TB_COUNT(rows), p->yaml, p->opt.config, "", top_skip, &p->opt,
                       &p->memory, faults);
     const struct tb_yaml *map = find_section(svc, faults);
+    if (map != NULL)
+        faults->where = p->opt.section;
     if (map != NULL)
         tb_tables_section(t.table, 2, map, p->opt.config, p->opt.section, section_skip, &p->memory,
                           faults);
@@ -285,25 +292,27 @@ static void name_inputs(struct tb_service *svc, struct tb_faults *faults)
 static void check_skeleton(struct tb_service *svc, struct tb_faults *faults)
 {
     const struct skeleton_options *opt = &svc->private_->opt;
-    const char *file = svc->config_file, *where = opt->section != NULL ? opt->section : "";
-    char field[128];
+    const char *file = svc->config_file;
+    static const char bad_name[] = "\"%s\" can not be a name; use a-z 0-9 _ . - and at most 31 of them";
     struct tb_error err;
-#define FIELD(key) (snprintf(field, sizeof(field), "%s%s" key, where, where[0] ? "." : ""), field)
     if (!tb_name_check(svc->name))
-        tb_fault(faults, file, 0, FIELD("name"), "\"%s\" can not name a service; use a-z 0-9 _ . - and at most 31 of them", svc->name);
+        tb_fault(faults, file, 0, "name", bad_name, svc->name);
     if (svc->out_stream != NULL && !tb_name_check(svc->out_stream))
-        tb_fault(faults, file, 0, FIELD("stream"), "\"%s\" can not name a stream; use a-z 0-9 _ . - and at most 31 of them", svc->out_stream);
-    if (opt->capacity != 0 && ((opt->capacity & (opt->capacity - 1)) != 0 || opt->capacity < TB_CAPACITY_MIN))
-        tb_fault(faults, file, 0, FIELD("capacity"), "%lld is not a power of two from %d on", (long long)opt->capacity, TB_CAPACITY_MIN);
+        tb_fault(faults, file, 0, "stream", bad_name, svc->out_stream);
+    if (opt->capacity != 0 &&
+        ((opt->capacity & (opt->capacity - 1)) != 0 || opt->capacity < TB_CAPACITY_MIN))
+        tb_fault(faults, file, 0, "capacity", "%lld is not a power of two from %d on",
+                 (long long)opt->capacity, TB_CAPACITY_MIN);
     if (opt->gates.count > TB_GATES_MAX)
-        tb_fault(faults, file, 0, FIELD("gates"), "at most %d", TB_GATES_MAX);
+        tb_fault(faults, file, 0, "gates", "at most %d", TB_GATES_MAX);
     for (size_t i = 0; i < opt->gates.count; i++)
         if (!tb_name_check(opt->gates.item[i]))
-            tb_fault(faults, file, 0, FIELD("gates"), "\"%s\" can not name a reader", opt->gates.item[i]);
-    if (tb_bus_dir(opt->directory, opt->bus, svc->bus_dir, sizeof(svc->bus_dir), &err) != 0)
-        tb_fault(faults, file, 0, "bus", "%s", err.text);
-#undef FIELD
-    (void)tb_config_missing(svc->ops->options, svc->ops->option_count, svc->self, file, where, faults);
+            tb_fault(faults, file, 0, "gates", bad_name, opt->gates.item[i]);
+    if (tb_bus_dir(opt->directory, opt->bus, svc->bus_dir, sizeof(svc->bus_dir), &err) != 0) {
+        const struct tb_yaml *bus = tb_yaml_get(svc->private_->yaml, "bus");
+        tb_fault(faults, file, bus != NULL ? bus->line : 0, "bus", "%s", err.text);
+    }
+    (void)tb_config_missing(svc->ops->options, svc->ops->option_count, svc->self, file, "", faults);
 }
 
 static int usage_error(const struct tb_service *svc, const char *text)

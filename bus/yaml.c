@@ -20,6 +20,7 @@ struct loading {
     const char *path;
     struct tb_faults *faults;
     size_t nodes;
+    char where[256]; /* "services.persist": the map that is being read */
     bool stopped; /* a fault after which the rest can not be read */
 };
 
@@ -131,6 +132,40 @@ static int key_index(const struct tb_yaml *map, const char *key)
     return -1;
 }
 
+/* The value of a key, with the key's place remembered for faults further in. */
+static struct tb_yaml *read_value(struct loading *load, const char *key, int depth)
+{
+    yaml_event_t event;
+    size_t before = strlen(load->where);
+    if (!next_event(load, &event))
+        return NULL;
+    snprintf(load->where + before, sizeof(load->where) - before, "%s%s", before > 0 ? "." : "", key);
+    struct tb_yaml *value = read_node(load, &event, depth + 1);
+    load->where[before] = '\0';
+    yaml_event_delete(&event);
+    return value;
+}
+
+/* Takes key and value over. The first of two equal keys stays. */
+static void add_pair(struct loading *load, struct tb_yaml *node, char *key, int line,
+                     struct tb_yaml *value)
+{
+    int earlier = key_index(node, key);
+    if (earlier >= 0) {
+        char field[512];
+        snprintf(field, sizeof(field), "%s%s%s", load->where, load->where[0] ? "." : "", key);
+        tb_fault(load->faults, load->path, line, field, "is there twice; the first is in line %d",
+                 node->key_line[earlier]);
+        free(key);
+        tb_yaml_free(value);
+        return;
+    }
+    grow(node);
+    node->key[node->count] = key;
+    ((int *)(uintptr_t)node->key_line)[node->count] = line; /* const for readers of the tree */
+    node->item[node->count++] = value;
+}
+
 static void read_map(struct loading *load, struct tb_yaml *node, int depth)
 {
     yaml_event_t event;
@@ -148,27 +183,12 @@ static void read_map(struct loading *load, struct tb_yaml *node, int depth)
         char *key = strdup((const char *)event.data.scalar.value);
         TB_ASSERT(key != NULL);
         yaml_event_delete(&event);
-        struct tb_yaml *value = NULL;
-        if (next_event(load, &event)) {
-            value = read_node(load, &event, depth + 1);
-            yaml_event_delete(&event);
-        }
+        struct tb_yaml *value = read_value(load, key, depth);
         if (value == NULL) {
             free(key);
             return;
         }
-        int earlier = key_index(node, key);
-        if (earlier >= 0) {
-            tb_fault(load->faults, load->path, line, key,
-                     "is there twice; the first is in line %d", node->key_line[earlier]);
-            free(key);
-            tb_yaml_free(value);
-            continue;
-        }
-        grow(node);
-        node->key[node->count] = key;
-        ((int *)(uintptr_t)node->key_line)[node->count] = line; /* const for readers of the tree */
-        node->item[node->count++] = value;
+        add_pair(load, node, key, line, value);
     }
 }
 

@@ -56,10 +56,17 @@ struct tb_yaml {
     struct tb_yaml **item; /* lists and maps: count values */
 };
 
-/* Faults found in configuration: printed as they are found, counted. */
+/*
+ * Faults found in configuration: printed as they are found, counted. If `section` is set, a fault
+ * without a line (0) is placed by its field: the line of that key of the section, else of the section;
+ * and the field is printed with `where` before it. So a check needs to name the key only.
+ */
 struct tb_faults {
     FILE *out; /* NULL: only count */
     size_t count;
+    const struct tb_yaml *section;
+    const char *where; /* "services.persist" */
+    int section_line;
 };
 void tb_fault(struct tb_faults *faults, const char *file, int line, const char *field,
               const char *format, ...) TB_PRINTF(5, 6);
