@@ -48,7 +48,8 @@ bool estate_metric_name(const char *counter, bool is_counter, char *out, size_t 
     size_t length = strlen(counter);
     bool ns = length > 3 && strcmp(counter + length - 3, "_ns") == 0;
     bool total = length > 6 && strcmp(counter + length - 6, "_total") == 0;
-    if (!name_fit(counter, sizeof(((struct tb_stats_counter *)0)->name)))
+    if (!name_fit(counter, sizeof(((struct tb_stats_counter *)0)->name)) ||
+        strncmp(counter, "lag_", 4) == 0) /* one per stream: tickbus_reader_lag_records has them */
         return false;
     (void)snprintf(stem, sizeof(stem), "%.*s%s", (int)(length - (ns ? 3 : 0) - (total ? 6 : 0)),
                    counter, ns ? "_seconds" : "");

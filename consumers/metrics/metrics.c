@@ -161,6 +161,24 @@ static int start_server(struct metrics *self)
     return rc;
 }
 
+static void begin_from_nothing(struct tb_service *svc, struct metrics *self)
+{
+    memset(self->input, 0, TB_INPUTS_MAX * sizeof(*self->input));
+    for (unsigned i = 0; i < TB_INPUTS_MAX; i++)
+        self->input[i].feed.connected = NAN;
+    for (unsigned i = 0; i < svc->input_count; i++)
+        (void)snprintf(self->input[i].feed.stream, sizeof(self->input[i].feed.stream), "%s",
+                       svc->input[i].stream);
+    for (size_t i = 0; i < self->market_max; i++) {
+        memset(&self->market[i].state, 0, sizeof(self->market[i].state));
+        tb_book_clear(&self->market[i].book);
+    }
+    self->market_count = 0;
+    for (size_t i = 0; i < self->configured_count; i++)
+        market_name(&self->market[self->market_count++], self->configured[i].venue,
+                    self->configured[i].symbol);
+}
+
 static int allocate(struct tb_service *svc, struct metrics *self)
 {
     self->market_max = metrics_markets_allowed(self->series_max);
@@ -172,11 +190,7 @@ static int allocate(struct tb_service *svc, struct metrics *self)
     for (size_t i = 0; i < self->market_max; i++)
         if (market_init(&self->market[i]) != 0)
             return -ENOMEM;
-    for (unsigned i = 0; i < TB_INPUTS_MAX; i++)
-        self->input[i].feed.connected = NAN;
-    for (size_t i = 0; i < self->configured_count; i++)
-        market_name(&self->market[self->market_count++], self->configured[i].venue,
-                    self->configured[i].symbol);
+    begin_from_nothing(svc, self);
     return 0;
 }
 
@@ -231,8 +245,7 @@ static void render(struct tb_service *svc, struct metrics *self, tb_ns now)
     struct estate_feed feeds[TB_INPUTS_MAX];
     size_t feed_count = 0;
     for (unsigned i = 0; i < svc->input_count; i++)
-        if (self->input[i].feed.stream[0] != '\0')
-            feeds[feed_count++] = self->input[i].feed;
+        feeds[feed_count++] = self->input[i].feed;
     text_begin(&self->text, (size_t)self->series_max);
     market_text_write(&self->text, self->market, self->market_count);
     estate_write(&self->text, &self->estate, feeds, feed_count);
@@ -457,12 +470,12 @@ static int on_input(struct tb_service *svc, void *context, unsigned input, bool 
 {
     struct metrics *self = context;
     struct metrics_input *in = &self->input[input];
-    (void)snprintf(in->feed.stream, sizeof(in->feed.stream), "%s", svc->input[input].stream);
+    (void)svc;
     memset(in->entry, 0, sizeof(in->entry)); /* ids mean nothing in another epoch */
-    in->prices.type = 0;
     if (!new_epoch)
         return 0;
-    in->feed.connected = 0;
+    in->prices.type = 0;
+    in->feed.connected = NAN;
     for (size_t i = 0; i < self->market_count; i++)
         if (strcmp(self->market[i].state.stream, in->feed.stream) == 0)
             tb_book_clear(&self->market[i].book);
@@ -536,12 +549,10 @@ static void restore_feeds(struct metrics *self, const struct saved *head)
             }
 }
 
-static int restore(struct tb_service *svc, void *context, const void *bytes, size_t count)
+static int load(struct metrics *self, const void *bytes, size_t count)
 {
-    struct metrics *self = context;
     struct saved head;
     size_t used = sizeof(head);
-    (void)svc;
     if (count < used)
         return -EBADMSG;
     memcpy(&head, bytes, sizeof(head));
@@ -566,6 +577,14 @@ static int restore(struct tb_service *svc, void *context, const void *bytes, siz
     }
     self->changed = self->text_changed = true;
     return 0;
+}
+
+static int restore(struct tb_service *svc, void *context, const void *bytes, size_t count)
+{
+    int rc = load(context, bytes, count);
+    if (rc != 0)
+        begin_from_nothing(svc, context);
+    return rc;
 }
 
 /* ---- the end ---- */
