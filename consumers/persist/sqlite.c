@@ -61,8 +61,10 @@ struct sink {
     sqlite3_stmt *statement[STATEMENTS];
     struct sink_options options;
     char *wal; /* path of the log */
+    char *shm; /* and of its index */
     dev_t device;
     ino_t inode;
+    ino_t wal_inode; /* 0: not known */
 };
 
 /* ---- faults ---- */
@@ -114,7 +116,7 @@ static int fail(const struct sink *s, int code, struct tb_error *err)
         return tb_fail(err, rc, "database %s has tables that are not this program's (%s); give another file",
                        path, message);
     default:
-        return tb_fail(err, rc, "database %s: %s (%s)", path, message,
+        return tb_fail(err, rc, "database %s: %s (code %d, %s)", path, message, code,
                        s->db != NULL && sqlite3_system_errno(s->db) != 0
                            ? strerror(sqlite3_system_errno(s->db))
                            : "no cause given");
@@ -156,13 +158,31 @@ static int fail_path(const char *path, int rc, struct tb_error *err)
     }
 }
 
+/*
+ * A log and its index without their database are left over from one that was deleted, and SQLite would
+ * believe an index that some reader still has open. The lock, on the bytes that SQLite itself locks,
+ * keeps a process out that finds the new file before this is done.
+ */
+static void remove_orphans(const struct sink *s, int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000000, .l_len = 512};
+    if (fcntl(fd, F_SETLK, &lock) != 0)
+        return; /* somebody uses it already, so these are no orphans */
+    (void)unlink(s->wal); /* mostly they are not there */
+    (void)unlink(s->shm);
+}
+
 /* Make the file with our mode (SQLite's would be 0644), and learn which one it is. */
 static int touch(struct sink *s, struct tb_error *err)
 {
     const char *path = s->options.database;
     struct stat st;
     /* Before SQLite has it open: closing any descriptor of a file drops the process's locks on it. */
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (fd >= 0)
+        remove_orphans(s, fd);
+    else if (errno == EEXIST)
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return fail_path(path, -errno, err);
     int rc = fstat(fd, &st) == 0 ? 0 : -errno;
@@ -271,6 +291,21 @@ static int prepare(struct sink *s, struct tb_error *err)
     return 0;
 }
 
+/*
+ * The database went away, its log did not: whatever stands at the path now would be read together with
+ * it. What the log holds was moved into the old file if no reader stood in the way; else it is kept aside.
+ */
+static void part_from_log(struct sink *s, bool moved)
+{
+    struct stat st;
+    char aside[4096];
+    if (s->wal_inode == 0 || stat(s->wal, &st) != 0 || st.st_ino != s->wal_inode)
+        return;
+    (void)snprintf(aside, sizeof(aside), "%s.stale", s->wal);
+    (void)(moved ? unlink(s->wal) : rename(s->wal, aside)); /* then the next open finds the mixture damaged */
+    (void)unlink(s->shm);
+}
+
 static void sqlite_close(struct sink *s)
 {
     if (s == NULL)
@@ -278,25 +313,31 @@ static void sqlite_close(struct sink *s)
     for (int k = 0; k < STATEMENTS; k++)
         (void)sqlite3_finalize(s->statement[k]); /* repeats an old error */
     if (s->db != NULL) {
+        int in_log = -1, moved = -1;
         (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL); /* there may be no transaction */
-        if (check_same_file(s, NULL) == 0) /* best effort: a long log is read at the next open */
-            (void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        bool same = check_same_file(s, NULL) == 0;
+        /* Best effort: a log that stays long is read at the next open. */
+        (void)sqlite3_wal_checkpoint_v2(s->db, NULL, same ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE,
+                                        &in_log, &moved);
+        if (!same)
+            part_from_log(s, in_log >= 0 && in_log == moved);
         (void)sqlite3_close(s->db); /* nothing is open in it */
     }
     free(s->wal);
+    free(s->shm);
     free(s);
 }
 
 static int sqlite_open(const struct sink_options *options, struct sink **out_sink, struct tb_error *err)
 {
     struct sink *s = calloc(1, sizeof(*s));
-    size_t length = strlen(options->database);
-    if (s == NULL || (s->wal = malloc(length + sizeof("-wal"))) == NULL) {
+    if (s == NULL || asprintf(&s->wal, "%s-wal", options->database) < 0 ||
+        asprintf(&s->shm, "%s-shm", options->database) < 0) {
+        free(s != NULL ? s->wal : NULL);
         free(s);
         return tb_fail(err, -ENOMEM, "no memory to open database %s", options->database);
     }
-    memcpy(s->wal, options->database, length);
-    memcpy(s->wal + length, "-wal", sizeof("-wal"));
+    struct stat wal;
     s->options = *options;
     int rc = touch(s, err);
     if (rc == 0) {
@@ -316,6 +357,8 @@ static int sqlite_open(const struct sink_options *options, struct sink **out_sin
         sqlite_close(s);
         return rc;
     }
+    if (stat(s->wal, &wal) == 0)
+        s->wal_inode = wal.st_ino;
     *out_sink = s;
     return 0;
 }
