@@ -32,7 +32,7 @@ struct persist_main {
     bool matched[TB_INPUTS_MAX]; /* with the database, in the epoch that is open now */
     tb_seq saved[TB_INPUTS_MAX]; /* cursor of the last checkpoint; 0: none yet */
     tb_ns tend_at;
-    uint64_t opens_told;
+    uint64_t opens_told, troubles_told;
     struct tb_stats_counter *rows[PERSIST_KINDS];
     struct tb_stats_counter *commits, *failures, *busy, *opens, *waiting, *log_bytes, *unusable, *bookless;
     struct tb_stats_histogram *commit_ns;
@@ -290,6 +290,10 @@ static void tell_state(struct tb_service *svc, struct persist_main *m)
     if (s->opens != m->opens_told && s->sink != NULL) {
         m->opens_told = s->opens;
         tb_log(TB_LOG_INFO, "database_open", "path=%s", m->database);
+    }
+    if (s->troubles != m->troubles_told) {
+        m->troubles_told = s->troubles;
+        tb_service_degraded(svc, s->last.text); /* it may be over already: said all the same */
     }
     if (s->trouble.text[0] != '\0') {
         tb_service_degraded(svc, s->trouble.text);

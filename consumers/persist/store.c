@@ -46,8 +46,10 @@ static int note_failure(struct store *s, int rc, const struct tb_error *why, tb_
         s->config.ops->close(s->sink);
         s->sink = NULL;
     }
-    if (rc != -EBUSY || now - s->busy_since >= BUSY_PATIENCE)
-        s->trouble = *why;
+    if (rc != -EBUSY || now - s->busy_since >= BUSY_PATIENCE) {
+        s->trouble = s->last = *why;
+        s->troubles++;
+    }
     s->pause = s->pause == 0 ? PAUSE_MIN : s->pause * 2;
     if (s->pause > longest)
         s->pause = longest;

@@ -27,7 +27,9 @@ struct store {
     tb_ns next_try;   /* not before, after a failure */
     tb_ns pause;      /* to the next try, doubled each time */
     tb_ns busy_since; /* 0: not locked */
-    struct tb_error trouble; /* empty: none. Locked for less than a second is none */
+    struct tb_error trouble; /* empty: none now. Locked for less than a second is none */
+    struct tb_error last;    /* the last trouble, also when it is over; counted in `troubles` */
+    uint64_t troubles;
     int64_t log_bytes;
     uint64_t commits;
     uint64_t failures; /* transactions and opens that failed, for whatever reason */
