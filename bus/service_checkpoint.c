@@ -140,16 +140,12 @@ static void count_output(struct tb_service *svc, tb_seq from)
     struct tb_service_private *p = svc->private_;
     struct tb_record r;
     uint64_t counted = 0, gone = 0;
-    unsigned last_maker = TB_NO_INPUT;
-    bool group_open = false;
     for (tb_seq seq = from; seq < svc->out->next_seq; seq++) {
         if (!tb_writer_read_back(svc->out, seq, &r)) {
             gone++;
             continue;
         }
         unsigned maker = maker_of(svc, &r);
-        group_open = (r.flags & TB_F_LAST) == 0;
-        last_maker = maker;
         if (maker == TB_NO_INPUT)
             continue;
         svc->input[maker].skip_output++;
@@ -159,8 +155,10 @@ static void count_output(struct tb_service *svc, tb_seq from)
         tb_log(TB_LOG_ERROR, "output_overwritten", "stream=%s records=%llu reason=\"more was published "
                "since the last checkpoint than the ring holds\"", svc->out_stream,
                (unsigned long long)gone);
-    if (group_open && last_maker != TB_NO_INPUT)
-        p->hold = last_maker;
+    /* Looked up even if nothing was counted: the life before may have died while it was held, with a
+     * checkpoint after the open group. */
+    if (tb_writer_read_back(svc->out, svc->out->next_seq - 1, &r) && (r.flags & TB_F_LAST) == 0)
+        p->hold = maker_of(svc, &r);
     if (counted > 0)
         tb_log(TB_LOG_INFO, "resuming", "stream=%s made_already=%llu", svc->out_stream,
                (unsigned long long)counted);
