@@ -256,6 +256,50 @@ def synth_keeps_its_rate():
         check(times[-1] - times[0] == 19999 * 50_000, "event times", times[-1] - times[0])
 
 
+def killed_at_labelled_points_of_its_end_nothing_is_lost_or_doubled():
+    """Needs a build with TB_POINTS: deaths within the last records, the forming ones among them."""
+    total = len(PLAIN)
+    cases = ["candles:flush:1", "instrument:before_count:1", "instrument:before_count:2", "ring:after_create:1",
+             "ring:before_rename:1", "ring:after_rename:1"]
+    cases += ["checkpoint:%s_commit:%d" % (w, n) for w in ("before", "after") for n in range(1, 8)]
+    cases += ["publish:%s:%d" % (w, total - n) for w in ("after_P1", "in_P3", "before_P4", "after_P4")
+              for n in range(0, 20)]
+    command = [CANDLES, "--streams=feed", "--until-done", OUT]
+    killed = 0
+    for case in cases:
+        with Bus() as bus:
+            end(source(bus, capacity=32768))
+            p = bus.start(*command, env={**os.environ, "TB_POINT": case})
+            killed += p.wait(20) == -signal.SIGKILL
+            end(bus.start(*command))
+            check(output(bus)["feed"] == PLAIN, case, "the output differs from that of a run without kills")
+    check(killed > len(cases) * 9 // 10, "only", killed, "of", len(cases), "deaths: is this a build with TB_POINTS?")
+
+
+def killed_at_labelled_points_on_its_way():
+    rng = random.Random(SEED + 4)
+    points = ["publish:after_P1", "publish:in_P3", "publish:before_P4", "publish:after_P4",
+              "checkpoint:before_commit", "checkpoint:after_commit"]
+    with Bus() as bus:
+        sources = [source(bus, "a", 256, 300), source(bus, "b", 1024, 300)]
+        killed, code = 0, None
+        while code != 0:
+            point = rng.choice(points)
+            count = rng.randrange(1, 1200 if point.startswith("publish") else 12)
+            p = bus.start(CANDLES, "--streams=a,b", "--until-done", "--capacity=262144", "--checkpoint-every=5ms",
+                          env={**os.environ, "TB_POINT": "%s:%d" % (point, count)})
+            code = p.wait(60)
+            check(code in (0, -signal.SIGKILL), "exit", code, log_of(p))
+            killed += code != 0
+        for q in sources:
+            end(q)
+        found = output(bus)
+        check(found["a"] == PLAIN and found["b"] == PLAIN, "the output differs from that of a run without kills")
+        check(killed >= 30, "only", killed, "deaths")
+
+
+if sys.argv[1:] == ["points"]:
+    run_tests([killed_at_labelled_points_of_its_end_nothing_is_lost_or_doubled, killed_at_labelled_points_on_its_way])
 run_tests([candles_equal_those_of_the_recording, forming_candles_come_on_change_and_keep_their_distance,
            killed_at_random_nothing_is_lost_or_doubled, killed_with_two_inputs_each_is_as_without_kills,
            killed_and_stopped_in_turn_no_completed_candle_is_lost_or_doubled, stopped_it_gives_out_what_is_forming,
