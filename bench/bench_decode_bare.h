@@ -1,0 +1,16 @@
+/* The yardstick of bench_decode: simdjson On-Demand taking the same fields, and nothing else. */
+#ifndef TICKBUS_BENCH_DECODE_BARE_H
+#define TICKBUS_BENCH_DECODE_BARE_H
+
+#include <tickbus/base.h>
+
+TB_EXTERN_BEGIN
+
+/* Each returns a sum of what it took, so that nothing is optimised away; 0: the frame was not read. */
+uint64_t bare_trade(const char *bytes, size_t length);
+uint64_t bare_quote(const char *bytes, size_t length);
+uint64_t bare_depth(const char *bytes, size_t length);
+
+TB_EXTERN_END
+
+#endif
