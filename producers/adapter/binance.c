@@ -543,11 +543,17 @@ static bool allocate(struct adapter *a, size_t markets)
     if (levels < BINANCE_PENDING_CHANGES)
         levels = BINANCE_PENDING_CHANGES;
     /* Besides one event: a gap and two states of each market, when a connection ends. */
-    a->out = calloc(levels + 2 * markets + 16, sizeof(*a->out));
-    a->scratch = calloc(BINANCE_PENDING_CHANGES, sizeof(*a->scratch));
+    size_t out_bytes = (levels + 2 * markets + 16) * sizeof(*a->out);
+    size_t scratch_bytes = BINANCE_PENDING_CHANGES * sizeof(*a->scratch);
+    a->out = malloc(out_bytes);
+    a->scratch = malloc(scratch_bytes);
+    if (a->out == NULL || a->scratch == NULL)
+        return false;
+    memset(a->out, 0, out_bytes); /* touched now: the first large event must not wait for pages */
+    memset(a->scratch, 0, scratch_bytes);
     a->market = calloc(markets == 0 ? 1 : markets, sizeof(*a->market));
     a->decoder = binance_decoder_create();
-    return a->out != NULL && a->scratch != NULL && a->market != NULL && a->decoder != NULL;
+    return a->market != NULL && a->decoder != NULL;
 }
 
 static struct adapter *create(const struct adapter_config *config, const struct adapter_host *host,

@@ -89,21 +89,19 @@ bool is(binance_text text, const char *word)
 }
 
 /*
- * The characters of a JSON string where they stand. Escapes are left as they are: nothing that is
- * taken from the venue has any, and an escaped symbol is simply not ours.
+ * The characters of a JSON string where they stand: the token reaches to the next structural character,
+ * so only blanks may follow the closing quote. Escapes are left as they are: nothing that is taken from
+ * the venue has any, and an escaped symbol is simply not ours.
  */
 bool read_text(ondemand::value &value, binance_text &out)
 {
-    ondemand::raw_json_string raw;
-    TRY(value.get_raw_json_string().get(raw));
-    const char *at = raw.raw();
-    const char *end = at;
-    while (*end != '"') { /* the parser has seen that it ends */
-        if (*end == '\\')
-            end++;
-        end++;
-    }
-    out = {at, uint32_t(end - at)};
+    std::string_view token = value.raw_json_token();
+    size_t end = token.size();
+    while (end > 1 && token[end - 1] != '"')
+        end--;
+    if (end < 2 || token[0] != '"')
+        return false;
+    out = {token.data() + 1, uint32_t(end - 2)};
     return true;
 }
 
