@@ -141,10 +141,11 @@ static void read_duration(const struct site *site, const char *key, const struct
                           tb_ns *out)
 {
     tb_ns duration;
-    if (tb_duration_parse(value->text, &duration) != 0 || duration < 0)
+    if (tb_duration_parse(value->text, &duration) != 0 || duration < 0) {
         FAULT(site, value->line, key, "\"%s\" is not a duration; write 250ms, 30s, 1m", value->text);
-    else
-        *out = duration;
+        duration = 1; /* one fault is enough: it is not nothing */
+    }
+    *out = duration;
 }
 
 static void read_threshold(const struct site *site, const char *key, const struct tb_yaml *value,
