@@ -115,6 +115,21 @@ static void read_own_stream(struct feed *f)
            f->svc->out_stream, w->next_seq, w->next_seq - 1 - seq);
 }
 
+/* A life before this one may have refined a market: its records, and ours, are of the finest entry. */
+static void adopt_refined(struct feed *f)
+{
+    const struct tb_instrument *entry;
+
+    for (uint16_t id = 1; (entry = tb_writer_instrument(f->svc->out, id)) != NULL; id++)
+        for (size_t i = 0; i < f->market_count; i++) {
+            struct adapter_market_config *m = &f->market[i];
+            if (strcmp(entry->raw, m->raw) != 0 || strcmp(entry->venue, f->options.venue) != 0)
+                continue;
+            m->price_exp = entry->price_exp < m->price_exp ? entry->price_exp : m->price_exp;
+            m->size_exp = entry->size_exp < m->size_exp ? entry->size_exp : m->size_exp;
+        }
+}
+
 /* The markets are known: from here on there is an adapter. */
 static int begin(struct feed *f)
 {
@@ -136,6 +151,7 @@ static int begin(struct feed *f)
     struct tb_error err = {""};
     char quoted[TB_QUOTE_BYTES];
 
+    adopt_refined(f);
     f->adapter = f->ops->create(&config, &host, &err);
     if (f->adapter == NULL) {
         tb_log(TB_LOG_ERROR, "cannot_start", "reason=%s", tb_quote_text(err.text, quoted));
