@@ -10,10 +10,15 @@
 
 TB_EXTERN_BEGIN
 
-/* Levels of one side in one message: three times what the venue's deepest snapshot has. */
+/* Levels of one side in one message: three times what the venue's deepest snapshot has. Fuzzing makes it
+ * small, to come to the limits. */
+#ifndef BINANCE_LEVELS_MAX
 #define BINANCE_LEVELS_MAX 16384
+#endif
 /* Memory is set aside for messages of this size; a longer one makes it grow, up to the maximum. */
+#ifndef BINANCE_MESSAGE_BYTES
 #define BINANCE_MESSAGE_BYTES (1U << 20)
+#endif
 #define BINANCE_MESSAGE_MAX (32U << 20)
 
 enum binance_kind {

@@ -11,7 +11,9 @@
 #include "producers/adapter/binance_json.h"
 
 /* Depth events kept while a snapshot is awaited: over a minute of a busy market. */
+#ifndef BINANCE_PENDING_EVENTS
 #define BINANCE_PENDING_EVENTS 1024
+#endif
 #define BINANCE_PENDING_CHANGES (2U * BINANCE_LEVELS_MAX)
 /* Quotes kept for the self-check: those that may overtake the depth event of the same update. */
 #define BINANCE_QUOTES_KEPT 64
