@@ -138,7 +138,8 @@ static bool refine_candle(struct tb_candle *candle, const struct tb_candles *fro
     for (size_t i = 0; i < TB_COUNT(volumes); i++)
         if (tb_decimal_rescale(*volumes[i], from->size_exp, size_exp, volumes[i]) != 0)
             return false;
-    return refine_turnover(&candle->turnover, from->price_exp - price_exp + from->size_exp - size_exp);
+    return refine_turnover(&candle->turnover,
+                           from->price_exp - price_exp + from->size_exp - size_exp);
 }
 
 int tb_candles_refine(struct tb_candles *c, int8_t price_exp, int8_t size_exp)
@@ -171,12 +172,12 @@ void tb_candle_to_records(const struct tb_candle *candle, enum tb_timeframe time
         .open = candle->open, .high = candle->high, .low = candle->low, .close = candle->close};
     out_records[1].type = (uint8_t)(TB_CANDLE_VOLUME + timeframe);
     out_records[1].flags = flags | TB_F_LAST;
-    out_records[1].candle_volume = (struct tb_candle_volume){
-        .volume = candle->volume,
-        .turnover_low = (uint64_t)candle->turnover,
-        .trades = candle->trades,
-        .turnover_high = (int32_t)(candle->turnover >> 64),
-        .taker_buy_volume = candle->taker_buy_volume};
+    out_records[1].candle_volume =
+        (struct tb_candle_volume){.volume = candle->volume,
+                                  .turnover_low = (uint64_t)candle->turnover,
+                                  .trades = candle->trades,
+                                  .turnover_high = (int32_t)(candle->turnover >> 64),
+                                  .taker_buy_volume = candle->taker_buy_volume};
 }
 
 bool tb_candle_from_records(const struct tb_record *prices, const struct tb_record *volume,

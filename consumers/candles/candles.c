@@ -58,7 +58,8 @@ static void on_completed(void *context, enum tb_timeframe timeframe, const struc
     (void)publish(at->candles, at->market, timeframe, candle, false); /* kept in c->error */
 }
 
-static int publish_forming(struct candles *c, struct candles_market *m, unsigned timeframe, tb_ns time)
+static int publish_forming(struct candles *c, struct candles_market *m, unsigned timeframe,
+                           tb_ns time)
 {
     struct tb_candles *k = &m->candles;
     k->published[timeframe] = time;
@@ -74,8 +75,8 @@ static int publish_due(struct candles *c, struct candles_market *m, tb_ns time)
 {
     for (unsigned i = 0; i < TB_TIMEFRAMES && c->error == 0; i++) {
         tb_ns last = m->candles.published[i];
-        uint64_t apart = time >= last ? (uint64_t)time - (uint64_t)last
-                                      : (uint64_t)last - (uint64_t)time;
+        uint64_t apart =
+            time >= last ? (uint64_t)time - (uint64_t)last : (uint64_t)last - (uint64_t)time;
         if ((m->candles.changed & 1U << i) != 0 && apart >= (uint64_t)c->forming_every)
             (void)publish_forming(c, m, i, time);
     }

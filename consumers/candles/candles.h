@@ -70,8 +70,8 @@ struct candles_counts {
     uint64_t refused;   /* trades left out: no room, no such entry, or they do not fit in 64 bits */
     uint64_t completed; /* candles given out */
     uint64_t forming;
-    uint64_t gaps;      /* in the venue's trades */
-    uint64_t missing;   /* trades that those gaps cover, as far as known */
+    uint64_t gaps;    /* in the venue's trades */
+    uint64_t missing; /* trades that those gaps cover, as far as known */
 };
 
 struct candles {

@@ -37,7 +37,8 @@ static const struct tb_instrument *instrument(void *context, unsigned input, uin
     return svc->input[input].open ? tb_reader_instrument(&svc->input[input].reader, id) : NULL;
 }
 
-static uint16_t mirror(void *context, unsigned input, uint16_t id, int8_t price_exp, int8_t size_exp)
+static uint16_t mirror(void *context, unsigned input, uint16_t id, int8_t price_exp,
+                       int8_t size_exp)
 {
     struct tb_service *svc = context;
     const struct tb_instrument *entry = instrument(context, input, id);
@@ -148,10 +149,11 @@ static int housekeep(struct tb_service *svc, void *self, tb_ns now)
     tb_stats_set(m->markets, (int64_t)c->market_count);
     if (c->counts.refused != m->refused_logged) {
         m->refused_logged = c->counts.refused;
-        tb_log_limited(&m->refused_log, 10 * TB_NS_PER_S, TB_LOG_WARN, "refused",
-                       "trades=%" PRIu64 " markets=%" PRIu32 " max_markets=%" PRIu32
-                       " what=\"trades of markets that have no room here or do not fit are left out\"",
-                       c->counts.refused, c->market_count, c->markets_max);
+        tb_log_limited(
+            &m->refused_log, 10 * TB_NS_PER_S, TB_LOG_WARN, "refused",
+            "trades=%" PRIu64 " markets=%" PRIu32 " max_markets=%" PRIu32
+            " what=\"trades of markets that have no room here or do not fit are left out\"",
+            c->counts.refused, c->market_count, c->markets_max);
     }
     return 0;
 }

@@ -41,7 +41,7 @@ struct tb_candle {
     int64_t taker_buy_volume;
     __int128 turnover; /* exponent price_exp + size_exp */
     uint32_t trades;   /* saturates; 0: no candle */
-    uint32_t reserved;
+    uint32_t reserved[3]; /* to the end of the struct: copies hold no byte that is not set */
 };
 
 /* Everything known of one market. Plain data without pointers: a checkpoint may copy it. */
@@ -53,7 +53,7 @@ struct tb_candles {
     int8_t price_exp;
     int8_t size_exp;
     uint8_t changed; /* bit per timeframe: forming candle has changed since it was given out */
-    uint8_t reserved[5];
+    uint8_t reserved[13];
 };
 
 void tb_candles_init(struct tb_candles *c, int8_t price_exp, int8_t size_exp);

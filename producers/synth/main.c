@@ -21,18 +21,20 @@ struct synth_main {
     tb_ns step;
     const char *start_text;
     struct synth synth;
-    bool live;       /* no start was given: ts_recv is the wall clock, as a feed's is */
-    tb_seq first;    /* of this life */
-    tb_ns mono;      /* CLOCK_MONOTONIC at which `first` is due */
-    tb_ns behind;    /* how late the last record was */
+    bool live;    /* no start was given: ts_recv is the wall clock, as a feed's is */
+    tb_seq first; /* of this life */
+    tb_ns mono;   /* CLOCK_MONOTONIC at which `first` is due */
+    tb_ns behind; /* how late the last record was */
     struct tb_stats_counter *late;
 };
 
 #define M(field) offsetof(struct synth_main, field)
 
 static const struct tb_option options[] = {
-    {"rate", TB_OPTION_INT, M(rate), "1000", 0, 1000000000, .help = "records per second; 0: flat out"},
-    {"count", TB_OPTION_INT, M(count), "0", 0, INT64_MAX, .help = "end after this many records; 0: never"},
+    {"rate", TB_OPTION_INT, M(rate), "1000", 0, 1000000000,
+     .help = "records per second; 0: flat out"},
+    {"count", TB_OPTION_INT, M(count), "0", 0, INT64_MAX,
+     .help = "end after this many records; 0: never"},
     {"symbols", TB_OPTION_INT, M(symbols), "1", 1, SYNTH_SYMBOLS_MAX, .help = "how many symbols"},
     {"seed", TB_OPTION_INT, M(seed), "1", 0, INT64_MAX, .help = "another seed, other data"},
     {"trades", TB_OPTION_INT, M(trades), "6", 0, 100000, .help = "trades in a block of records"},
@@ -51,8 +53,10 @@ static void check(struct tb_service *svc, void *self, struct tb_faults *faults)
     if (m->trades + m->quotes + m->levels == 0)
         tb_fault(faults, svc->config_file, 0, "trades", "trades, quotes and levels are all 0");
     if (m->levels == 1)
-        tb_fault(faults, svc->config_file, 0, "levels", "1 is a snapshot without levels; write 0, or 3");
-    if (m->start_text != NULL && tb_time_parse(m->start_text, tb_clock_wall(), &m->synth.start) != 0)
+        tb_fault(faults, svc->config_file, 0, "levels",
+                 "1 is a snapshot without levels; write 0, or 3");
+    if (m->start_text != NULL &&
+        tb_time_parse(m->start_text, tb_clock_wall(), &m->synth.start) != 0)
         tb_fault(faults, svc->config_file, 0, "start",
                  "\"%s\" is not a time; write 2024-08-08T00:00:00Z", m->start_text);
 }
@@ -84,9 +88,10 @@ static int on_output(struct tb_service *svc, void *self)
         synth_instrument(i, svc->out_stream, &entry);
         int id = tb_writer_add_instrument(svc->out, &entry);
         if (id != (int)i) {
-            tb_log(TB_LOG_ERROR, "start",
-                   "stream=%s what=\"its instruments are not those of synth\" advice=\"--new-epoch\"",
-                   svc->out_stream);
+            tb_log(
+                TB_LOG_ERROR, "start",
+                "stream=%s what=\"its instruments are not those of synth\" advice=\"--new-epoch\"",
+                svc->out_stream);
             return -EEXIST;
         }
     }

@@ -19,8 +19,8 @@ static inline uint64_t mix(uint64_t z)
 
 static inline uint64_t hash(const struct synth *s, uint64_t symbol, uint64_t salt, uint64_t n)
 {
-    return mix(mix(s->seed + symbol * UINT64_C(0x9E3779B97F4A7C15)) + salt * UINT64_C(0xD1B54A32D192ED03) +
-               n * UINT64_C(0x8CB92BA72F3D8DD7));
+    return mix(mix(s->seed + symbol * UINT64_C(0x9E3779B97F4A7C15)) +
+               salt * UINT64_C(0xD1B54A32D192ED03) + n * UINT64_C(0x8CB92BA72F3D8DD7));
 }
 
 /* Distances between lattice points, as powers of two, and how far a point may be off, in millionths. */
@@ -67,8 +67,13 @@ static int64_t size_of(uint64_t random)
 
 uint64_t synth_tag(const struct synth *s, bool live)
 {
-    const uint64_t parts[] = {s->seed, s->symbols, s->trades, s->quotes, s->levels,
-                              live ? 0 : s->rate, live ? 0 : (uint64_t)s->step,
+    const uint64_t parts[] = {s->seed,
+                              s->symbols,
+                              s->trades,
+                              s->quotes,
+                              s->levels,
+                              live ? 0 : s->rate,
+                              live ? 0 : (uint64_t)s->step,
                               live ? 0 : (uint64_t)s->start};
     uint64_t tag = 1;
     for (size_t i = 0; i < TB_COUNT(parts); i++)
@@ -110,8 +115,8 @@ static void put_quote(const struct synth *s, uint64_t symbol, uint64_t n, struct
 }
 
 /* Record `at` of the book event of a block. */
-static void put_level(const struct synth *s, uint64_t symbol, uint64_t block, uint64_t n, uint32_t at,
-                      struct tb_record *r)
+static void put_level(const struct synth *s, uint64_t symbol, uint64_t block, uint64_t n,
+                      uint32_t at, struct tb_record *r)
 {
     r->type = at == 0 ? TB_CLEAR : TB_LEVEL;
     r->flags = TB_F_SNAPSHOT | TB_F_MBP | (at + 1 == s->levels ? TB_F_LAST : 0);

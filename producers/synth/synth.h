@@ -23,12 +23,12 @@
 
 struct synth {
     uint64_t seed;
-    uint32_t symbols;   /* 1 .. SYNTH_SYMBOLS_MAX */
-    uint32_t trades;    /* in a block; trades + quotes + levels is not 0 */
+    uint32_t symbols; /* 1 .. SYNTH_SYMBOLS_MAX */
+    uint32_t trades;  /* in a block; trades + quotes + levels is not 0 */
     uint32_t quotes;
-    uint32_t levels;    /* records of the book event; 0, or 2 or more */
-    uint64_t rate;      /* records per second: event times are (k - 1) / rate after start ... */
-    tb_ns step;         /* ... or, if this is not 0, (k - 1) * step */
+    uint32_t levels; /* records of the book event; 0, or 2 or more */
+    uint64_t rate;   /* records per second: event times are (k - 1) / rate after start ... */
+    tb_ns step;      /* ... or, if this is not 0, (k - 1) * step */
     tb_ns start;
 };
 

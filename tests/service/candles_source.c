@@ -37,8 +37,11 @@ static bool read_record(const char *line, const uint16_t ids[2], struct tb_recor
     if (sscanf(line, "%c %" SCNd64 " %63s %63s %c", &kind, &time, price, size, &side) < 2)
         return false;
     bool fine = time / TB_NS_PER_S % 60 >= 30;
-    *r = (struct tb_record){.ts_event = time, .ts_recv = time + 1, .flags = TB_F_LAST,
-                            .type = kind == 'T' ? TB_TRADE : TB_QUOTE, .instrument = ids[fine]};
+    *r = (struct tb_record){.ts_event = time,
+                            .ts_recv = time + 1,
+                            .flags = TB_F_LAST,
+                            .type = kind == 'T' ? TB_TRADE : TB_QUOTE,
+                            .instrument = ids[fine]};
     if (kind != 'T')
         return true;
     r->trade.side = (uint8_t)side;
@@ -49,7 +52,8 @@ static bool read_record(const char *line, const uint16_t ids[2], struct tb_recor
 
 int main(int argc, char **argv)
 {
-    struct tb_writer_options options = {.pace = TB_PACE_GATED, .gates = {"candles"}, .gate_count = 1};
+    struct tb_writer_options options = {
+        .pace = TB_PACE_GATED, .gates = {"candles"}, .gate_count = 1};
     struct tb_writer w;
     struct tb_error err;
     char line[256];

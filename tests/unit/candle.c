@@ -35,8 +35,8 @@ static void ignore(void *context, enum tb_timeframe timeframe, const struct tb_c
     (void)context, (void)timeframe, (void)candle;
 }
 
-static void trade(struct tb_candles *c, struct completions *done, tb_ns t, int64_t price, int64_t size,
-                  uint8_t side)
+static void trade(struct tb_candles *c, struct completions *done, tb_ns t, int64_t price,
+                  int64_t size, uint8_t side)
 {
     tb_candles_trade(c, t, t + 5, price, size, side, 1, on_completed, done);
 }
@@ -99,7 +99,8 @@ static void a_later_bucket_completes_the_shortest_first(void **state)
     struct completions done = {.count = 0};
     tb_candles_init(&c, 0, 0);
     trade(&c, &done, 299 * S, 10, 1, TB_BUY);
-    trade(&c, &done, 301 * S, 11, 1, TB_BUY); /* skips second 300; crosses minute and five minutes */
+    trade(&c, &done, 301 * S, 11, 1,
+          TB_BUY); /* skips second 300; crosses minute and five minutes */
     assert_int_equal(done.count, 3);
     assert_int_equal(done.item[0].timeframe, TB_TIMEFRAME_1S);
     assert_int_equal(done.item[0].candle.start, 299 * S);
@@ -206,9 +207,9 @@ static void refining_that_does_not_fit_changes_nothing(void **state)
     tb_candles_init(&c, -2, -5);
     tb_candles_trade(&c, S, 9, INT64_MAX / 50, 67, TB_BUY, 1, ignore, NULL);
     struct tb_candles before = c;
-    assert_int_equal(tb_candles_refine(&c, -4, -5), -ERANGE); /* prices */
+    assert_int_equal(tb_candles_refine(&c, -4, -5), -ERANGE);  /* prices */
     assert_int_equal(tb_candles_refine(&c, -2, -18), -ERANGE); /* turnover */
-    assert_int_equal(tb_candles_refine(&c, -1, -5), -ERANGE); /* coarser */
+    assert_int_equal(tb_candles_refine(&c, -1, -5), -ERANGE);  /* coarser */
     assert_memory_equal(&c, &before, sizeof(c));
 }
 

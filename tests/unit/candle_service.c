@@ -22,7 +22,7 @@ struct fixture {
     struct tb_record *out;
     unsigned *out_input;
     size_t out_count;
-    uint16_t mirrored;    /* output ids given, in fact (input, id) pairs */
+    uint16_t mirrored; /* output ids given, in fact (input, id) pairs */
     int publish_rc;
 };
 
@@ -34,7 +34,8 @@ static const struct tb_instrument *instrument(void *context, unsigned input, uin
 }
 
 /* An id that says what it stands for: 1000 * input + 100 * id + 10 * -price_exp + -size_exp. */
-static uint16_t mirror(void *context, unsigned input, uint16_t id, int8_t price_exp, int8_t size_exp)
+static uint16_t mirror(void *context, unsigned input, uint16_t id, int8_t price_exp,
+                       int8_t size_exp)
 {
     struct fixture *f = context;
     f->mirrored++;
@@ -85,7 +86,8 @@ static int teardown(void **state)
 
 static struct tb_record trade(uint16_t id, tb_ns time, int64_t price, int64_t size)
 {
-    struct tb_record r = {.type = TB_TRADE, .instrument = id, .ts_event = time, .ts_recv = time + 1};
+    struct tb_record r = {
+        .type = TB_TRADE, .instrument = id, .ts_event = time, .ts_recv = time + 1};
     r.trade = (struct tb_trade){.price = price, .size = size, .side = TB_BUY, .count = 1};
     return r;
 }
@@ -210,7 +212,8 @@ static void a_finer_entry_rescales_the_open_candles(void **state)
     assert_int_equal(r->instrument, 435);
     assert_int_equal(r->candle.close, 5000);
     assert_int_equal(r[1].candle_volume.volume, 1700);
-    assert_true(r[1].candle_volume.turnover_low == 5000 * 700 + 5001 * 800 + 4990 * 100 + 5000 * 100);
+    assert_true(r[1].candle_volume.turnover_low ==
+                5000 * 700 + 5001 * 800 + 4990 * 100 + 5000 * 100);
 }
 
 static void what_does_not_fit_is_refused_and_counted(void **state)
@@ -352,8 +355,8 @@ static void a_restart_from_any_checkpoint_makes_the_same_records(void **state)
         assert_int_equal(candles_record(&f->c, input[i], &in[i]), 0);
     }
     if (f->out_count != wanted || memcmp(first, f->out, wanted * sizeof(*first)) != 0)
-        fail_msg("TB_SEED=%" PRIu64 ": %zu records, wanted %zu, or they differ", r.seed, f->out_count,
-                 wanted);
+        fail_msg("TB_SEED=%" PRIu64 ": %zu records, wanted %zu, or they differ", r.seed,
+                 f->out_count, wanted);
     free(first);
 }
 

@@ -83,16 +83,36 @@ static void refuses_what_is_no_decimal(void **state)
 {
     (void)state;
     static const struct parse_case cases[] = {
-        {"", 0, -EINVAL, 0},          {"-", 0, -EINVAL, 0},          {".", 0, -EINVAL, 0},
-        {".5", -2, -EINVAL, 0},       {"5.", -2, -EINVAL, 0},        {"1.2.3", -2, -EINVAL, 0},
-        {"+1", 0, -EINVAL, 0},        {"--1", 0, -EINVAL, 0},        {"1-", 0, -EINVAL, 0},
-        {"e5", 0, -EINVAL, 0},        {"1e", 0, -EINVAL, 0},         {"1e+", 0, -EINVAL, 0},
-        {"1e5.0", 0, -EINVAL, 0},     {"1.e5", 0, -EINVAL, 0},       {"1e-5x", -5, -EINVAL, 0},
-        {" 1", 0, -EINVAL, 0},        {"1 ", 0, -EINVAL, 0},         {"0x10", 0, -EINVAL, 0},
-        {"nan", 0, -EINVAL, 0},       {"inf", 0, -EINVAL, 0},        {"1,5", -2, -EINVAL, 0},
-        {"12:45.12", -2, -EINVAL, 0}, {"12345.6/", -2, -EINVAL, 0},  {"1234.56\x80", -3, -EINVAL, 0},
-        {"\xb1" "234.567", -3, -EINVAL, 0},                          {"12.34.5678", -8, -EINVAL, 0},
-        {"-1234.-5678", -8, -EINVAL, 0},                             {"61837.630000a0", -2, -EINVAL, 0},
+        {"", 0, -EINVAL, 0},
+        {"-", 0, -EINVAL, 0},
+        {".", 0, -EINVAL, 0},
+        {".5", -2, -EINVAL, 0},
+        {"5.", -2, -EINVAL, 0},
+        {"1.2.3", -2, -EINVAL, 0},
+        {"+1", 0, -EINVAL, 0},
+        {"--1", 0, -EINVAL, 0},
+        {"1-", 0, -EINVAL, 0},
+        {"e5", 0, -EINVAL, 0},
+        {"1e", 0, -EINVAL, 0},
+        {"1e+", 0, -EINVAL, 0},
+        {"1e5.0", 0, -EINVAL, 0},
+        {"1.e5", 0, -EINVAL, 0},
+        {"1e-5x", -5, -EINVAL, 0},
+        {" 1", 0, -EINVAL, 0},
+        {"1 ", 0, -EINVAL, 0},
+        {"0x10", 0, -EINVAL, 0},
+        {"nan", 0, -EINVAL, 0},
+        {"inf", 0, -EINVAL, 0},
+        {"1,5", -2, -EINVAL, 0},
+        {"12:45.12", -2, -EINVAL, 0},
+        {"12345.6/", -2, -EINVAL, 0},
+        {"1234.56\x80", -3, -EINVAL, 0},
+        {"\xb1"
+         "234.567",
+         -3, -EINVAL, 0},
+        {"12.34.5678", -8, -EINVAL, 0},
+        {"-1234.-5678", -8, -EINVAL, 0},
+        {"61837.630000a0", -2, -EINVAL, 0},
     };
     check_parses(cases, TB_COUNT(cases));
     int64_t mantissa;
@@ -129,11 +149,20 @@ static void finds_the_coarsest_exponent(void **state)
         const char *text;
         int rc, exp;
     } cases[] = {
-        {"1.500", 0, -1},   {"20", 0, 0},          {"0.00000000", 0, 0},
-        {"1e-7", 0, -7},    {"0.10e-3", 0, -4},    {"1.5e3", 0, 0},
-        {"100.25", 0, -2},  {"1e-18", 0, -18},     {"0.0000000000000000010", 0, -18},
-        {"1e-19", -ERANGE, 0},                     {"0.00000000000000000012", -ERANGE, 0},
-        {"x", -EINVAL, 0},  {"", -EINVAL, 0},      {"0e-99", 0, 0},
+        {"1.500", 0, -1},
+        {"20", 0, 0},
+        {"0.00000000", 0, 0},
+        {"1e-7", 0, -7},
+        {"0.10e-3", 0, -4},
+        {"1.5e3", 0, 0},
+        {"100.25", 0, -2},
+        {"1e-18", 0, -18},
+        {"0.0000000000000000010", 0, -18},
+        {"1e-19", -ERANGE, 0},
+        {"0.00000000000000000012", -ERANGE, 0},
+        {"x", -EINVAL, 0},
+        {"", -EINVAL, 0},
+        {"0e-99", 0, 0},
     };
     for (size_t i = 0; i < TB_COUNT(cases); i++) {
         int exp = 99;
@@ -205,8 +234,8 @@ static void text_survives_the_round_trip(void **state)
         int64_t back = 0;
         int rc = tb_decimal_parse(text, length, exp, &back);
         if (rc != 0 || back != mantissa)
-            fail_msg("seed %" PRIu64 ": %.*s at %d gave rc %d, %" PRId64 ", wanted %" PRId64, r->seed,
-                     (int)length, text, exp, rc, back, mantissa);
+            fail_msg("seed %" PRIu64 ": %.*s at %d gave rc %d, %" PRId64 ", wanted %" PRId64,
+                     r->seed, (int)length, text, exp, rc, back, mantissa);
     }
 }
 
@@ -278,10 +307,17 @@ static void double_is_what_strtod_makes_of_the_text(void **state)
         tb_decimal_format(mantissa, exp, text);
         same_double(r->seed, tb_decimal_double(mantissa, exp), text);
     }
-    static const int64_t edges[] = {0, 1, INT64_MAX, INT64_MIN, INT64_C(1) << 53,
-                                    (INT64_C(1) << 53) + 1, (INT64_C(1) << 53) + 3,
-                                    (INT64_C(1) << 54) + 2, (INT64_C(1) << 62) + 256,
-                                    (INT64_C(1) << 62) + 768, (INT64_C(1) << 62) + 257};
+    static const int64_t edges[] = {0,
+                                    1,
+                                    INT64_MAX,
+                                    INT64_MIN,
+                                    INT64_C(1) << 53,
+                                    (INT64_C(1) << 53) + 1,
+                                    (INT64_C(1) << 53) + 3,
+                                    (INT64_C(1) << 54) + 2,
+                                    (INT64_C(1) << 62) + 256,
+                                    (INT64_C(1) << 62) + 768,
+                                    (INT64_C(1) << 62) + 257};
     for (size_t i = 0; i < TB_COUNT(edges); i++)
         for (int exp = -18; exp <= 0; exp++) {
             tb_decimal_format(edges[i], exp, text);
@@ -370,11 +406,21 @@ static void named_doubles_are_printed_as_prometheus_wants_them(void **state)
         double value;
         const char *text;
     } cases[] = {
-        {0.0, "0"},           {-0.0, "-0"},         {1, "1"},          {-1.5, "-1.5"},
-        {61837.63, "61837.63"}, {0.1, "0.1"},       {1e15, "1e+15"},   {5e-324, "5e-324"},
-        {DBL_MAX, "1.7976931348623157e+308"},       {1.0 / 3, "0.3333333333333333"},
-        {0.00012, "0.00012"}, {1e-9, "1e-09"},      {999999999999999, "999999999999999"},
-        {(double)INFINITY, "+Inf"},                 {-(double)INFINITY, "-Inf"},
+        {0.0, "0"},
+        {-0.0, "-0"},
+        {1, "1"},
+        {-1.5, "-1.5"},
+        {61837.63, "61837.63"},
+        {0.1, "0.1"},
+        {1e15, "1e+15"},
+        {5e-324, "5e-324"},
+        {DBL_MAX, "1.7976931348623157e+308"},
+        {1.0 / 3, "0.3333333333333333"},
+        {0.00012, "0.00012"},
+        {1e-9, "1e-09"},
+        {999999999999999, "999999999999999"},
+        {(double)INFINITY, "+Inf"},
+        {-(double)INFINITY, "-Inf"},
         {(double)NAN, "NaN"},
     };
     char out[TB_DOUBLE_BYTES];
@@ -392,16 +438,24 @@ static void rescales_exactly_or_not_at_all(void **state)
         int from, to, rc;
         int64_t result;
     } cases[] = {
-        {5, 0, -2, 0, 500},      {500, -2, 0, 0, 5},     {501, -2, 0, -EDOM, 0},
-        {0, 0, -18, 0, 0},       {0, -18, 0, 0, 0},      {-7, -3, -3, 0, -7},
-        {INT64_MAX, -1, -2, -ERANGE, 0},                 {INT64_MIN, 0, -1, -ERANGE, 0},
-        {922337203685477580, 0, -1, 0, 9223372036854775800}, {1, 0, -18, 0, 1000000000000000000},
-        {10, 0, -18, -ERANGE, 0}, {1, 0, -36, -ERANGE, 0}, {1, -36, 0, -EDOM, 0},
+        {5, 0, -2, 0, 500},
+        {500, -2, 0, 0, 5},
+        {501, -2, 0, -EDOM, 0},
+        {0, 0, -18, 0, 0},
+        {0, -18, 0, 0, 0},
+        {-7, -3, -3, 0, -7},
+        {INT64_MAX, -1, -2, -ERANGE, 0},
+        {INT64_MIN, 0, -1, -ERANGE, 0},
+        {922337203685477580, 0, -1, 0, 9223372036854775800},
+        {1, 0, -18, 0, 1000000000000000000},
+        {10, 0, -18, -ERANGE, 0},
+        {1, 0, -36, -ERANGE, 0},
+        {1, -36, 0, -EDOM, 0},
     };
     for (size_t i = 0; i < TB_COUNT(cases); i++) {
         int64_t result = -77;
-        assert_int_equal(
-            tb_decimal_rescale(cases[i].mantissa, cases[i].from, cases[i].to, &result), cases[i].rc);
+        assert_int_equal(tb_decimal_rescale(cases[i].mantissa, cases[i].from, cases[i].to, &result),
+                         cases[i].rc);
         assert_int_equal(result, cases[i].rc == 0 ? cases[i].result : -77);
     }
 }

@@ -134,8 +134,12 @@ static void mixes_of_one_kind_are_fine(void **state)
         uint8_t type;
     } cases[] = {{1, 0, 0, TB_TRADE}, {0, 1, 0, TB_QUOTE}, {7, 0, 0, TB_TRADE}};
     for (size_t i = 0; i < TB_COUNT(cases); i++) {
-        struct synth s = {.seed = 1, .symbols = 1000, .rate = 1, .trades = cases[i].trades,
-                          .quotes = cases[i].quotes, .levels = cases[i].levels};
+        struct synth s = {.seed = 1,
+                          .symbols = 1000,
+                          .rate = 1,
+                          .trades = cases[i].trades,
+                          .quotes = cases[i].quotes,
+                          .levels = cases[i].levels};
         for (uint64_t k = 1; k < 5000; k++) {
             struct tb_record r;
             synth_record(&s, k, &r);
