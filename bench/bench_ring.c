@@ -24,6 +24,7 @@
 #define PROGRAM "bench_ring"
 #define STREAM "bench"
 #define RUNS_MAX 256
+#define LATENCY_RUNS_PER_S 10 /* a run is a tenth of a second: short, so that some are undisturbed */
 #define DEADLINE_S 60 /* of one run */
 
 struct options {
@@ -35,8 +36,8 @@ struct options {
 static const struct tb_option options[] = {
     ROW("quick", TB_OPTION_BOOL, quick, .help = "a tenth of the work: does it run, not how fast"),
     ROW("json", TB_OPTION_BOOL, json, .help = "one object a line"),
-    ROW("rounds", TB_OPTION_INT, rounds, .min = 1, .max = 50, .fallback = "7", .help = "runs of each"),
-    ROW("records", TB_OPTION_INT, records, .min = 1000, .max = 1000000000, .fallback = "10000000",
+    ROW("rounds", TB_OPTION_INT, rounds, .min = 1, .max = 100, .fallback = "15", .help = "runs of each"),
+    ROW("records", TB_OPTION_INT, records, .min = 1000, .max = 1000000000, .fallback = "2000000",
         .help = "records of a throughput run"),
     ROW("rate", TB_OPTION_INT, rate, .min = 1000, .max = 5000000, .fallback = "500000",
         .help = "records per second of a latency run"),
@@ -55,6 +56,7 @@ struct control {
     TB_ALIGNAS(128) _Atomic(int) reader_ready;
     uint64_t begin, end; /* ticks */
     uint64_t bad, lost;
+    double share[2]; /* of the processor that writer and reader had */
     double quantile[5]; /* ns: min, p50, p90, p99, p99.9 */
 };
 
@@ -172,11 +174,13 @@ ALWAYS_INLINE void send_all(struct bench *b, enum transport t, uint64_t count)
     struct endpoint e = {0};
     struct message m;
     open_writer(b, t, &e);
+    struct machine_share share = machine_share_begin();
     b->control->begin = machine_ticks();
     for (uint64_t seq = 1; seq <= count; seq++) {
         fill(&m, seq, 0);
         transport_send(t, &e, &m);
     }
+    b->control->share[0] = machine_share_end(share);
     tb_writer_close(&e.writer, TB_STREAM_DONE);
 }
 
@@ -188,6 +192,7 @@ ALWAYS_INLINE void send_paced(struct bench *b, enum transport t, uint64_t count)
     open_writer(b, t, &e);
     double step = 1e9 / (double)b->o.rate / machine_ns_per_tick();
     uint64_t begin = machine_ticks() + (uint64_t)(1e6 / machine_ns_per_tick());
+    struct machine_share share = machine_share_begin();
     for (uint64_t seq = 1; seq <= count; seq++) {
         uint64_t due = begin + (uint64_t)((double)seq * step);
         while ((int64_t)(machine_ticks() - due) < 0)
@@ -195,6 +200,7 @@ ALWAYS_INLINE void send_paced(struct bench *b, enum transport t, uint64_t count)
         fill(&m, seq, due);
         transport_send(t, &e, &m);
     }
+    b->control->share[0] = machine_share_end(share);
     tb_writer_close(&e.writer, TB_STREAM_DONE);
 }
 
@@ -219,6 +225,7 @@ ALWAYS_INLINE void receive_all(struct bench *b, enum transport t, uint64_t count
     uint64_t bad = 0;
     double ns = machine_ns_per_tick();
     open_reader(b, t, &e);
+    struct machine_share share = machine_share_begin();
     for (uint64_t seq = 1; seq <= count; seq++) {
         while (!transport_receive(t, &e, &m))
             ck_pr_stall();
@@ -227,6 +234,7 @@ ALWAYS_INLINE void receive_all(struct bench *b, enum transport t, uint64_t count
         bad += !whole(&m, seq); /* a record that was lost shows here too: the next one is wrong */
     }
     b->control->end = machine_ticks();
+    b->control->share[1] = machine_share_end(share);
     b->control->bad = bad;
     b->control->lost = e.reader.lost;
     if (latency != NULL) /* the first twentieth warms caches and predictors */
@@ -311,13 +319,14 @@ static void run_pair(struct bench *b, enum transport t, uint64_t count, bool pac
 /* ---- publishing without a reader ---- */
 
 /* The floor of publish cost: eight plain stores to the next line of an equal area. */
-static double bare_cost(const struct bench *b, uint64_t count)
+static double bare_cost(struct bench *b, uint64_t count)
 {
     size_t slots = (size_t)b->o.slots;
     struct message *area = mmap(NULL, slots * sizeof(*area), PROT_READ | PROT_WRITE,
                                 MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (area == MAP_FAILED)
         fail("out of memory");
+    struct machine_share share = machine_share_begin();
     uint64_t begin = 0;
     for (uint64_t seq = 1; seq <= count; seq++) {
         if (seq == slots + 1) /* one lap to warm up */
@@ -326,11 +335,12 @@ static double bare_cost(const struct bench *b, uint64_t count)
         ck_pr_barrier(); /* every record is stored, none is left out or merged */
     }
     double ns = (double)(machine_ticks() - begin) * machine_ns_per_tick() / (double)(count - slots);
+    b->control->share[0] = machine_share_end(share);
     (void)munmap(area, slots * sizeof(*area));
     return ns;
 }
 
-static double publish_cost(const struct bench *b, uint64_t count)
+static double publish_cost(struct bench *b, uint64_t count)
 {
     struct tb_writer_options o = {.capacity = (uint64_t)b->o.slots, .new_epoch = true};
     struct tb_writer w = {0};
@@ -338,6 +348,7 @@ static double publish_cost(const struct bench *b, uint64_t count)
     struct message m;
     if (tb_writer_open(b->bus_dir, STREAM, &o, &w, &err) != 0)
         fail(err.text);
+    struct machine_share share = machine_share_begin();
     uint64_t begin = 0, slots = (uint64_t)b->o.slots;
     for (uint64_t seq = 1; seq <= count; seq++) {
         if (seq == slots + 1)
@@ -346,6 +357,7 @@ static double publish_cost(const struct bench *b, uint64_t count)
         (void)tb_writer_publish(&w, (const struct tb_record *)(const void *)&m);
     }
     double ns = (double)(machine_ticks() - begin) * machine_ns_per_tick() / (double)(count - slots);
+    b->control->share[0] = machine_share_end(share);
     tb_writer_close(&w, TB_STREAM_STOPPED);
     return ns;
 }
@@ -366,13 +378,22 @@ static void keep(const struct bench *b, const char *measure, const char *subject
         fprintf(stderr, "  %-14s %-14s %12.1f %s (%s)\n", measure, subject, value, unit, placement);
 }
 
-static const char *placement_of(double before, double after)
+static const char *placement_of(const struct bench *b, double before, double after)
 {
+    if (b->control->share[0] < MACHINE_UNDISTURBED || b->control->share[1] < MACHINE_UNDISTURBED)
+        return "busy"; /* others used these processors: shown, but not to be compared */
     if (before == 0 || after == 0)
         return "unknown";
     if ((before < MACHINE_FAR_NS) != (after < MACHINE_FAR_NS))
         return "mixed";
     return before < MACHINE_FAR_NS ? "near" : "far";
+}
+
+static void measure_cost(struct bench *b, const char *subject,
+                         double (*cost)(struct bench *, uint64_t), uint64_t count)
+{
+    double ns = cost(b, count);
+    keep(b, "publish", subject, ns, "ns", b->control->share[0] < MACHINE_UNDISTURBED ? "busy" : "one");
 }
 
 static void measure_throughput(struct bench *b, enum transport t)
@@ -382,7 +403,7 @@ static void measure_throughput(struct bench *b, enum transport t)
     run_pair(b, t, count, false);
     double seconds = (double)(b->control->end - b->control->begin) * machine_ns_per_tick() / 1e9;
     keep(b, "throughput", transport_name[t], (double)count / seconds / 1e6, "M records/s",
-         placement_of(before, machine_round_trip(b->cpu)));
+         placement_of(b, before, machine_round_trip(b->cpu)));
 }
 
 static void measure_latency(struct bench *b, enum transport t)
@@ -390,8 +411,8 @@ static void measure_latency(struct bench *b, enum transport t)
     static const char *const names[5] = {"latency min", "latency p50", "latency p90", "latency p99",
                                          "latency p99.9"};
     double before = machine_round_trip(b->cpu);
-    run_pair(b, t, (uint64_t)b->o.rate / (b->o.quick ? 10 : 1), true);
-    const char *placement = placement_of(before, machine_round_trip(b->cpu));
+    run_pair(b, t, (uint64_t)b->o.rate / LATENCY_RUNS_PER_S, true);
+    const char *placement = placement_of(b, before, machine_round_trip(b->cpu));
     for (size_t i = 0; i < TB_COUNT(names); i++)
         keep(b, names[i], transport_name[t], b->control->quantile[i], "ns", placement);
 }
@@ -402,8 +423,8 @@ static void rounds(struct bench *b)
     for (int64_t round = 0; round < b->o.rounds; round++) {
         if (!b->o.json)
             fprintf(stderr, "round %" PRId64 " of %" PRId64 "\n", round + 1, b->o.rounds);
-        keep(b, "publish", "bare stores", bare_cost(b, count), "ns", "one");
-        keep(b, "publish", "tickbus", publish_cost(b, count), "ns", "one");
+        measure_cost(b, "bare stores", bare_cost, count);
+        measure_cost(b, "tickbus", publish_cost, count);
         /* Another order in each round: who comes first must not matter. */
         for (int i = 0; i < TRANSPORTS; i++)
             measure_throughput(b, (enum transport)((i + round) % TRANSPORTS));
@@ -449,11 +470,22 @@ static void report_one(const struct bench *b, const struct sample *s)
                s->subject, s->placement, count, values[0], median, values[count - 1], s->unit, ratio);
 }
 
+/* Rows that belong together stand together: by measure, placement, subject. */
+static int compare_samples(const void *a, const void *b)
+{
+    const struct sample *x = a, *y = b;
+    int order = strcmp(y->measure, x->measure); /* throughput, publish, latency */
+    if (order == 0)
+        order = strcmp(y->placement, x->placement); /* near, mixed, far, busy */
+    return order != 0 ? order : strcmp(y->subject, x->subject);
+}
+
 static void report(const struct bench *b)
 {
     if (!b->o.json)
         printf("| measure       | subject      | place |  n |      min |   median |      max | unit"
                "        | ratio |\n| --- | --- | --- | --: | --: | --: | --: | --- | --: |\n");
+    qsort(samples, sample_count, sizeof(samples[0]), compare_samples);
     for (size_t i = 0; i < sample_count; i++) {
         bool seen = false;
         for (size_t k = 0; k < i && !seen; k++)

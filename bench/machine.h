@@ -42,6 +42,17 @@ int machine_processors(int out_cpu[2]);
 void machine_pin(int cpu);
 
 /*
+ * How much of the time since machine_share_begin this process really ran, 0..1. All that is measured
+ * here spins, so anything well under 1 was taken by others, and the figure is theirs.
+ */
+struct machine_share {
+    double wall, cpu;
+};
+struct machine_share machine_share_begin(void);
+double machine_share_end(struct machine_share begin);
+#define MACHINE_UNDISTURBED 0.98
+
+/*
  * machine_round_trip: median ns of one cache line going to the other processor and back, over about
  * 20 ms. Under FAR_NS the two share a last-level cache (60 .. 140 ns), above they do not (300 .. 450).
  */
