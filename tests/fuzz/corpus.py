@@ -80,7 +80,7 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         make(sys.argv[2], directory)
         program = os.path.join(os.environ["TICKBUS_BUILD"], "tests", f"fuzz_{sys.argv[2]}_corpus")
-        sys.exit(subprocess.run([program, directory, "500"], timeout=100).returncode)
+        sys.exit(subprocess.run([program, directory, "150"], timeout=100).returncode)
 
 
 main()

@@ -33,7 +33,7 @@ int main(int argc, char **argv)
     struct tb_reader r;
     enum tb_read end;
     tb_ns start = tb_clock_mono();
-    uint64_t copied = 0, per_ms = argc == 5 ? strtoull(argv[4], NULL, 10) : 0;
+    uint64_t per_ms = argc == 5 ? strtoull(argv[4], NULL, 10) : 0;
     if (argc != 5 || open_when_there(&r, argv, start + DEADLINE) != 0)
         return 1;
     while (!tb_reader_done(&r) && tb_clock_mono() < start + DEADLINE) {
@@ -45,7 +45,6 @@ int main(int argc, char **argv)
         }
         if (fwrite(records, sizeof(records[0]), count, stdout) != count)
             return 1;
-        copied += count;
         tb_reader_release(&r, r.cursor, tb_clock_wall());
         if (count == 0)
             tb_reader_wait(&r, 10 * TB_NS_PER_MS);
