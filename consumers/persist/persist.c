@@ -390,7 +390,10 @@ static void take_level(struct persist *p, unsigned i, const struct tb_record *r)
     if (!tb_book_apply(book, r, id->price_exp, id->size_exp))
         return;
     m->book_seq = r->seq;
-    snapshot_if_due(p, i, m, r->seq);
+    /* A book fetched apart has our clock's time, which may be far from the venue's (a recording): its
+     * rows would stand outside the order of the others. The next change brings the venue's time. */
+    if (r->ts_event != 0 || (r->flags & TB_F_SNAPSHOT) == 0)
+        snapshot_if_due(p, i, m, r->seq);
 }
 
 /* A gap or status: of one market, or (instrument 0) of all of this input's. */

@@ -73,6 +73,6 @@ static const char tickbus_schema[] =
     " PRIMARY KEY (stream, epoch)) WITHOUT ROWID;"
     "CREATE TABLE tickbus_loads ("
     " tag INTEGER PRIMARY KEY, venue TEXT, captures TEXT, records INTEGER, trades INTEGER,"
-    " candles INTEGER, snapshots INTEGER, gaps INTEGER);";
+    " candles INTEGER, snapshots INTEGER, alerts INTEGER, gaps INTEGER, lost INTEGER, faults INTEGER);";
 
 #endif
