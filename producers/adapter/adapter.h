@@ -9,7 +9,12 @@
  *
  * Books: the adapter keeps one per market by the venue's own continuity rule, publishes TB_LEVEL
  * records for each change and, at every (re)sync, TB_CLEAR, the levels with TB_F_SNAPSHOT, the last
- * with TB_F_LAST. From a gap to the end of the next snapshot the records carry TB_F_MAYBE_BAD_BOOK.
+ * with TB_F_LAST. From a gap to the end of the next snapshot the records carry TB_F_MAYBE_BAD_BOOK;
+ * the snapshot's last record does not. An event that changes no level publishes nothing.
+ *
+ * Status records are the adapter's too: CONNECTED and DISCONNECTED in on_connect and on_disconnect (for
+ * the whole stream), SYNCED and UNSYNCED of each book, MAINTENANCE. Their pid is 0, so that a replay
+ * makes the same bytes each time; a live host may fill it in.
  */
 #ifndef TICKBUS_PRODUCERS_ADAPTER_H
 #define TICKBUS_PRODUCERS_ADAPTER_H

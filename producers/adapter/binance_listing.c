@@ -185,9 +185,10 @@ static bool finest(const struct binance_text *text, size_t count, int8_t exp[2])
 {
     for (size_t i = 0; i < count; i++) {
         int64_t value;
+        int needed, rc = tb_decimal_parse(text[i].at, text[i].length, exp[i % 2], &value);
+        if (rc == 0)
+            continue;
         /* Too large for int64 at this exponent is the adapter's business: it refuses the frame. */
-        int rc = tb_decimal_parse(text[i].at, text[i].length, exp[i % 2], &value);
-        int needed;
         if (rc == -EINVAL || tb_decimal_exp(text[i].at, text[i].length, &needed) != 0)
             return false;
         if (needed < exp[i % 2])
