@@ -3,6 +3,7 @@
  */
 #include <tickbus/base.h>
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -42,21 +43,32 @@ const char *tb_version(void)
 }
 
 #ifdef TB_POINTS
+static atomic_bool point_known;
+
+/* A test forks the process that it wants to die, and sets TB_POINT in the child. */
+static void point_forget(void)
+{
+    atomic_store(&point_known, false);
+}
+
 /* SIGKILL, not exit: nothing may run after the point, as if the machine had taken the process. */
 void tb_point(const char *name)
 {
-    static atomic_bool read_already;
     static char wanted[64];
     static atomic_long left;
 
-    if (!atomic_load_explicit(&read_already, memory_order_acquire)) {
+    if (!atomic_load_explicit(&point_known, memory_order_acquire)) {
+        static atomic_flag registered = ATOMIC_FLAG_INIT;
+        if (!atomic_flag_test_and_set(&registered))
+            (void)pthread_atfork(NULL, NULL, point_forget);
         const char *text = getenv("TB_POINT");
         const char *colon = text != NULL ? strrchr(text, ':') : NULL;
         if (colon != NULL && (size_t)(colon - text) < sizeof(wanted)) {
             memcpy(wanted, text, (size_t)(colon - text));
+            wanted[colon - text] = '\0';
             atomic_store(&left, strtol(colon + 1, NULL, 10));
         }
-        atomic_store_explicit(&read_already, true, memory_order_release);
+        atomic_store_explicit(&point_known, true, memory_order_release);
     }
     if (wanted[0] != '\0' && strcmp(wanted, name) == 0 && atomic_fetch_sub(&left, 1) == 1)
         (void)raise(SIGKILL);

@@ -4,7 +4,7 @@
  *
  * A reader maps the ring PROT_READ and believes nothing in it: the header is checked once and copied
  * into private memory, every index is masked, and a file that is cut short under the mapping turns
- * into TB_READ_BROKEN, not into a crash (a SIGBUS handler, installed by the first open, puts zero
+ * into TB_READ_BROKEN, not into a crash (a SIGBUS handler, installed by open, puts zero
  * pages in the hole; other uses of SIGBUS keep their handler).
  *
  * Invariant: records returned + lost == cursor - first_cursor.
@@ -41,7 +41,9 @@ enum tb_read {
 };
 
 enum tb_from {
-    TB_FROM_OLDEST = 0, /* the oldest record that is surely there */
+    /* The oldest record that is surely there: while its producer lives, a full ring's oldest 64th is
+     * left out, because it may be gone before the first read. */
+    TB_FROM_OLDEST = 0,
     TB_FROM_NEWEST = 1, /* the next record to be published */
     TB_FROM_SEQ = 2,    /* options.seq; if it is gone, the first read says TB_READ_OVERRUN */
 };
@@ -105,6 +107,7 @@ struct tb_reader {
  * Errors    -ENOENT  no such stream yet
  *           -EPROTO  another magic, layout or record size; err names both versions
  *           -EBADMSG a header that contradicts itself or the file's size
+ *           -EACCES  the file is neither ours, nor root's, nor shared with a group of ours
  *           -EBUSY   another process reads under this name; err names its pid
  *           -ERANGE  FROM_SEQ with a sequence that is not published yet by more than a capacity
  */
@@ -162,7 +165,10 @@ uint64_t tb_reader_resync(struct tb_reader *r);
 /* tb_reader_newest: the last complete sequence now, 0 if there is none. Looks at slots: exact. */
 tb_seq tb_reader_newest(const struct tb_reader *r);
 
-/* tb_reader_oldest: the oldest sequence that is still complete now (it may be gone right after). */
+/*
+ * tb_reader_oldest: the oldest sequence that is still complete now (it may be gone right after); 1 if
+ * there is none yet.
+ */
 tb_seq tb_reader_oldest(const struct tb_reader *r);
 
 /* tb_reader_seek: put the cursor on seq (any value); first_cursor moves along, nothing counts as lost. */

@@ -81,7 +81,7 @@ struct tb_ring_fixed {
     uint32_t instruments_offset;
     uint32_t instruments_max;
     char stream[TB_STREAM_BYTES];
-    uint32_t pace;        /* enum tb_pace */
+    uint32_t pace;        /* enum tb_pace: of the producer that made the file */
     uint32_t reserved[43];
 };
 
@@ -154,7 +154,8 @@ struct tb_writer {
 
 /*
  * tb_writer_open: become the only producer of a stream: create or continue it.
- * Owns      *out_writer, until tb_writer_close()
+ * Owns      *out_writer, until tb_writer_close(). A child that is forked meanwhile holds the lock too,
+ *           until it calls exec or ends.
  * Errors    -EBUSY   another process produces it; err names its pid
  *           -EINVAL  bad name or options
  *           -ENOSPC  the memory is not there (reserved at once, so a store can not fail later)
@@ -184,7 +185,7 @@ const struct tb_instrument *tb_writer_instrument(const struct tb_writer *w, uint
 
 /*
  * tb_writer_wait_for_room: gated only: wait until seq may be published. 0, or what on_wait returned.
- * tb_writer_room: how many records may be published now without waiting.
+ * tb_writer_room: how many records may surely be published now without waiting; free: UINT64_MAX.
  */
 int tb_writer_wait_for_room(struct tb_writer *w, tb_seq seq);
 uint64_t tb_writer_room(struct tb_writer *w);

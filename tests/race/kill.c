@@ -8,7 +8,6 @@
  */
 #include "../unit/bus_fixture.h"
 
-#include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -86,7 +85,7 @@ static void random_kills_leave_no_hole_and_no_repeat(void **state)
     struct tb_reader r = gate_reader(bus);
     uint64_t epoch = r.epoch;
     for (long i = 0; i < count; i++) {
-        pid_t child = fork();
+        pid_t child = bus_fork();
         if (child == 0)
             produce_for_ever(bus->dir);
         int status = 0;
@@ -121,7 +120,7 @@ static void kills_at_every_point_of_a_publish_leave_no_hole(void **state)
     struct tb_reader r = gate_reader(bus);
     uint64_t epoch = r.epoch;
     for (int i = 0; i < 80; i++) {
-        pid_t child = fork();
+        pid_t child = bus_fork();
         if (child == 0) {
             char point[64];
             (void)snprintf(point, sizeof(point), "%s:%d", points[i % 4], 1 + i * 7 % 130);
@@ -152,7 +151,7 @@ static void kills_while_a_ring_is_made_leave_a_whole_ring_or_none(void **state)
             publish(&w, 5);
             tb_writer_close(&w, TB_STREAM_STOPPED);
         }
-        pid_t child = fork();
+        pid_t child = bus_fork();
         if (child == 0) {
             char point[64];
             struct tb_writer w;

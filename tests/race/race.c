@@ -12,7 +12,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/wait.h>
 
 #include "words.h"
@@ -157,7 +156,7 @@ static void processes_never_see_a_torn_record(void **state)
     struct tb_writer w = bus_writer_of(bus, CAPACITY);
     tb_writer_close(&w, TB_STREAM_STOPPED);
     for (int i = 0; i < READERS; i++) {
-        children[i] = fork();
+        children[i] = bus_fork();
         if (children[i] == 0) {
             read_to_the_end(bus->dir, i, &accounts[i]);
             _exit(0);
@@ -238,7 +237,7 @@ static void a_thousand_readers_leave_nothing_behind(void **state)
     for (int batch = 0; batch < 100; batch++) {
         pid_t children[10];
         for (int i = 0; i < 10; i++) {
-            children[i] = fork();
+            children[i] = bus_fork();
             if (children[i] != 0)
                 continue;
             struct account a = {0};

@@ -2,6 +2,7 @@
 """The installed tree is enough: a reader outside this one builds by pkg-config and by find_package."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -36,10 +37,9 @@ def main():
 
         # The sanitizers of the tested build, if any, must be in the program too.
         with open(os.path.join(BUILD, "CMakeCache.txt"), encoding="utf-8") as file:
-            cache = dict(line.rstrip("\n").split("=", 1) for line in file
-                         if "=" in line and line[0] not in "#/")
-        compiler = cache["CMAKE_C_COMPILER:FILEPATH"]
-        sanitize = cache.get("TB_SANITIZE:STRING", "")
+            cache = dict(re.findall(r"^([A-Z_]+):[A-Z]+=(.*)$", file.read(), re.MULTILINE))
+        compiler = cache["CMAKE_C_COMPILER"]
+        sanitize = cache.get("TB_SANITIZE", "")
         extra = [f"-fsanitize={sanitize}"] if sanitize else []
 
         by_pkg_config = os.path.join(work, "by-pkg-config")

@@ -17,8 +17,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -140,6 +142,15 @@ static inline size_t read_all(struct tb_reader *r)
         assert_int_equal(got, TB_READ_OK);
         check_record(&record, seq);
     }
+}
+
+/* fork; the child does not outlive a test that failed. */
+static inline pid_t bus_fork(void)
+{
+    pid_t child = fork();
+    if (child == 0)
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return child;
 }
 
 /* The whole ring file, mapped for writing: what a hostile process could do to it. */

@@ -1,7 +1,6 @@
 /* Cursor pages: one living reader a name, taken over from the dead, gone when closed. */
 #include "bus_fixture.h"
 
-#include <signal.h>
 #include <sys/wait.h>
 
 static void a_name_belongs_to_one_living_reader(void **state)
@@ -63,7 +62,7 @@ static void what_a_killed_reader_lost_is_not_forgotten(void **state)
     struct tb_writer w = bus_writer_of(bus, 8);
     publish(&w, 3);
     for (int life = 1; life <= 3; life++) {
-        pid_t child = fork();
+        pid_t child = bus_fork();
         if (child == 0) {
             struct tb_reader r;
             const struct tb_reader_options from_1 = {.name = "x", .from = TB_FROM_SEQ, .seq = 1};

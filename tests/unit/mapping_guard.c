@@ -1,7 +1,6 @@
 /* SIGBUS: ours becomes zero pages and a flag, everybody else's stays theirs. */
 #include "bus_fixture.h"
 
-#include <signal.h>
 #include <sys/wait.h>
 
 #include "bus/mapping_guard.h"
@@ -51,12 +50,12 @@ static void an_unguarded_sigbus_still_kills(void **state)
     int guard = tb_guard_add((void *)base, 4096, PROT_READ);
     assert_int_equal(ftruncate(fd, 0), 0);
     int status;
-    pid_t child = fork();
+    pid_t child = bus_fork();
     if (child == 0)
         _exit(base[8192]); /* handler installed, but this page is not guarded */
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
-    child = fork();
+    child = bus_fork();
     if (child == 0) {
         (void)raise(SIGBUS); /* sent by somebody, no address of ours */
         _exit(0);
@@ -92,7 +91,7 @@ static void handlers_that_call_each_other_do_not_go_in_circles(void **state)
     assert_int_equal(ftruncate(other_fd, 0), 0);
     assert_int_equal(base[5000], 0);
     assert_int_equal(theirs_called, 0);
-    pid_t child = fork();
+    pid_t child = bus_fork();
     if (child == 0)
         _exit(stranger[0]);
     int status;

@@ -1,6 +1,8 @@
 /* Files that no producer of ours made: refused with a sentence, or read without harm. Never a crash. */
 #include "bus_fixture.h"
 
+#include <grp.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #define AT(field) offsetof(struct tb_ring_fixed, field)
@@ -211,12 +213,48 @@ static void a_ring_that_is_cut_short_breaks_only_its_readers(void **state)
     tb_writer_close(&other, TB_STREAM_STOPPED);
 }
 
+/* Run as another user: root's streams are believed, those of a third user are not, unless shared. */
+static void a_strangers_ring_is_refused(void **state)
+{
+    struct bus *bus = bus_of(state);
+    if (geteuid() != 0)
+        skip(); /* only root can make files of other users */
+    ring_at(bus, 64, 100);
+    char path[160];
+    assert_int_equal(chmod(bus->dir, 0755), 0);
+    assert_int_equal(chmod(bus_path(bus, "s.ring", path), 0644), 0);
+    static const struct {
+        uid_t owner;
+        gid_t group;
+        int expected;
+    } cases[] = {{0, 0, 0}, {65534, 0, 0}, {4711, 4711, -EACCES}, {4711, 65534, 0}};
+    for (size_t i = 0; i < TB_COUNT(cases); i++) {
+        assert_int_equal(chown(path, cases[i].owner, cases[i].group), 0);
+        pid_t child = bus_fork();
+        if (child == 0) {
+            struct tb_reader r;
+            if (setgroups(0, NULL) != 0 || setgid(65534) != 0 || setuid(65534) != 0)
+                _exit(99);
+            int rc = tb_reader_open(bus->dir, "s", NULL, &r, &bus->err);
+            if (rc == 0)
+                tb_reader_wait(&r, TB_NS_PER_MS); /* may not write the wait word: polls */
+            tb_reader_close(rc == 0 ? &r : NULL, false);
+            _exit(-rc);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), -cases[i].expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         BUS_TEST(hostile_headers_are_refused),
         BUS_TEST(an_unterminated_name_is_refused),
         BUS_TEST(both_versions_are_named),
+        BUS_TEST(a_strangers_ring_is_refused),
         BUS_TEST(things_that_are_no_files_are_refused),
         BUS_TEST(random_damage_does_no_harm),
         BUS_TEST(a_ring_that_is_cut_short_breaks_only_its_readers),

@@ -1,7 +1,6 @@
 /* The lives of a stream: one producer at a time, restarts, epochs, instruments, who is alive. */
 #include "bus_fixture.h"
 
-#include <signal.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 
@@ -187,7 +186,7 @@ static void readers_know_whether_the_producer_lives(void **state)
     struct bus *bus = bus_of(state);
     int ready[2];
     assert_int_equal(pipe(ready), 0);
-    pid_t child = fork();
+    pid_t child = bus_fork();
     if (child == 0) {
         struct tb_writer w;
         struct tb_record record = record_of(1);
