@@ -548,7 +548,7 @@ static void prepare(struct bench *b)
 int main(int argc, char **argv)
 {
     struct bench *b = &bench;
-    struct tb_config_memory memory = {0};
+    static struct tb_config_memory memory;
     int operands = tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &b->o, &memory, argc, argv);
     if (operands != 0)
         return operands == -ECANCELED ? 0 : 64;

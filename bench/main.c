@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 {
     char directory[512];
     char *arguments[ARGUMENTS_MAX] = {NULL};
-    struct dirent **entries;
+    static struct dirent **entries; /* freed with the process where it ends early */
     int names = 0, given = 0, result = 0;
     bool json = false, help = false;
 

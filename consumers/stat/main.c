@@ -225,7 +225,7 @@ int main(int argc, char **argv)
 {
     static struct collector collector;
     struct options o = {0};
-    struct tb_config_memory memory = {0};
+    static struct tb_config_memory memory;
     struct tb_error err = {""};
     char bus_dir[256];
 

@@ -393,7 +393,7 @@ int main(int argc, char **argv)
 {
     static struct tail t;
     static const char *names[FOLLOW_STREAMS_MAX];
-    struct tb_config_memory memory = {0};
+    static struct tb_config_memory memory;
     char bus_dir[256];
     struct tb_error err = {""};
 
