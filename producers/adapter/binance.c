@@ -115,7 +115,7 @@ int binance_refine(struct adapter *a, struct binance_market *m, int8_t price_exp
     m->config = config;
     m->instrument = (uint16_t)rc;
     a->counter[ADAPTER_REFINED]++;
-    if (!m->sync.synced)
+    if (!m->sync.book.valid)
         return 0;
     rc = binance_publish_book(a, m, 0, ts_recv);
     return rc != 0 ? rc : binance_flush(a);
