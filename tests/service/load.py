@@ -158,7 +158,7 @@ def interrupted(capture, number):
         if number == signal.SIGKILL:
             continue  # the next load cleans up
         equal("nothing left", (os.listdir(base), [n for n in os.listdir(work) if ".loading" in n]), ([], []))
-    target = f"after{number}.db"
+    target = f"stopped{number}.db"
     equal("the next load", load("--venue", capture.venue, "--db", path(target), *capture.files).returncode, 0)
 
 
