@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """tickbus-persist over real streams: what it stores of the recordings, killed at random, and over databases in trouble.
 
-    persist.py facts|kills|locked|deleted|readonly|full|corrupt
+    persist.py facts|kills|points|remade|locked|deleted|readonly|full|corrupt
 """
 import os
 import random
@@ -14,7 +14,7 @@ from decimal import Decimal
 
 SOURCE = os.environ.get("TICKBUS_SOURCE") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(SOURCE, "tests", "faults"))
-from supervise import Bus, compare, facts  # noqa: E402
+from supervise import BUILD, Bus, compare, facts  # noqa: E402
 
 GATED = "pace: gated, capacity: 8192"
 
@@ -178,6 +178,51 @@ def test_kills():
             bus.run(120, strike)
             compare(expected, bus.rows())
             print(f"{kills} kills, {persist.starts} starts: equal", flush=True)
+
+
+def test_points():
+    """Killed right before and right after a commit, at each of the first commits."""
+    with open(os.path.join(BUILD, "tickbus-persist"), "rb") as f:
+        if b"persist:before_commit" not in f.read():
+            print("skipped: built without -DTB_POINTS=ON")
+            sys.exit(77)
+    capture = facts.demo()
+    expected = rows_of(capture)
+    for point in ("persist:before_commit", "persist:after_commit"):
+        for count in (1, 2, 3, 5, 8, 13, 21):
+            with make(capture, options="batch_rows: 100") as bus:
+                persist = bus.processes["services.persist"]
+                bus.start(persist={"TB_POINT": f"{point}:{count}"})
+                bus.run(60)
+                equal("starts", persist.starts, 2)
+                compare(expected, bus.rows())
+    print("equal after each")
+
+
+def test_remade():
+    """The database was deleted while nobody ran: what the ring still has is stored again."""
+    capture = facts.demo()
+    with make(capture) as bus:
+        with open(bus.config) as f:
+            text = f.read()
+        with open(bus.config, "w") as f:
+            f.write(text.replace("capacity: 8192", "capacity: 262144"))
+        bus.start()
+        bus.run(60)
+        expected = bus.rows()
+        for suffix in ("", "-wal", "-shm"):
+            os.unlink(bus.database + suffix)
+        bus.processes["services.persist"].start()
+        bus.run(60)
+        found = bus.rows()
+        equal("trades", found["trades"], expected["trades"])
+        completed = lambda rows: [r for r in rows["candles"] if r[-1] == 1]
+        equal("completed candles", completed(found), completed(expected))
+        before = bus.rows()
+        bus.processes["services.persist"].start()
+        bus.run(60)
+        equal("after one more start", bus.rows(), before)
+        print("stored again:", len(found["trades"]), "trades")
 
 
 # ---- databases in trouble ----
