@@ -270,5 +270,6 @@ void socket_close(struct socket *s, const char *why)
     if (s->wsi == NULL)
         return;
     (void)snprintf(s->why, sizeof(s->why), "%s", why);
-    lws_set_timeout(s->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+    /* Not LWS_TO_KILL_ASYNC: its timer is not armed from outside the loop, and may never go off. */
+    lws_set_timeout(s->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 }

@@ -59,7 +59,7 @@ void socket_connect(struct socket *s, const struct socket_url *url, const char *
 /* socket_send: one text message. -EAGAIN: the last one has not gone yet. */
 int socket_send(struct socket *s, const char *text, size_t length);
 void socket_ping(struct socket *s);
-/* socket_close: end it soon; `closed` is called then, with this reason. */
+/* socket_close: end it; calls `closed` with this reason. Not from within the handler. */
 void socket_close(struct socket *s, const char *why);
 
 #endif

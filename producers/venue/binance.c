@@ -412,8 +412,9 @@ static int binance_message(struct protocol *p, struct protocol_client *c, const 
                            size_t length, struct protocol_text *out)
 {
     struct json_span text = {bytes, length}, method, params = {"", 0}, id = {"", 0};
+    struct json_walk w;
 
-    if (!json_whole(text)) {
+    if (!json_whole(text) || !json_enter(text, &w) || w.close != '}') {
         refuse(out, 3, "Invalid JSON: not a JSON object", id);
         return 0;
     }

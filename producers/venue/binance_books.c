@@ -103,6 +103,7 @@ void binance_books_resync(struct binance_symbol *s, const char *body, size_t len
     uint64_t update_id;
     struct json_span text = {body, length};
 
+    s->owed = 0; /* who has not asked by now did not wait for it: the book as it stands will do */
     /* The first one is older than the book, or is the book; a later one mends a hole in the recording. */
     if (json_find(text, "lastUpdateId", &id) && json_number(id, &update_id) &&
         update_id > s->book_id)

@@ -3,8 +3,8 @@
  * the venue's own book, which is that snapshot plus the depth frames played so far.
  *
  * A client that subscribed before anything beyond the recorded snapshot was played gets, once, that
- * very snapshot (it is `owed`): the client has every later frame, so its book goes exactly the way
- * the recorder's went. Every other request is answered from the book as it stands, lastUpdateId
+ * very snapshot (it is `owed`, up to its place in the recording): the client has every later frame, so
+ * its book goes exactly the way the recorder's went. Every other request is answered from the book as it stands, lastUpdateId
  * being the last `u` played, which joins the frames that follow.
  */
 #ifndef TICKBUS_VENUE_BINANCE_BOOKS_H

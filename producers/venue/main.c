@@ -17,6 +17,8 @@
 #include "server.h"
 
 #define PLAY_AT_ONCE 256 /* events in one turn of the loop: signals and requests come between */
+/* For a client to take a snapshot in before frames go on: flat out, it would have thousands to keep. */
+#define SNAPSHOT_LINGER (20 * TB_NS_PER_MS)
 
 enum start { START_ON_SUBSCRIBE, START_AT_ONCE };
 
@@ -35,7 +37,9 @@ struct venue {
     const struct protocol_ops *ops;
     struct protocol *protocol;
     struct server server;
-    tb_ns hold_until;
+    tb_ns hold_until;   /* at a recorded snapshot: the latest time to go on; 0: not at one */
+    tb_ns asked_mono;   /* when a request was last seen to be awaited or under way */
+    uint64_t requests_seen;
     bool blocked;  /* a subscriber has no room for the next frame */
     bool served;   /* somebody was connected */
     uint64_t skipped;
@@ -175,17 +179,21 @@ static bool clock_runs(struct venue *v, tb_ns mono)
     return v->session.started && (v->speed != 0 || subscriptions > 0 || v->start == START_AT_ONCE);
 }
 
-/* True if the clock stands at a recorded snapshot that a subscriber has yet to ask for. */
+/* True if the clock stands at a recorded snapshot that a subscriber has yet to ask for, or to read. */
 static bool held(struct venue *v, tb_ns mono)
 {
     const struct capture_event *event = &v->session.event;
 
-    if (event->kind != CAPTURE_HTTP || v->wait_snapshot == 0 ||
-        !v->ops->awaited(v->protocol, event))
+    if (event->kind != CAPTURE_HTTP || v->wait_snapshot == 0)
         return false;
     if (v->hold_until == 0)
         v->hold_until = mono + v->wait_snapshot;
-    return mono < v->hold_until;
+    if (v->ops->awaited(v->protocol, event) || v->server.http_count > 0 ||
+        v->server.counts.requests != v->requests_seen) {
+        v->requests_seen = v->server.counts.requests;
+        v->asked_mono = mono;
+    }
+    return mono < v->hold_until && mono < v->asked_mono + SNAPSHOT_LINGER;
 }
 
 /* Plays the next event. False if it can not be played now. */

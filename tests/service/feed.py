@@ -1,0 +1,485 @@
+#!/usr/bin/env python3
+"""tickbus-feed over real sockets: recorded sessions against their facts, kills, cuts, TLS, bad frames, silence."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from decimal import Decimal
+
+sys.path.insert(0, os.path.join(os.environ["TICKBUS_SOURCE"], "tests", "data"))
+import facts
+import layout_reader
+import websocket
+from buslook import Bus, Failed, check, end, log_of, run_tests, stop, until
+from venue import start as start_venue
+
+BIG = "1048576"  # records: a whole session stays in the ring
+MAYBE_BAD = 0x04
+
+
+def start_feed(bus, port, *args, symbols="BTC/USDT", stream="feed", **more):
+    return bus.start("tickbus-feed", "--venue=binance", "--symbols", symbols, "--stream", stream,
+                     "--url=ws://127.0.0.1:%d" % port, "--rest-url=http://127.0.0.1:%d" % port,
+                     "--backoff-most=500ms", *args, **more)
+
+
+class Stream:
+    """Everything a stream says, gathered by market."""
+
+    def __init__(self, bus, name="feed"):
+        ring = layout_reader.Ring(bus.path(name + ".ring"))
+        self.state = ring.state
+        self.records = list(ring.records())
+        instruments = ring.instruments()
+        ring.close()
+        self.trades, self.gaps, self.status, self.books, self.bad = {}, [], [], {}, {}
+        for r in self.records:
+            i = instruments.get(r.instrument)
+            getattr(self, "_" + r.type, lambda *_: None)(i, r)
+
+    def _trade(self, i, r):
+        price = layout_reader.value(r.body["price"], i.price_exp)
+        size = layout_reader.value(r.body["size"], i.size_exp)
+        side = "buy" if r.body["side"] == ord("B") else "sell"
+        self.trades.setdefault(i.symbol, []).append((r.body["trade_id"], price, size, side, r.ts_event, r.body["count"]))
+
+    def _clear(self, i, r):
+        self.books[i.symbol] = {"B": {}, "A": {}}
+
+    def _level(self, i, r):
+        side = self.books.setdefault(i.symbol, {"B": {}, "A": {}})[chr(r.body["side"])]
+        price = layout_reader.value(r.body["price"], i.price_exp)
+        side.pop(price, None)
+        if r.body["size"]:
+            side[price] = layout_reader.value(r.body["size"], i.size_exp)
+        self.bad[i.symbol] = bool(r.flags & MAYBE_BAD)
+
+    def _gap(self, i, r):
+        self.gaps.append((i.symbol, r.body["channel"], r.body["from"], r.body["to"], r.body["reason"]))
+
+    def _status(self, i, r):
+        self.status.append((r.body["code"], i.symbol if i else None, r.body["detail"]))
+
+    def top(self, symbol, count=20):
+        book = self.books[symbol]
+        return {"bids": sorted(book["B"].items(), reverse=True)[:count], "asks": sorted(book["A"].items())[:count]}
+
+
+def same_trades(stream, symbol, expected):
+    trades = stream.trades.get(symbol, [])
+    check(len(trades) == expected["trades"], symbol, len(trades), "trades, facts say", expected["trades"])
+    prices = [t[1] for t in trades]
+    for name, value in (("first_price", prices[0]), ("last_price", prices[-1]), ("min_price", min(prices)),
+                        ("max_price", max(prices)), ("volume", sum(t[2] for t in trades)),
+                        ("quote_volume", sum(t[1] * t[2] for t in trades)),
+                        ("first_time_ms", trades[0][4] // 10**6), ("last_time_ms", trades[-1][4] // 10**6)):
+        check(Decimal(expected[name]) == value, symbol, name, value, "facts say", expected[name])
+    for side, count in expected["taker_sides"].items():
+        check(sum(t[3] == side for t in trades) == count, symbol, side)
+
+
+def same_book(stream, symbol, expected):
+    top = stream.top(symbol)
+    for side in ("bids", "asks"):
+        want = [(Decimal(p), Decimal(q)) for p, q in expected[side]]
+        check(top[side] == want, symbol, side, "of the final book", top[side][:3], "facts say", want[:3])
+    check(not stream.bad[symbol], symbol, "is still marked as maybe bad")
+
+
+def play(bus, capture, *feed_args, speed="max", pace=(), **more):
+    """A whole session through a venue and a feed; returns the feed's process."""
+    # The same records, another venue's name: only the adapter's family matters to the protocol.
+    venue, port = start_venue(bus, "--venue", capture.venue, "--speed", speed, "--exit-at-end", captures=capture.files)
+    aggregated = ["--trades=aggregated"] if not capture.facts["trades"] else []
+    feed = start_feed(bus, port, "--venue", capture.venue, "--finite", "--capacity", BIG, *aggregated, *feed_args,
+                      symbols=",".join(capture.books()), **more)
+    return venue, feed
+
+
+def every_recorded_session_equals_its_facts():
+    for capture in facts.captures():
+        with Bus() as bus:
+            venue, feed = play(bus, capture)
+            end(feed, deadline=60)
+            end(venue)
+            stream = Stream(bus)
+            check(stream.state == "done", stream.state)
+            check(not stream.gaps, capture.name, "has gaps", stream.gaps[:3])
+            for symbol, expected in capture.trades().items():
+                same_trades(stream, symbol, expected)
+            for symbol, expected in capture.books().items():
+                same_book(stream, symbol, expected)
+            counters = bus.stats("feed").counters
+            check(counters["bbo_equal"] == capture.bbo_equal() and counters["bbo_different"] == 0, counters)
+            check(counters["frames_bad"] == 0 and counters["gaps"] == 0, counters)
+            check(stream.status[0][0] == 1 and stream.status[-1][0] == 6, stream.status)
+
+
+def covered_once(stream, symbol, channel, ids, first, last):
+    """The ids that were published and the ranges of the gaps make first..last, each exactly once."""
+    ranges = sorted([(a, b) for a, b in ids] + [(g[2], g[3]) for g in stream.gaps if g[0] == symbol and g[1] == channel])
+    at = first
+    for a, b in ranges:
+        check(a == at, "channel", channel, "has", (a, b), "where", at, "should be")
+        at = b + 1
+    check(at == last + 1, "channel", channel, "ends at", at - 1, "not", last)
+
+
+def session():
+    return facts.captures()[-1]
+
+
+def a_killed_feed_says_exactly_what_it_missed():
+    capture = session()
+    (symbol, expected), = capture.trades().items()
+    with Bus() as bus:
+        venue, feed = play(bus, capture, speed="60" if len(capture.files) > 1 else "20")
+        port = int(open(os.path.join(bus.base, "venue.port")).read())
+        for trades in (2000, 9000):
+            if trades < expected["trades"] * 0.9:
+                until(lambda n=trades: (s := bus.stats("feed")) and s.counters.get("trades", 0) > n - 1000, "trades", 60)
+                feed.kill()
+                feed.wait()
+                feed = start_feed(bus, port, "--venue", capture.venue, "--finite", "--capacity", BIG)
+        end(feed, deadline=90)
+        end(venue)
+        stream = Stream(bus)
+        check(stream.state == "done", stream.state)
+        ids = [(t[0], t[0]) for t in stream.trades[symbol]]
+        covered_once(stream, symbol, 1, ids, expected["first_id"], expected["last_id"])
+        gaps = [g for g in stream.gaps if g[1] in (1, 2)]
+        check(len([g for g in gaps if g[1] == 1]) >= 1 and {g[4] for g in gaps} == {3}, gaps)
+        check([g for g in stream.gaps if g[1] == 2], "no gap in the book")
+        synced = [s for s in stream.status if s[0] == 3]
+        check(len(synced) >= 2, "not synced again", stream.status)
+        same_top(stream, capture, symbol)
+
+
+def same_top(stream, capture, symbol):
+    """
+    The final book after a late snapshot: what the venue's 1000 levels of that moment and all later changes tell.
+    Levels beyond those are unknown by nature, so the best prices must be equal, and every level within.
+    """
+    check(not stream.bad[symbol], symbol, "is still marked as maybe bad")
+    top = stream.top(symbol)
+    for side in ("bids", "asks"):
+        want = [(Decimal(p), Decimal(q)) for p, q in capture.books()[symbol][side]]
+        check(top[side] == want, symbol, side, top[side], "facts say", want)
+
+
+def a_venue_that_died_and_came_back_is_found_again():
+    capture = session()
+    (symbol, expected), = capture.trades().items()
+    with Bus() as bus:
+        venue, feed = play(bus, capture, speed="60")
+        port = int(open(os.path.join(bus.base, "venue.port")).read())
+        until(lambda: (s := bus.stats("feed")) and s.counters.get("trades", 0) > 500, "trades", 60)
+        venue.kill()
+        venue.wait()
+        until(lambda: "ev=degraded" in log_of(feed), "the feed to notice")
+        again, _ = start_venue(bus, "--venue", capture.venue, "--speed=max", "--exit-at-end", "--port", str(port),
+                               "--wait-snapshot=100ms", captures=capture.files, name="venue2")
+        end(feed, deadline=60)
+        end(again)
+        stream = Stream(bus)
+        same_trades(stream, symbol, expected)  # the venue told everything once more
+        check(not [g for g in stream.gaps if g[1] == 1], stream.gaps)
+        codes = [s[0] for s in stream.status]
+        check(codes.count(1) == 2 and codes.count(2) == 1, codes)
+        same_top(stream, capture, symbol)
+
+
+# ---- a venue of the test's own ----
+
+LISTING = json.dumps({"symbols": [
+    {"symbol": base + quote, "status": "TRADING", "baseAsset": base, "quoteAsset": quote, "filters": [
+        {"filterType": "PRICE_FILTER", "tickSize": "0.01000000"}, {"filterType": "LOT_SIZE", "stepSize": "0.00001000"}]}
+    for base, quote in (("BTC", "USDT"), ("BTC", "USDC"), ("BTC", "EUR"), ("ETH", "USDT"))]}).encode()
+
+
+def rest(path):
+    if "/exchangeInfo" in path:
+        wanted = path.partition("symbols=")[2]
+        known = all(s in ("BTCUSDT", "BTCUSDC", "BTCEUR", "ETHUSDT", "")
+                    for s in wanted.replace("%5B", "").replace("%5D", "").replace("%2C", ",").replace("%22", "").split(","))
+        return (200, LISTING) if known else (400, b'{"code":-1121,"msg":"Invalid symbol."}')
+    if "/depth" in path:
+        return 200, b'{"lastUpdateId":10,"bids":[["1.00000000","1.00000000"]],"asks":[["2.00000000","1.00000000"]]}'
+    return 404, b"{}"
+
+
+def trade(number, price="100.00000000"):
+    return json.dumps({"stream": "btcusdt@trade", "data": {
+        "e": "trade", "E": 1700000000000 + number, "s": "BTCUSDT", "t": number, "p": price, "q": "0.10000000",
+        "T": 1700000000000 + number, "m": True, "M": True}}).encode()
+
+
+def subscribed(stream):
+    request = json.loads(stream.receive())
+    assert request["method"] == "SUBSCRIBE", request
+    stream.send(json.dumps({"result": None, "id": request["id"]}))
+    return request["params"]
+
+
+def wait_close(stream):
+    try:
+        while True:
+            stream.receive()
+    except (websocket.Closed, OSError):
+        pass
+
+
+def counters(bus, service="feed"):
+    stats = bus.stats(service)
+    return stats.counters if stats else {}
+
+
+def cut_connections_are_made_again():
+    cuts = [lambda s: s.close(1001, "going away"), lambda s: s.drop(), lambda s: s.close(1000, "done for now"),
+            lambda s: s.close(1008, "policy"), None]
+
+    def on_socket(stream, number):
+        subscribed(stream)
+        stream.send(trade(number))
+        cut = cuts[number - 1]
+        if cut:
+            cut(stream)
+        wait_close(stream)
+    with Bus() as bus, websocket.Server(on_socket, rest) as server:
+        feed = start_feed(bus, server.port, "--channels=trade")
+        until(lambda: counters(bus).get("trades") == 5, "five connections")
+        stop(feed)
+        stream = Stream(bus)
+        check([t[0] for t in stream.trades["BTC/USDT"]] == [1, 2, 3, 4, 5] and not stream.gaps, stream.gaps)
+        details = [s[2] for s in stream.status if s[0] == 2]
+        check(details == [1001, 1006, 1000, 1008], details)
+        check(not server.errors, server.errors)
+
+
+def what_was_sent_meanwhile_is_a_gap():
+    def on_socket(stream, number):
+        subscribed(stream)
+        stream.send(trade(1 if number == 1 else 7))
+        if number == 1:
+            stream.drop()
+        wait_close(stream)
+    with Bus() as bus, websocket.Server(on_socket, rest) as server:
+        feed = start_feed(bus, server.port, "--channels=trade")
+        until(lambda: counters(bus).get("trades") == 2, "both")
+        stop(feed)
+        check(Stream(bus).gaps == [("BTC/USDT", 1, 2, 6, 2)], Stream(bus).gaps)
+
+
+def bad_frames_are_counted_and_passed_over():
+    def on_socket(stream, number):
+        subscribed(stream)
+        for junk in (b"", b"{", b"[]", b"null", b"\xff\xfe\x00", b'{"stream":"btcusdt@trade","data":{"e":"trade"',
+                     b'{"stream":"btcusdt@trade","data":{"e":"trade","s":"BTCUSDT","t":"x"}}', b"[" * 100000,
+                     b'"' + b"a" * (17 << 20) + b'"'):
+            stream.send(junk)
+        stream.send(b"\x00\x01\x02", websocket.BINARY)
+        stream.send(b"hello", websocket.PING)
+        whole = trade(1)
+        stream.send(whole[:10], websocket.TEXT, final=False)
+        stream.send(b"between", websocket.PING)
+        stream.send(whole[10:50], 0, final=False)
+        stream.send(whole[50:], 0)
+        stream.send(trade(2, "61837.63000000"))
+        wait_close(stream)
+    with Bus() as bus, websocket.Server(on_socket, rest) as server:
+        feed = start_feed(bus, server.port, "--channels=trade")
+        until(lambda: counters(bus).get("trades") == 2, "the good ones")
+        check(counters(bus)["frames_bad"] >= 8 and counters(bus)["frames_oversized"] == 1, counters(bus))
+        check(counters(bus)["disconnects"] == 0 and server.sockets == 1)
+        stop(feed)
+        check(not server.errors, server.errors)
+        check([(t[0], str(t[1])) for t in Stream(bus).trades["BTC/USDT"]] == [(1, "100.00"), (2, "61837.63")])
+
+
+def nothing_is_offered_that_is_not_wanted():
+    def on_socket(stream, number):
+        subscribed(stream)
+        wait_close(stream)
+    with Bus() as bus, websocket.Server(on_socket, rest) as server:
+        feed = start_feed(bus, server.port)
+        until(lambda: server.sockets == 1, "the connection")
+        check("sec-websocket-extensions" not in server.headers, server.headers)
+        stop(feed)
+
+
+def a_half_open_connection_is_noticed():
+    def on_socket(stream, number):
+        subscribed(stream)
+        if number == 1:
+            until(lambda: server.sockets > 1, "another connection")
+        else:
+            stream.send(trade(1))
+            wait_close(stream)
+    with Bus() as bus, websocket.Server(on_socket, rest) as server:
+        feed = start_feed(bus, server.port, "--channels=trade", "--silence=500ms")
+        until(lambda: counters(bus).get("trades") == 1, "a second connection")
+        check("nothing was heard" in log_of(feed), log_of(feed))
+        stop(feed)
+
+
+def a_quiet_venue_that_answers_pings_is_left_alone():
+    def on_socket(stream, number):
+        subscribed(stream)
+        pings = 0
+        while pings < 6:
+            final, opcode, payload = stream.receive_frame()
+            if opcode == websocket.PING:
+                pings += 1
+                stream.send(payload, websocket.PONG)
+        stream.send(trade(1))
+        wait_close(stream)
+    with Bus() as bus, websocket.Server(on_socket, rest) as server:
+        feed = start_feed(bus, server.port, "--channels=trade", "--silence=400ms")
+        until(lambda: counters(bus).get("trades") == 1, "six pings")
+        check(server.sockets == 1, server.sockets)
+        stop(feed)
+
+
+def unknown_symbols_are_refused_by_name():
+    with Bus() as bus, websocket.Server(wait_close, rest) as server:
+        feed = start_feed(bus, server.port, symbols="BTC/USDT,BTC/USDX,BTCEUR,ZZZ/YYY")
+        end(feed, 78)
+        log = log_of(feed)
+        check("symbol=BTC/USDX did_you_mean=" in log and "BTC/USDT" in log.split("symbol=BTC/USDX")[1], log)
+        check("symbol=BTCEUR did_you_mean=" in log and "BTC/EUR" in log.split("symbol=BTCEUR")[1].split("\n")[0], log)
+        check("symbol=ZZZ/YYY\n" in log and "symbol=BTC/USDT " not in log, log)
+        check(server.sockets == 0, "it connected nevertheless")
+
+
+def all_symbols_are_those_of_the_listing():
+    names = []
+
+    def on_socket(stream, number):
+        names.extend(subscribed(stream))
+        wait_close(stream)
+    with Bus() as bus, websocket.Server(on_socket, rest) as server:
+        feed = start_feed(bus, server.port, "--channels=trade,quote", symbols="*")
+        until(lambda: len(names) == 8, "the subscription")
+        check("ethusdt@bookTicker" in names, names)
+        stop(feed)
+
+
+def a_venue_that_is_not_there_yet_is_waited_for():
+    with Bus() as bus:
+        with websocket.Server(wait_close, rest) as server:
+            port = server.port
+        feed = start_feed(bus, port)
+        until(lambda: (s := bus.stats("feed")) and s.state == "degraded", "the state")
+        time_lines = log_of(feed).count("ev=degraded")
+        venue, _ = start_venue(bus, "--port", str(port), "--speed=max")
+        until(lambda: counters(bus).get("trades", 0) > 100, "trades")
+        check(log_of(feed).count("ev=degraded") - time_lines <= 2, log_of(feed))
+        stop(feed)
+        stop(venue)
+
+
+def a_listing_that_can_not_be_used_is_asked_for_again():
+    answers = [(500, b"{}"), (200, b"no json"), (429, b"{}"), (200, b'{"symbols":[]}')]
+
+    def get(path):
+        return answers.pop(0) if answers else rest(path)
+
+    def on_socket(stream, number):
+        subscribed(stream)
+        stream.send(trade(1))
+        wait_close(stream)
+    with Bus() as bus, websocket.Server(on_socket, get) as server:
+        feed = start_feed(bus, server.port, "--channels=trade")
+        until(lambda: counters(bus).get("trades") == 1, "the first trade")
+        stop(feed)
+
+
+# ---- TLS ----
+
+def certificates(folder):
+    """An authority, a certificate for localhost by it, one for another host, and one signed by itself."""
+    def openssl(*args):
+        subprocess.run(["openssl", *args], cwd=folder, check=True, capture_output=True)
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=tickbus test authority")
+    for name, host in (("good", "localhost"), ("other", "elsewhere.example")):
+        openssl("req", *new[:-2], "-keyout", name + ".key", "-out", name + ".csr", "-subj", "/CN=" + host)
+        with open(os.path.join(folder, name + ".ext"), "w", encoding="ascii") as extensions:
+            extensions.write("subjectAltName=DNS:%s\n" % host)
+        openssl("x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
+                "-days", "2", "-extfile", name + ".ext", "-out", name + ".pem")
+    openssl("req", "-x509", *new, "-keyout", "self.key", "-out", "self.pem", "-subj", "/CN=localhost",
+            "-addext", "subjectAltName=DNS:localhost")
+    return lambda name: os.path.join(folder, name)
+
+
+def tls_is_verified_for_both_sockets():
+    with Bus() as bus, websocket.Server(wait_close, rest) as plain:
+        at = certificates(bus.base)
+        for number, (certificate, ca, good) in enumerate((("good", "ca.pem", True), ("good", None, False),
+                                                          ("other", "ca.pem", False), ("self", "ca.pem", False))):
+            name = "v%d" % number
+            venue, port = start_venue(bus, "--certificate", at(certificate + ".pem"), "--key", at(certificate + ".key"),
+                                      "--speed=max", name=name)
+            # REST of this venue with TLS too, or from elsewhere, so that the WebSocket alone is judged.
+            for kind, rest_url in (("both", "https://localhost:%d" % port), ("ws", "http://127.0.0.1:%d" % plain.port)):
+                service = "feed-%s-%d" % (kind, number)
+                feed = bus.start("tickbus-feed", "--venue=binance", "--symbols=BTC/USDT", "--name", service,
+                                 "--stream", service, "--url=wss://localhost:%d" % port, "--rest-url", rest_url,
+                                 "--backoff-most=300ms", "--channels=trade", *(["--ca-file", at(ca)] if ca else []))
+                if good:
+                    until(lambda s=service: counters(bus, s).get("connects", 0) > 0, service + " to connect")
+                else:
+                    until(lambda f=feed: log_of(f).count("ev=degraded"), service + " to be refused")
+                    until(lambda s=service, k=kind: counters(bus, s).get("connect_failures" if k == "ws" else "rest_failures", 0) >= 2,
+                          service + " to try again")
+                    check(counters(bus, service)["connects"] == 0, log_of(feed))
+                stop(feed)
+            stop(venue)
+
+
+# ---- readers, idling ----
+
+def a_stopped_reader_changes_nothing_for_the_feed():
+    capture = session()
+    with Bus() as bus:
+        venue, feed = play(bus, capture, "--capacity=4096")
+        until(lambda: os.path.exists(bus.path("feed.ring")), "the ring")
+        reader = bus.start("tickbus-tail", "feed", "--follow") if os.path.exists(
+            os.path.join(os.environ["TICKBUS_BUILD"], "tickbus-tail")) else None
+        if reader:
+            reader.send_signal(signal.SIGSTOP)
+        end(feed, deadline=60)
+        end(venue)
+        check(counters(bus)["trades"] == sum(t["trades"] for t in capture.trades().values()))
+
+
+def waiting_takes_no_processor():
+    def on_socket(stream, number):
+        subscribed(stream)
+        wait_close(stream)
+    with Bus() as bus, websocket.Server(on_socket, rest) as server:
+        feed = start_feed(bus, server.port, "--channels=trade")
+        venue, _ = start_venue(bus)
+        until(lambda: counters(bus).get("connected") == 1, "the connection")
+
+        def ticks(process):
+            with open("/proc/%d/stat" % process.pid, encoding="ascii") as stat:
+                fields = stat.read().rsplit(") ", 1)[1].split()
+            return int(fields[11]) + int(fields[12])
+        before, begun = (ticks(feed), ticks(venue)), time.monotonic()
+        until(lambda: time.monotonic() - begun > 2, "two seconds")
+        spent = [ticks(p) - b for p, b in zip((feed, venue), before)]
+        check(max(spent) <= 6, "of 200 ticks", spent)  # a tick is 10 ms; housekeeping has its share
+        stop(feed)
+        stop(venue)
+
+
+if __name__ == "__main__":
+    tests = [value for name, value in list(globals().items())
+             if callable(value) and getattr(value, "__module__", "") == "__main__" and hasattr(value, "__code__")
+             and value.__code__.co_argcount == 0 and value.__code__.co_flags & 0x04 == 0 and name != "session"]
+    wanted = sys.argv[1:]
+    run_tests([test for test in tests if not wanted or test.__name__ in wanted])

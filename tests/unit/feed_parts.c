@@ -1,0 +1,98 @@
+/* The pieces of a feed that need no socket: when to try again, and what an address says. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "producers/feed/backoff.h"
+#include "producers/feed/socket.h"
+
+static void waits_double_up_to_the_most_and_fill_their_range(void **state)
+{
+    (void)state;
+    struct backoff b;
+    tb_ns ceiling = 250 * TB_NS_PER_MS, highest = 0, lowest = INT64_MAX;
+
+    backoff_init(&b, ceiling, 30 * TB_NS_PER_S, 7);
+    for (int i = 0; i < 100; i++) {
+        assert_in_range(backoff_next(&b), 0, ceiling);
+        ceiling = ceiling * 2 > 30 * TB_NS_PER_S ? 30 * TB_NS_PER_S : ceiling * 2;
+    }
+    for (int i = 0; i < 1000; i++) {
+        tb_ns wait = backoff_next(&b);
+        highest = wait > highest ? wait : highest;
+        lowest = wait < lowest ? wait : lowest;
+    }
+    assert_true(highest > 29 * TB_NS_PER_S && lowest < TB_NS_PER_S);
+    backoff_reset(&b);
+    assert_in_range(backoff_next(&b), 0, 250 * TB_NS_PER_MS);
+}
+
+static void two_seeds_wait_differently(void **state)
+{
+    (void)state;
+    struct backoff a, b;
+    int equal = 0;
+
+    backoff_init(&a, TB_NS_PER_S, TB_NS_PER_S, 1);
+    backoff_init(&b, TB_NS_PER_S, TB_NS_PER_S, 2);
+    for (int i = 0; i < 100; i++)
+        equal += backoff_next(&a) == backoff_next(&b);
+    assert_int_equal(equal, 0);
+}
+
+static void the_widest_bounds_do_not_overflow(void **state)
+{
+    (void)state;
+    struct backoff b;
+
+    backoff_init(&b, 1, INT64_MAX, 3);
+    for (int i = 0; i < 200; i++)
+        assert_true(backoff_next(&b) >= 0);
+}
+
+static void addresses_are_taken_apart(void **state)
+{
+    (void)state;
+    struct socket_url url;
+    struct tb_error err;
+
+    assert_int_equal(socket_url_parse("wss://stream.binance.com:9443", &url, &err), 0);
+    assert_true(url.tls);
+    assert_string_equal(url.host, "stream.binance.com");
+    assert_int_equal(url.port, 9443);
+    assert_string_equal(url.path, "");
+    assert_int_equal(socket_url_parse("ws://[::1]/a/b/", &url, &err), 0);
+    assert_false(url.tls);
+    assert_string_equal(url.host, "::1");
+    assert_int_equal(url.port, 80);
+    assert_string_equal(url.path, "/a/b");
+    assert_int_equal(socket_url_parse("wss://host", &url, &err), 0);
+    assert_int_equal(url.port, 443);
+}
+
+static void what_is_no_address_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",        "host",          "http://host", "wss://",
+                                      "ws:host", "wss://h:99999", "wss://h:x",   "file:///etc/passwd"};
+    struct socket_url url;
+    struct tb_error err;
+
+    for (size_t i = 0; i < TB_COUNT(bad); i++)
+        assert_int_equal(socket_url_parse(bad[i], &url, &err), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(waits_double_up_to_the_most_and_fill_their_range),
+        cmocka_unit_test(two_seeds_wait_differently),
+        cmocka_unit_test(the_widest_bounds_do_not_overflow),
+        cmocka_unit_test(addresses_are_taken_apart),
+        cmocka_unit_test(what_is_no_address_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
