@@ -365,9 +365,7 @@ static int look_at_reader(const char *name, void *context)
 {
     const struct lag_look *look = context;
     struct tb_cursor_info cursor;
-    char file[128];
-    (void)snprintf(file, sizeof(file), "%s.cursor", name);
-    if (tb_cursor_inspect(look->svc->bus_dir, file, &cursor, NULL) != 0 ||
+    if (tb_cursor_inspect(look->svc->bus_dir, name, &cursor, NULL) != 0 ||
         !tb_name_check(cursor.stream) || !tb_name_check(cursor.reader))
         return 0;
     tb_seq next = newest_of(look->svc, cursor.stream) + 1;

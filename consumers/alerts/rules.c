@@ -298,6 +298,8 @@ static void check_names(const struct site *at, const struct tb_yaml *list, const
 
 static int read_list(const struct tb_yaml *list, struct site *site, struct rules *out_rules)
 {
+    if (list->kind == TB_YAML_SCALAR && list->text[0] == '\0')
+        return 0; /* `rules:` with all of them commented out */
     if (list->kind != TB_YAML_LIST || list->count > RULES_MAX) {
         tb_fault(site->faults, site->file, list->line, site->where,
                  list->kind != TB_YAML_LIST ? "is not a list; write - {name: ..., kind: ...}"
@@ -321,10 +323,8 @@ int rules_load(const struct tb_yaml *tree, const char *file, const char *where,
     memset(out_rules, 0, sizeof(*out_rules));
     if (tree == NULL)
         return 0;
-    if (tree->kind != TB_YAML_SCALAR)
+    if (tree->kind != TB_YAML_SCALAR || tree->text[0] == '\0')
         return read_list(tree, &site, out_rules);
-    if (tree->text[0] == '\0')
-        return 0; /* `rules:` with all of them commented out */
     struct tb_yaml *root = tb_yaml_load(tree->text, faults);
     const struct tb_yaml *list = root;
     if (root != NULL && root->kind == TB_YAML_MAP)

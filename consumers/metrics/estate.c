@@ -56,11 +56,9 @@ static int look_at_cursor(const char *name, void *context)
 {
     struct estate *e = context;
     struct estate_reader *r = &e->reader[e->reader_count];
-    char file[128];
     if (e->reader_count == ESTATE_READERS_MAX)
         return 0;
-    (void)snprintf(file, sizeof(file), "%s.cursor", name);
-    if (tb_cursor_inspect(e->bus_dir, file, &r->cursor, NULL) != 0 ||
+    if (tb_cursor_inspect(e->bus_dir, name, &r->cursor, NULL) != 0 ||
         !tb_name_check(r->cursor.stream) || !tb_name_check(r->cursor.reader))
         return 0;
     (void)snprintf(r->labels, sizeof(r->labels), "stream=\"%s\",reader=\"%s\"", r->cursor.stream,

@@ -107,12 +107,31 @@ static void no_rules_are_no_fault(void **state)
     rules_free(&l.rules);
 }
 
+static void the_example_has_every_kind_and_no_fault(void **state)
+{
+    struct tb_faults faults = {.out = stderr};
+    struct rules rules;
+    struct tb_yaml *root = tb_yaml_load(TB_SOURCE_DIR "/deploy/rules.yaml", &faults);
+    bool seen[RULE_KINDS] = {false};
+    (void)state;
+    assert_int_equal(rules_load(tb_yaml_get(root, "rules"), "rules.yaml", "rules", &faults, &rules), 0);
+    assert_int_equal(faults.count, 0);
+    for (size_t i = 0; i < rules.count; i++)
+        seen[rules.rule[i].kind] = true;
+    for (size_t i = 0; i < RULE_KINDS; i++)
+        if (!seen[i])
+            fail_msg("deploy/rules.yaml has no rule of kind %s", rule_kind_name((enum rule_kind)i));
+    rules_free(&rules);
+    tb_yaml_free(root);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_every_field_exactly),
         cmocka_unit_test(names_every_fault_with_line_and_field),
         cmocka_unit_test(no_rules_are_no_fault),
+        cmocka_unit_test(the_example_has_every_kind_and_no_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
