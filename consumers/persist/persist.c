@@ -543,8 +543,9 @@ uint64_t persist_position(const struct persist *p, unsigned i)
 void persist_drop(struct persist *p, size_t n)
 {
     TB_ASSERT(n <= p->count);
-    p->head = (p->head + n) % p->config.buffer_rows;
     p->count -= n;
+    /* From the start again when it is empty: memory that was never needed is never touched. */
+    p->head = p->count == 0 ? 0 : (p->head + n) % p->config.buffer_rows;
 }
 
 size_t persist_batch(const struct persist *p, size_t most)
