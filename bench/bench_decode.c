@@ -81,7 +81,8 @@ static void keep(const struct capture_event *e)
         message = realloc(message, capacity * sizeof(*message));
         TB_ASSERT(message != NULL);
     }
-    struct message m = {kind_of(e), malloc(e->length + ADAPTER_PADDING), e->length, NULL, e->ts_recv};
+    struct message m = {kind_of(e), malloc(e->length + ADAPTER_PADDING), e->length, NULL,
+                        e->ts_recv};
     TB_ASSERT(m.text != NULL);
     memcpy(m.text, e->text, e->length);
     memset(m.text + e->length, 0, ADAPTER_PADDING);
@@ -98,8 +99,8 @@ struct sample {
 };
 
 /* Only frames of one kind count; a snapshot goes in, unmeasured, where it was recorded. */
-static struct sample measure_ours(const struct adapter_ops *ops, const struct adapter_config *config,
-                                  enum kind kind)
+static struct sample measure_ours(const struct adapter_ops *ops,
+                                  const struct adapter_config *config, enum kind kind)
 {
     static const struct adapter_host host = {NULL, publish, add_instrument, get, reconnect};
     struct adapter *a = ops->create(config, &host, NULL);
@@ -154,8 +155,8 @@ static double print_row(const char *kind, const char *what, double *per_frame, u
 {
     qsort(per_frame, SAMPLES, sizeof(*per_frame), by_value);
     double median = per_frame[SAMPLES / 2];
-    printf("%-11s %-10s %8llu frames %8llu records   min %7.0f  median %7.0f  max %7.0f ns/frame\n", kind,
-           what, (unsigned long long)frames, (unsigned long long)made, per_frame[0], median,
+    printf("%-11s %-10s %8llu frames %8llu records   min %7.0f  median %7.0f  max %7.0f ns/frame\n",
+           kind, what, (unsigned long long)frames, (unsigned long long)made, per_frame[0], median,
            per_frame[SAMPLES - 1]);
     return median;
 }
@@ -205,13 +206,13 @@ int main(int argc, char **argv)
     static struct adapter_market_config market[ADAPTER_MARKETS_MAX];
     static const char *const demo[] = {"deploy/demo/spot_btcusdt_20240808.gz"};
     const struct adapter_ops *ops = adapter_find("binance");
-    struct adapter_config config = {.venue = "binance", .stream = "bench", .market = market,
-                                    .recorded = true};
+    struct adapter_config config = {
+        .venue = "binance", .stream = "bench", .market = market, .recorded = true};
     if (load(argc > 1 ? (const char *const *)argv + 1 : demo, argc > 1 ? (size_t)argc - 1 : 1, ops,
              &config) != 0)
         return 64;
-    printf("bench_decode %s: %zu messages, %d samples of a whole pass each, turn by turn\n", tb_version(),
-           message_count, SAMPLES);
+    printf("bench_decode %s: %zu messages, %d samples of a whole pass each, turn by turn\n",
+           tb_version(), message_count, SAMPLES);
     for (int k = 0; k < KINDS; k++)
         run(ops, &config, (enum kind)k);
     return 0;

@@ -50,8 +50,8 @@ uint64_t levels(ondemand::object &o, const char *key)
 uint64_t bare_trade(const char *bytes, size_t length)
 {
     return with_data(bytes, length, [](ondemand::object &d) {
-        uint64_t sum = text(d, "e") + number(d, "E") + text(d, "s") + number(d, "t") + text(d, "p") +
-                       text(d, "q") + number(d, "T");
+        uint64_t sum = text(d, "e") + number(d, "E") + text(d, "s") + number(d, "t") +
+                       text(d, "p") + text(d, "q") + number(d, "T");
         bool maker = d.find_field("m").get_bool();
         return sum + maker;
     });
@@ -60,7 +60,8 @@ uint64_t bare_trade(const char *bytes, size_t length)
 uint64_t bare_quote(const char *bytes, size_t length)
 {
     return with_data(bytes, length, [](ondemand::object &d) {
-        return number(d, "u") + text(d, "s") + text(d, "b") + text(d, "B") + text(d, "a") + text(d, "A");
+        return number(d, "u") + text(d, "s") + text(d, "b") + text(d, "B") + text(d, "a") +
+               text(d, "A");
     });
 }
 

@@ -167,8 +167,8 @@ static void emit_trade(struct adapter *a, const struct binance_market *m,
     a->counter[ADAPTER_TRADES_OUT]++;
 }
 
-static int on_trade(struct adapter *a, struct binance_market *m,
-                    const struct binance_message *msg, tb_ns ts_recv)
+static int on_trade(struct adapter *a, struct binance_market *m, const struct binance_message *msg,
+                    tb_ns ts_recv)
 {
     uint64_t id = (uint64_t)msg->id;
     const struct binance_text text[2] = {msg->price, msg->size};
@@ -200,8 +200,8 @@ static int on_trade(struct adapter *a, struct binance_market *m,
 
 /* ---- quotes ---- */
 
-static int on_quote(struct adapter *a, struct binance_market *m,
-                    const struct binance_message *msg, tb_ns ts_recv)
+static int on_quote(struct adapter *a, struct binance_market *m, const struct binance_message *msg,
+                    tb_ns ts_recv)
 {
     const struct binance_text text[4] = {msg->bid_price, msg->bid_size, msg->ask_price,
                                          msg->ask_size};
@@ -294,10 +294,10 @@ static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns t
 /* How long a refused request must rest: 429 and 418 are the venue's rate limit and ban. */
 static tb_ns pause_after(int status)
 {
-    return status == 418                      ? 120 * TB_NS_PER_S
-           : status == 429                    ? 30 * TB_NS_PER_S
-           : status == 403 || status == 451   ? 60 * TB_NS_PER_S
-                                              : 0;
+    return status == 418                    ? 120 * TB_NS_PER_S
+           : status == 429                  ? 30 * TB_NS_PER_S
+           : status == 403 || status == 451 ? 60 * TB_NS_PER_S
+                                            : 0;
 }
 
 static int on_rest(struct adapter *a, uint32_t request, const char *path, int status,
@@ -364,8 +364,8 @@ static int stream_name(const struct adapter *a, size_t i, char *out, size_t capa
     static const struct {
         unsigned channel;
         const char *name;
-    } kinds[] = {{ADAPTER_TRADES, "trade"}, {ADAPTER_QUOTES, "bookTicker"},
-                 {ADAPTER_BOOK, "depth@100ms"}};
+    } kinds[] = {
+        {ADAPTER_TRADES, "trade"}, {ADAPTER_QUOTES, "bookTicker"}, {ADAPTER_BOOK, "depth@100ms"}};
     const char *wanted[TB_COUNT(kinds)];
     size_t count = 0;
     for (size_t k = 0; k < TB_COUNT(kinds); k++)

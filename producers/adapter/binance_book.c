@@ -145,8 +145,7 @@ void binance_see_quote(struct adapter *a, struct binance_market *m, uint64_t upd
     struct binance_sync *s = &m->sync;
     if (s->synced && s->last == update_id)
         compare(a, s, quote);
-    s->quote[s->quote_count % BINANCE_QUOTES_KEPT] =
-        (struct binance_seen_quote){update_id, *quote};
+    s->quote[s->quote_count % BINANCE_QUOTES_KEPT] = (struct binance_seen_quote){update_id, *quote};
     s->quote_count++;
 }
 
@@ -275,8 +274,7 @@ static void emit_side(struct adapter *a, const struct binance_market *m,
 }
 
 /* The whole book as one event: a clear and every level. The caller flushes. */
-int binance_publish_book(struct adapter *a, struct binance_market *m, tb_ns ts_event,
-                         tb_ns ts_recv)
+int binance_publish_book(struct adapter *a, struct binance_market *m, tb_ns ts_event, tb_ns ts_recv)
 {
     struct binance_sync *s = &m->sync;
     const struct binance_event event = {
@@ -338,8 +336,8 @@ static int apply(struct adapter *a, struct binance_market *m, const struct binan
 
 /* ---- events ---- */
 
-int binance_on_depth(struct adapter *a, struct binance_market *m,
-                     const struct binance_message *msg, tb_ns ts_recv)
+int binance_on_depth(struct adapter *a, struct binance_market *m, const struct binance_message *msg,
+                     tb_ns ts_recv)
 {
     struct binance_sync *s = &m->sync;
     uint64_t first = (uint64_t)msg->first, last = (uint64_t)msg->id;

@@ -53,9 +53,14 @@ struct long_key {
 };
 
 constexpr long_key long_keys[] = {
-    {"lastUpdateId", LAST_UPDATE_ID}, {"bids", BIDS},     {"asks", ASKS},
-    {"result", RESULT},               {"id", REQUEST_ID}, {"code", CODE},
-    {"error", ERROR_OBJECT},          {"pu", PREVIOUS},
+    {"lastUpdateId", LAST_UPDATE_ID},
+    {"bids", BIDS},
+    {"asks", ASKS},
+    {"result", RESULT},
+    {"id", REQUEST_ID},
+    {"code", CODE},
+    {"error", ERROR_OBJECT},
+    {"pu", PREVIOUS},
 };
 
 constexpr unsigned DEPTH_MAX = 2; /* a combined message and the data in it */
@@ -317,10 +322,14 @@ binance_kind kind_of_event(binance_text e, const taker &t)
         const char *name;
         binance_kind kind;
     } kinds[] = {
-        {"trade", BINANCE_TRADE},         {"aggTrade", BINANCE_AGG_TRADE},
-        {"depthUpdate", BINANCE_DEPTH},   {"bookTicker", BINANCE_QUOTE},
-        {"kline", BINANCE_IGNORED},       {"24hrTicker", BINANCE_IGNORED},
-        {"24hrMiniTicker", BINANCE_IGNORED}, {"serverShutdown", BINANCE_SHUTDOWN},
+        {"trade", BINANCE_TRADE},
+        {"aggTrade", BINANCE_AGG_TRADE},
+        {"depthUpdate", BINANCE_DEPTH},
+        {"bookTicker", BINANCE_QUOTE},
+        {"kline", BINANCE_IGNORED},
+        {"24hrTicker", BINANCE_IGNORED},
+        {"24hrMiniTicker", BINANCE_IGNORED},
+        {"serverShutdown", BINANCE_SHUTDOWN},
     };
     for (const auto &known : kinds)
         if (is(e, known.name)) /* with `pu` it is of the futures, whose rule is another */

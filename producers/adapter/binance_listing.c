@@ -19,10 +19,10 @@
  * A symbol that ends in none of these keeps its raw name.
  */
 static const char *const quote_assets[] = {
-    "USDT", "FDUSD", "USDC", "BUSD", "TUSD", "USDP", "PAX",  "USDS", "USDSB", "USD1", "USDE",
-    "DAI",  "UST",   "AEUR", "EURI", "BTC",  "ETH",  "BNB",  "XRP",  "TRX",   "DOGE", "DOT",
-    "SOL",  "VAI",   "BVND", "BIDR", "IDRT", "EUR",  "GBP",  "AUD",  "BRL",   "TRY",  "RUB",
-    "NGN",  "UAH",   "ZAR",  "JPY",  "MXN",  "ARS",  "PLN",  "RON",  "CZK",   "COP",  "USD",
+    "USDT", "FDUSD", "USDC", "BUSD", "TUSD", "USDP", "PAX", "USDS", "USDSB", "USD1", "USDE",
+    "DAI",  "UST",   "AEUR", "EURI", "BTC",  "ETH",  "BNB", "XRP",  "TRX",   "DOGE", "DOT",
+    "SOL",  "VAI",   "BVND", "BIDR", "IDRT", "EUR",  "GBP", "AUD",  "BRL",   "TRY",  "RUB",
+    "NGN",  "UAH",   "ZAR",  "JPY",  "MXN",  "ARS",  "PLN", "RON",  "CZK",   "COP",  "USD",
 };
 
 static bool copy_text(struct binance_text text, char *out, size_t capacity)

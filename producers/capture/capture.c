@@ -122,12 +122,14 @@ static int find_format(struct source *s, struct tb_error *err)
             break;
     }
     if (seen > 0 && s->format == CAPTURE_FORMAT_NONE)
-        return tb_fail(err, -EINVAL,
-                       "%s is no capture: lines are `<ns> <JSON>`, `<s>: <JSON>`, {\"t\":..} or JSON",
-                       s->file.path);
+        return tb_fail(
+            err, -EINVAL,
+            "%s is no capture: lines are `<ns> <JSON>`, `<s>: <JSON>`, {\"t\":..} or JSON",
+            s->file.path);
     rc = capture_file_rewind(&s->file);
-    return rc == 0 ? 0 : tb_fail(err, rc, "cannot read capture %s again: %s", s->file.path,
-                                 strerror(-rc));
+    return rc == 0
+               ? 0
+               : tb_fail(err, rc, "cannot read capture %s again: %s", s->file.path, strerror(-rc));
 }
 
 static uint64_t hash(uint64_t h, const void *bytes, size_t count)

@@ -136,12 +136,13 @@ static int scan(struct tb_service *svc, struct replay_main *m)
             return -EINTR;
     m->scanning = false;
     uint64_t faults = capture_faults(m->replay.capture);
-    tb_log(TB_LOG_INFO, "scanned", "events=%" PRIu64 " symbols=%zu faults=%" PRIu64 " bad_frames=%" PRIu64,
-           count, m->replay.market_count, faults, m->replay.scan_bad);
+    tb_log(TB_LOG_INFO, "scanned",
+           "events=%" PRIu64 " symbols=%zu faults=%" PRIu64 " bad_frames=%" PRIu64, count,
+           m->replay.market_count, faults, m->replay.scan_bad);
     if (faults > 0) {
         char note[96];
-        (void)snprintf(note, sizeof(note), "the capture is damaged: %" PRIu64 " faults (see the log)",
-                       faults);
+        (void)snprintf(note, sizeof(note),
+                       "the capture is damaged: %" PRIu64 " faults (see the log)", faults);
         tb_service_degraded(svc, note);
     }
     return 0;
@@ -209,7 +210,8 @@ static int add_instrument(void *context, const struct tb_instrument *entry)
 
 static void get(void *context, uint32_t request, const char *path, tb_ns not_before_ns)
 {
-    (void)context, (void)request, (void)path, (void)not_before_ns; /* recorded answers come unasked */
+    (void)context, (void)request, (void)path,
+        (void)not_before_ns; /* recorded answers come unasked */
 }
 
 static void reconnect(void *context, const char *why)
@@ -269,8 +271,8 @@ static int play_one(struct replay_main *m)
     int rc = replay_play(&m->replay);
     if (rc == -EBADMSG) {
         tb_log_limited(&m->bad_frames, TB_NS_PER_S, TB_LOG_WARN, "bad_frame",
-                       "file=%s line=%" PRIu64 " then=\"it is passed over\"", m->captures.item[e.file],
-                       e.line);
+                       "file=%s line=%" PRIu64 " then=\"it is passed over\"",
+                       m->captures.item[e.file], e.line);
         return 0;
     }
     return m->closed ? -EINTR : rc;

@@ -45,7 +45,8 @@ static void check_record(const struct tb_record *r)
         return;
     }
     const struct tb_instrument *entry = &reader.entry[r->instrument - 1];
-    (void)tb_book_apply(&reader.book[market_of(r->instrument)], r, entry->price_exp, entry->size_exp);
+    (void)tb_book_apply(&reader.book[market_of(r->instrument)], r, entry->price_exp,
+                        entry->size_exp);
 }
 
 static int publish(void *context, struct tb_record *records, size_t count)
@@ -115,8 +116,8 @@ static void check_books(const struct adapter_ops *ops, const struct adapter *a)
     }
 }
 
-static void give_line(const struct adapter_ops *ops, struct adapter *a, const char *line, size_t length,
-                      tb_ns now)
+static void give_line(const struct adapter_ops *ops, struct adapter *a, const char *line,
+                      size_t length, tb_ns now)
 {
     char *copy = fuzz_padded(line, length, ADAPTER_PADDING);
     char kind = length > 0 ? copy[0] : '{';
@@ -146,9 +147,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     };
     static const struct adapter_host host = {NULL, publish, add_instrument, get, reconnect};
     const struct adapter_ops *ops = adapter_find("binance");
-    struct adapter_config config = {
-        .venue = "binance", .stream = "fuzz", .market = market, .market_count = MARKETS,
-        .channels = ADAPTER_TRADES | ADAPTER_QUOTES | ADAPTER_BOOK, .book_depth = DEPTH};
+    struct adapter_config config = {.venue = "binance",
+                                    .stream = "fuzz",
+                                    .market = market,
+                                    .market_count = MARKETS,
+                                    .channels = ADAPTER_TRADES | ADAPTER_QUOTES | ADAPTER_BOOK,
+                                    .book_depth = DEPTH};
     if (count == 0)
         return 0;
     config.aggregated = bytes[0] & 1;

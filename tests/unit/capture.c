@@ -118,10 +118,10 @@ static void assert_ended(struct capture *c)
 static void nanosecond_lines_are_frames_and_snapshots(void **state)
 {
     (void)state;
-    struct capture *c = open_files(write_text("spot_btcusdt_20240808",
-                                              "1723161253937085768 {\"stream\":\"x\"}\r\n"
-                                              "1723161253937085769 {\"lastUpdateId\":1}"),
-                                   NULL);
+    struct capture *c =
+        open_files(write_text("spot_btcusdt_20240808", "1723161253937085768 {\"stream\":\"x\"}\r\n"
+                                                       "1723161253937085769 {\"lastUpdateId\":1}"),
+                   NULL);
     struct capture_event e = next(c);
     assert_int_equal(e.kind, CAPTURE_FRAME);
     assert_int_equal(e.ts_recv, INT64_C(1723161253937085768));
@@ -139,7 +139,8 @@ static void nanosecond_lines_are_frames_and_snapshots(void **state)
 static void snapshot_whose_symbol_is_not_known_is_a_fault(void **state)
 {
     (void)state;
-    struct capture *c = open_files(write_text("other", "1 {\"lastUpdateId\":1}\n2 {\"a\":1}\n"), NULL);
+    struct capture *c =
+        open_files(write_text("other", "1 {\"lastUpdateId\":1}\n2 {\"a\":1}\n"), NULL);
     struct capture_event e = next(c);
     assert_text(&e, "{\"a\":1}");
     assert_int_equal(capture_faults(c), 1);
@@ -152,11 +153,12 @@ static void second_lines_hold_connections_requests_and_answers(void **state)
 {
     (void)state;
     struct capture *c = open_files(
-        write_text("BINANCE", "configuration: {\"x\":1}\n\n"
-                              "wss://host/stream?streams=a <-> 1633998511.159679\n"
-                              "wss://host/ws <- 1633998512: {\"method\":1}\n"
-                              "1633998512.0633569: {\"a\":\" -> 1.5: \"}\n"
-                              "https://host/api/v3/depth?symbol=NKNUSDT -> 1633998512.320639: {\"b\":2}\n"),
+        write_text("BINANCE",
+                   "configuration: {\"x\":1}\n\n"
+                   "wss://host/stream?streams=a <-> 1633998511.159679\n"
+                   "wss://host/ws <- 1633998512: {\"method\":1}\n"
+                   "1633998512.0633569: {\"a\":\" -> 1.5: \"}\n"
+                   "https://host/api/v3/depth?symbol=NKNUSDT -> 1633998512.320639: {\"b\":2}\n"),
         NULL);
     struct capture_event e = next(c);
     assert_int_equal(e.kind, CAPTURE_CONNECT);
@@ -183,13 +185,15 @@ static void object_lines_are_unescaped(void **state)
 {
     (void)state;
     struct capture *c = open_files(
-        write_text("x.jsonl", "{\"t\":\"header\",\"format\":2,\"config\":{\"a\":[\"}\",1]}}\n"
-                              "{\"t\":\"connect\",\"ts\":1.5,\"addr\":\"wss://h\\/p\"}\n"
-                              "{\"t\": \"recv\", \"ts\": 2.25, \"data\": \"{\\\"a\\\":\\\"\\u20ac\\ud83d\\ude00\\\\n\\\"}\"}\n"
-                              "{\"t\":\"recv\",\"ts\":3,\"data\":\"\\ud83d\"}\n"
-                              "{\"t\":\"recv\",\"data\":\"x\"}\n"
-                              "{\"t\":\"other\"}\n"
-                              "{\"t\":\"http\",\"ts\":4,\"addr\":\"https://h/q\",\"data\":\"[]\"}\n"),
+        write_text("x.jsonl",
+                   "{\"t\":\"header\",\"format\":2,\"config\":{\"a\":[\"}\",1]}}\n"
+                   "{\"t\":\"connect\",\"ts\":1.5,\"addr\":\"wss://h\\/p\"}\n"
+                   "{\"t\": \"recv\", \"ts\": 2.25, \"data\": "
+                   "\"{\\\"a\\\":\\\"\\u20ac\\ud83d\\ude00\\\\n\\\"}\"}\n"
+                   "{\"t\":\"recv\",\"ts\":3,\"data\":\"\\ud83d\"}\n"
+                   "{\"t\":\"recv\",\"data\":\"x\"}\n"
+                   "{\"t\":\"other\"}\n"
+                   "{\"t\":\"http\",\"ts\":4,\"addr\":\"https://h/q\",\"data\":\"[]\"}\n"),
         NULL);
     struct capture_event e = next(c);
     assert_int_equal(e.kind, CAPTURE_CONNECT);
@@ -224,7 +228,8 @@ static void files_are_merged_by_time_and_ties_by_order(void **state)
     (void)state;
     const char *first = write_text("a", "10 {\"a\":1}\n20 {\"a\":2}\n20 {\"a\":3}\n");
     const char *second = write_text("b", "5 {\"b\":1}\n20 {\"b\":2}\n30 {\"b\":3}\n");
-    static const char *const order[] = {"{\"b\":1}", "{\"a\":1}", "{\"a\":2}", "{\"a\":3}", "{\"b\":2}", "{\"b\":3}"};
+    static const char *const order[] = {"{\"b\":1}", "{\"a\":1}", "{\"a\":2}",
+                                        "{\"a\":3}", "{\"b\":2}", "{\"b\":3}"};
     struct capture *c = open_files(first, second);
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < TB_COUNT(order); i++) {
@@ -320,7 +325,8 @@ static void damaged_gzip_is_one_fault(void **state)
 static void garbage_lines_are_counted_and_passed_over(void **state)
 {
     (void)state;
-    static const char text[] = "\x01\x02\n99999999999999999999 {}\n5 {\"a\":1}\n5{\"a\":1}\n-1 {}\nxyz\n 6 {}\n6 \n7 {\"a\":2}\n";
+    static const char text[] = "\x01\x02\n99999999999999999999 {}\n5 {\"a\":1}\n5{\"a\":1}\n-1 "
+                               "{}\nxyz\n 6 {}\n6 \n7 {\"a\":2}\n";
     struct capture *c = open_files(write_text("g", text), NULL);
     struct capture_event e = next(c);
     assert_text(&e, "{\"a\":1}");

@@ -1,0 +1,134 @@
+/* The Binance adapter: bytes that no venue should send. */
+#include "unit/adapter_fixture.h"
+
+/* ---- hostile bytes ---- */
+
+static const char *const whole_frames[] = {
+    "{'stream':'btcusdt@trade','data':{'e':'trade','E':1700000000123,'s':'BTCUSDT','t':7,'p':'"
+    "61837.63','q':'0.02','T':1700000000122,'m':true,'M':true}}",
+    "{'u':400900217,'s':'BTCUSDT','b':'25.35','B':'31.21','a':'25.36','A':'40.66'}",
+    "{'e':'depthUpdate','E':1,'s':'BTCUSDT','U':157,'u':160,'b':[['0.0024','10']],'a':[['0.26','"
+    "100'],['1','0']]}",
+    "{'lastUpdateId':160,'bids':[['0.24','10']],'asks':[['0.26','100']]}",
+};
+
+static void frame_cut_at_any_byte_is_bad_and_publishes_nothing(void **state)
+{
+    (void)state;
+    uint64_t bad = 0;
+    for (size_t f = 0; f < TB_COUNT(whole_frames); f++)
+        for (size_t cut = 0; cut < strlen(whole_frames[f]); cut++) {
+            assert_int_equal(frame_bytes(whole_frames[f], cut), -EBADMSG);
+            assert_int_equal(count_of(ADAPTER_FRAMES_BAD), ++bad);
+        }
+    assert_int_equal(host.count, 0);
+    assert_int_equal(host.asked_count, 0);
+}
+
+static void changed_bytes_never_crash(void **state)
+{
+    (void)state;
+    static const unsigned char changes[] = {0,   '"', '\\', '{', '}', '[',  ']',
+                                            ',', ':', '-',  '9', 'e', 0x80, 0xFF};
+    for (size_t f = 0; f < TB_COUNT(whole_frames); f++) {
+        size_t length = strlen(whole_frames[f]);
+        for (size_t at = 0; at < length; at++)
+            for (size_t c = 0; c < sizeof(changes); c++) {
+                char *copy = padded(whole_frames[f], length);
+                copy[at] = (char)changes[c];
+                host.count = host.asked_count = 0;
+                (void)ops->on_frame(a, copy, length, ++host.now);
+                (void)ops->on_rest(a, 1, NULL, 200, copy, length, ++host.now);
+                free(copy);
+            }
+        ops->destroy(a);
+        host.instrument_count = 0;
+        a = make(false, false);
+    }
+}
+
+static void hostile_messages_are_refused(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "",
+        " ",
+        "garbage",
+        "null",
+        "[]",
+        "{}{}",
+        "{'e':'trade','E':1,'s':'BTCUSDT','t':1,'p':'1','q':'1','T':1,'m':true} x",
+        "{'e':'trade','E':1,'s':'BTCUSDT','t':1,'p':'1','q':'1','T':1}",
+        "{'e':'trade','E':1,'s':'BTCUSDT','t':'1','p':'1','q':'1','T':1,'m':true}",
+        "{'e':'trade','E':1,'s':'BTCUSDT','t':-1,'p':'1','q':'1','T':1,'m':true}",
+        "{'e':'trade','E':1,'s':'BTCUSDT','t':99999999999999999999,'p':'1','q':'1','T':1,'m':true}",
+        "{'e':'trade','E':1,'s':'BTCUSDT','t':1.5,'p':'1','q':'1','T':1,'m':true}",
+        "{'e':'trade','E':1,'s':'BTCUSDT','t':1,'p':'1','q':'1','T':9223372036854775807,'m':true}",
+        "{'e':'trade','E':1,'s':'BTCUSDT','t':1,'p':'-1','q':'1','T':1,'m':true}",
+        "{'e':'trade','E':1,'s':'BTCUSDT','t':1,'p':'1','q':'NaN','T':1,'m':true}",
+        "{'e':'trade','E':1,'s':'BTCUSDT','t':1,'p':1.5,'q':'1','T':1,'m':true}",
+        "{'e':'trade','E':1,'s':'BTCUSDT','t':1,'p':'','q':'1','T':1,'m':true}",
+        "{'e':'trade','E':1,'s':'BTCUSDT','t':1,'p':'1','q':'1','T':1,'m':'true'}",
+        "{'e':7,'s':'BTCUSDT'}",
+        "{'e':'depthUpdate','E':1,'s':'BTCUSDT','U':9,'u':8,'b':[],'a':[]}",
+        "{'e':'depthUpdate','E':1,'s':'BTCUSDT','U':1,'u':8,'b':[['1']],'a':[]}",
+        "{'e':'depthUpdate','E':1,'s':'BTCUSDT','U':1,'u':8,'b':[[1,2]],'a':[]}",
+        "{'e':'depthUpdate','E':1,'s':'BTCUSDT','U':1,'u':8,'b':['1','2'],'a':[]}",
+        "{'e':'depthUpdate','E':1,'s':'BTCUSDT','U':1,'u':8,'b':{},'a':[]}",
+        "{'e':'depthUpdate','E':1,'s':'BTCUSDT','U':1,'u':8,'b':[['1','1e400']],'a':[]}",
+        "{'u':1,'s':'BTCUSDT','b':'1','B':'1','a':'2'}",
+        "{'u':1,'s':'BTCUSDT','b':'\xff\xfe','B':'1','a':'2','A':'1'}",
+        "{'u':1,'s':'BTCUSDT','b':'1\xC0\x80','B':'1','a':'2','A':'1'}",
+    };
+    for (size_t i = 0; i < TB_COUNT(texts); i++) {
+        assert_int_equal(frame(texts[i]), -EBADMSG);
+        assert_int_equal(count_of(ADAPTER_FRAMES_BAD), i + 1);
+    }
+    assert_int_equal(host.count, 0);
+    assert_int_equal(trade(1, "1", "1", ""), 0); /* and it goes on */
+}
+
+static void deep_nesting_is_survived(void **state)
+{
+    (void)state;
+    enum { DEEP = 100000 };
+    char *text = malloc(2 * DEEP + 8);
+    assert_non_null(text);
+    memcpy(text, "{'x':", 5);
+    memset(text + 5, '[', DEEP);
+    memset(text + 5 + DEEP, ']', DEEP);
+    text[5 + 2 * DEEP] = '}';
+    (void)frame_bytes(text, 6 + 2 * DEEP);
+    (void)frame_bytes(text, 5 + DEEP);
+    memset(text, '{', DEEP);
+    assert_int_equal(frame_bytes(text, DEEP), -EBADMSG);
+    free(text);
+    assert_int_equal(host.count, 0);
+}
+
+static void too_many_levels_are_refused(void **state)
+{
+    (void)state;
+    enum { LEVELS = 20000 };
+    char *text = malloc(LEVELS * 16 + 128);
+    assert_non_null(text);
+    size_t used =
+        (size_t)sprintf(text, "{'e':'depthUpdate','E':1,'s':'BTCUSDT','U':1,'u':8,'a':[],'b':[");
+    for (int i = 0; i < LEVELS; i++)
+        used += (size_t)sprintf(text + used, "%s['%d','1']", i == 0 ? "" : ",", i + 1);
+    used += (size_t)sprintf(text + used, "]}");
+    assert_int_equal(frame_bytes(text, used), -EBADMSG);
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(frame_cut_at_any_byte_is_bad_and_publishes_nothing),
+        T(changed_bytes_never_crash),
+        T(hostile_messages_are_refused),
+        T(deep_nesting_is_survived),
+        T(too_many_levels_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
