@@ -33,8 +33,10 @@ static void begin(size_t count)
 {
     rules.count = count;
     for (size_t i = 0; i < count; i++) {
-        strcpy(rule[i].exchange, rule[i].exchange[0] ? rule[i].exchange : "*");
-        strcpy(rule[i].symbol, rule[i].symbol[0] ? rule[i].symbol : "*");
+        if (rule[i].exchange[0] == '\0')
+            strcpy(rule[i].exchange, "*");
+        if (rule[i].symbol[0] == '\0')
+            strcpy(rule[i].symbol, "*");
         strcpy(rule[i].stream, "*");
         strcpy(rule[i].reader, "*");
         rule[i].severity = TB_SEVERITY_WARNING;
