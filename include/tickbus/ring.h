@@ -191,6 +191,30 @@ int tb_writer_wait_for_room(struct tb_writer *w, tb_seq seq);
 uint64_t tb_writer_room(struct tb_writer *w);
 
 /*
+ * tb_record_words: words 1 .. 7 of a slot. The two words that consist of small fields are put together
+ * from those fields: a record is mostly published right after its fields were stored, and an 8-byte
+ * load of bytes that were just stored one by one has to wait until those stores are in the cache (10
+ * against 2.5 ns a publish). The empty asm keeps the compiler from merging the loads again.
+ */
+#define TB_KEEP_APART(value) __asm__("" : "+r"(value))
+static inline void tb_record_words(uint64_t out_word[TB_SLOT_WORDS], const struct tb_record *record)
+{
+    uint32_t instrument = record->instrument, type = record->type, flags = record->flags;
+    uint32_t delta = record->publish_delta_ns;
+    /* A trade's or level's last word; of other types it is one number, and its parts are as good. */
+    uint32_t side = record->trade.side, action = record->trade.action, count = record->trade.count;
+    uint32_t venue_seq = record->trade.venue_seq;
+
+    tb_slot_load_words(out_word, (const char *)record + sizeof(record->seq));
+    TB_KEEP_APART(flags);
+    TB_KEEP_APART(delta);
+    TB_KEEP_APART(action);
+    TB_KEEP_APART(venue_seq);
+    out_word[2] = instrument | type << 16 | flags << 24 | (uint64_t)delta << 32;
+    out_word[6] = side | action << 8 | count << 16 | (uint64_t)venue_seq << 32;
+}
+
+/*
  * tb_writer_publish: append one record. record->seq is ignored.
  * Role      the ring's only producer, one thread
  * Owns      *record is copied; the caller keeps it
@@ -204,7 +228,7 @@ static inline tb_seq tb_writer_publish(struct tb_writer *w, const struct tb_reco
     if (TB_UNLIKELY(seq >= w->limit) && tb_writer_wait_for_room(w, seq) != 0)
         return 0;
     uint64_t word[TB_SLOT_WORDS];
-    tb_slot_load_words(word, (const char *)record + sizeof(record->seq));
+    tb_record_words(word, record);
     tb_slot_write(&w->slots[seq & w->mask], seq, word);
     w->next_seq = seq + 1;
     return seq;
