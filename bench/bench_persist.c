@@ -45,7 +45,7 @@ static struct tb_instrument instrument = {
 static struct tb_record *records;
 static struct tb_error err;
 
-static void fail(const char *what)
+static __attribute__((noreturn)) void fail(const char *what)
 {
     fprintf(stderr, PROGRAM ": %s %s\n", what, err.text);
     exit(1);
