@@ -28,7 +28,7 @@
 #define DEADLINE_S 60 /* of one run */
 
 struct options {
-    bool quick, json;
+    bool quick, json, realtime;
     int64_t rounds, records, rate, slots;
 };
 
@@ -36,6 +36,8 @@ struct options {
 static const struct tb_option options[] = {
     ROW("quick", TB_OPTION_BOOL, quick, .help = "a tenth of the work: does it run, not how fast"),
     ROW("json", TB_OPTION_BOOL, json, .help = "one object a line"),
+    ROW("realtime", TB_OPTION_BOOL, realtime,
+        .help = "SCHED_FIFO, for a machine that others use too; needs the right to it"),
     ROW("rounds", TB_OPTION_INT, rounds, .min = 1, .max = 100, .fallback = "15", .help = "runs of each"),
     ROW("records", TB_OPTION_INT, records, .min = 1000, .max = 1000000000, .fallback = "2000000",
         .help = "records of a throughput run"),
@@ -56,7 +58,7 @@ struct control {
     TB_ALIGNAS(128) _Atomic(int) reader_ready;
     uint64_t begin, end; /* ticks */
     uint64_t bad, lost;
-    double share[2]; /* of the processor that writer and reader had */
+    long switches[2]; /* how often writer and reader had to leave their processor */
     double quantile[5]; /* ns: min, p50, p90, p99, p99.9 */
 };
 
@@ -174,13 +176,13 @@ ALWAYS_INLINE void send_all(struct bench *b, enum transport t, uint64_t count)
     struct endpoint e = {0};
     struct message m;
     open_writer(b, t, &e);
-    struct machine_share share = machine_share_begin();
+    long switches = machine_switches();
     b->control->begin = machine_ticks();
     for (uint64_t seq = 1; seq <= count; seq++) {
         fill(&m, seq, 0);
         transport_send(t, &e, &m);
     }
-    b->control->share[0] = machine_share_end(share);
+    b->control->switches[0] = machine_switches() - switches;
     tb_writer_close(&e.writer, TB_STREAM_DONE);
 }
 
@@ -192,7 +194,7 @@ ALWAYS_INLINE void send_paced(struct bench *b, enum transport t, uint64_t count)
     open_writer(b, t, &e);
     double step = 1e9 / (double)b->o.rate / machine_ns_per_tick();
     uint64_t begin = machine_ticks() + (uint64_t)(1e6 / machine_ns_per_tick());
-    struct machine_share share = machine_share_begin();
+    long switches = machine_switches();
     for (uint64_t seq = 1; seq <= count; seq++) {
         uint64_t due = begin + (uint64_t)((double)seq * step);
         while ((int64_t)(machine_ticks() - due) < 0)
@@ -200,7 +202,7 @@ ALWAYS_INLINE void send_paced(struct bench *b, enum transport t, uint64_t count)
         fill(&m, seq, due);
         transport_send(t, &e, &m);
     }
-    b->control->share[0] = machine_share_end(share);
+    b->control->switches[0] = machine_switches() - switches;
     tb_writer_close(&e.writer, TB_STREAM_DONE);
 }
 
@@ -225,7 +227,7 @@ ALWAYS_INLINE void receive_all(struct bench *b, enum transport t, uint64_t count
     uint64_t bad = 0;
     double ns = machine_ns_per_tick();
     open_reader(b, t, &e);
-    struct machine_share share = machine_share_begin();
+    long switches = machine_switches();
     for (uint64_t seq = 1; seq <= count; seq++) {
         while (!transport_receive(t, &e, &m))
             ck_pr_stall();
@@ -234,7 +236,7 @@ ALWAYS_INLINE void receive_all(struct bench *b, enum transport t, uint64_t count
         bad += !whole(&m, seq); /* a record that was lost shows here too: the next one is wrong */
     }
     b->control->end = machine_ticks();
-    b->control->share[1] = machine_share_end(share);
+    b->control->switches[1] = machine_switches() - switches;
     b->control->bad = bad;
     b->control->lost = e.reader.lost;
     if (latency != NULL) /* the first twentieth warms caches and predictors */
@@ -326,7 +328,7 @@ static double bare_cost(struct bench *b, uint64_t count)
                                 MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (area == MAP_FAILED)
         fail("out of memory");
-    struct machine_share share = machine_share_begin();
+    long switches = machine_switches();
     uint64_t begin = 0;
     for (uint64_t seq = 1; seq <= count; seq++) {
         if (seq == slots + 1) /* one lap to warm up */
@@ -335,7 +337,7 @@ static double bare_cost(struct bench *b, uint64_t count)
         ck_pr_barrier(); /* every record is stored, none is left out or merged */
     }
     double ns = (double)(machine_ticks() - begin) * machine_ns_per_tick() / (double)(count - slots);
-    b->control->share[0] = machine_share_end(share);
+    b->control->switches[0] = machine_switches() - switches;
     (void)munmap(area, slots * sizeof(*area));
     return ns;
 }
@@ -348,7 +350,7 @@ static double publish_cost(struct bench *b, uint64_t count)
     struct message m;
     if (tb_writer_open(b->bus_dir, STREAM, &o, &w, &err) != 0)
         fail(err.text);
-    struct machine_share share = machine_share_begin();
+    long switches = machine_switches();
     uint64_t begin = 0, slots = (uint64_t)b->o.slots;
     for (uint64_t seq = 1; seq <= count; seq++) {
         if (seq == slots + 1)
@@ -357,7 +359,7 @@ static double publish_cost(struct bench *b, uint64_t count)
         (void)tb_writer_publish(&w, (const struct tb_record *)(const void *)&m);
     }
     double ns = (double)(machine_ticks() - begin) * machine_ns_per_tick() / (double)(count - slots);
-    b->control->share[0] = machine_share_end(share);
+    b->control->switches[0] = machine_switches() - switches;
     tb_writer_close(&w, TB_STREAM_STOPPED);
     return ns;
 }
@@ -380,7 +382,8 @@ static void keep(const struct bench *b, const char *measure, const char *subject
 
 static const char *placement_of(const struct bench *b, double before, double after)
 {
-    if (b->control->share[0] < MACHINE_UNDISTURBED || b->control->share[1] < MACHINE_UNDISTURBED)
+    if (b->control->switches[0] > MACHINE_SWITCHES_MAX ||
+        b->control->switches[1] > MACHINE_SWITCHES_MAX)
         return "busy"; /* others used these processors: shown, but not to be compared */
     if (before == 0 || after == 0)
         return "unknown";
@@ -393,7 +396,7 @@ static void measure_cost(struct bench *b, const char *subject,
                          double (*cost)(struct bench *, uint64_t), uint64_t count)
 {
     double ns = cost(b, count);
-    keep(b, "publish", subject, ns, "ns", b->control->share[0] < MACHINE_UNDISTURBED ? "busy" : "one");
+    keep(b, "publish", subject, ns, "ns", b->control->switches[0] > MACHINE_SWITCHES_MAX ? "busy" : "one");
 }
 
 static void measure_throughput(struct bench *b, enum transport t)
@@ -430,6 +433,8 @@ static void rounds(struct bench *b)
             measure_throughput(b, (enum transport)((i + round) % TRANSPORTS));
         for (int i = 0; i < TRANSPORTS; i++)
             measure_latency(b, (enum transport)((i + round) % TRANSPORTS));
+        if (b->o.realtime)
+            (void)usleep(500000); /* leave others their share, and keep clear of the kernel's limit */
     }
 }
 
@@ -559,6 +564,11 @@ int main(int argc, char **argv)
     if (machine_processors(b->cpu) < 2) {
         fprintf(stderr, PROGRAM ": two processors are needed\n");
         return 77;
+    }
+    struct sched_param priority = {.sched_priority = 10};
+    if (b->o.realtime && sched_setscheduler(0, SCHED_FIFO, &priority) != 0) {
+        fprintf(stderr, PROGRAM ": --realtime: %s\n", strerror(errno));
+        return 64;
     }
     prepare(b);
     describe(b);

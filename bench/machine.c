@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <signal.h>
 #include <stdalign.h>
@@ -20,22 +21,10 @@ static double monotonic(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-static double processor_time(void)
+long machine_switches(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-struct machine_share machine_share_begin(void)
-{
-    return (struct machine_share){.wall = monotonic(), .cpu = processor_time()};
-}
-
-double machine_share_end(struct machine_share begin)
-{
-    double wall = monotonic() - begin.wall;
-    return wall > 0 ? (processor_time() - begin.cpu) / wall : 1;
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? usage.ru_nivcsw : 0;
 }
 
 double machine_ns_per_tick(void)

@@ -42,15 +42,11 @@ int machine_processors(int out_cpu[2]);
 void machine_pin(int cpu);
 
 /*
- * How much of the time since machine_share_begin this process really ran, 0..1. All that is measured
- * here spins, so anything well under 1 was taken by others, and the figure is theirs.
+ * machine_switches: how often this process was made to leave its processor to another, so far. A run in
+ * which that happened more than once or twice measures the others as well.
  */
-struct machine_share {
-    double wall, cpu;
-};
-struct machine_share machine_share_begin(void);
-double machine_share_end(struct machine_share begin);
-#define MACHINE_UNDISTURBED 0.98
+long machine_switches(void);
+#define MACHINE_SWITCHES_MAX 2
 
 /*
  * machine_round_trip: median ns of one cache line going to the other processor and back, over about
