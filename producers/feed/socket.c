@@ -183,13 +183,13 @@ int socket_init(struct socket *s, struct net_loop *loop, const char *ca_file,
         return tb_fail(err, -ENOMEM, "no memory for a message buffer");
     net_loop_context(loop, 64, &info);
     info.user = s;
-    s->context = lws_create_context(&info);
-    if (s->context == NULL)
+    loop->context = lws_create_context(&info);
+    if (loop->context == NULL)
         return tb_fail(err, -ENOMEM, "cannot make a WebSocket context");
     info.vhost_name = "feed";
     info.protocols = protocols;
     info.client_ssl_ca_filepath = ca_file;
-    s->vhost = lws_create_vhost(s->context, &info);
+    s->vhost = lws_create_vhost(loop->context, &info);
     if (s->vhost == NULL)
         return tb_fail(err, -EINVAL, "cannot set up TLS%s%s", ca_file != NULL ? " with " : "",
                        ca_file != NULL ? ca_file : "");
@@ -200,9 +200,8 @@ void socket_fini(struct socket *s)
 {
     s->handler.closed = NULL;
     s->wsi = NULL; /* what closes now is nobody's business */
-    if (s->context != NULL)
-        net_loop_destroy(s->loop, s->context);
-    s->context = NULL;
+    if (s->loop != NULL)
+        net_loop_destroy(s->loop);
     if (s->message != NULL)
         (void)munmap(s->message, SOCKET_FRAME_MAX + ADAPTER_PADDING);
     s->message = NULL;
@@ -214,7 +213,7 @@ void socket_connect(struct socket *s, const struct socket_url *url, const char *
 {
     char full[SOCKET_URL_BYTES * 2], host[300];
     struct lws_client_connect_info info = {
-        .context = s->context,
+        .context = s->loop->context,
         .vhost = s->vhost,
         .address = url->host,
         .port = url->port,

@@ -31,7 +31,6 @@ struct socket_url {
 struct socket {
     struct net_loop *loop;
     struct socket_handler handler;
-    struct lws_context *context;
     struct lws_vhost *vhost;
     struct lws *wsi; /* NULL: no connection, nor one in the making */
     bool open;

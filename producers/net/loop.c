@@ -61,17 +61,18 @@ void net_loop_context(struct net_loop *loop, unsigned fd_max, struct lws_context
     out->foreign_loops = loop->foreign;
     out->fd_limit_per_thread = fd_max;  /* else it allocates for the process's whole limit */
     out->pt_serv_buf_size = 64U << 10;  /* one read takes this much: many frames a system call */
+    out->pcontext = &loop->context;
     out->alpn = "http/1.1";             /* WebSockets over HTTP/2 are not wanted */
 }
 
-void net_loop_destroy(struct net_loop *loop, struct lws_context *context)
+void net_loop_destroy(struct net_loop *loop)
 {
-    if (context == NULL)
-        return;
-    lws_context_destroy(context);
-    /* On a loop of ours the handles close by and by: 100 turns are far more than that takes. */
-    for (int i = 0; i < 100; i++)
-        (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
+    /* On a loop of ours it ends in parts: each call goes as far as the handles that have closed let it. */
+    for (int i = 0; i < 4 && loop->context != NULL; i++) {
+        lws_context_destroy(loop->context);
+        for (int turns = 0; turns < 100; turns++)
+            (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
+    }
 }
 
 int net_loop_fd(const struct net_loop *loop)

@@ -14,6 +14,7 @@
 struct net_loop {
     uv_loop_t uv;
     void *foreign[1]; /* what libwebsockets wants: one loop per service thread */
+    struct lws_context *context; /* the one there is; set to NULL by its end */
     bool open;
 };
 
@@ -21,10 +22,10 @@ struct net_loop {
 int net_loop_init(struct net_loop *loop);
 void net_loop_fini(struct net_loop *loop);
 
-/* net_loop_context: what every lws context here has in common, to be filled up by the caller. */
+/* net_loop_context: what every lws context here has in common, to be filled up by the caller. One a loop. */
 void net_loop_context(struct net_loop *loop, unsigned fd_max, struct lws_context_creation_info *out);
-/* net_loop_destroy: end a context and let its handles close. Accepts NULL. */
-void net_loop_destroy(struct net_loop *loop, struct lws_context *context);
+/* net_loop_destroy: end the context and let its handles close. Accepts that there is none. */
+void net_loop_destroy(struct net_loop *loop);
 
 /* net_loop_fd: readable when something is to be done. net_loop_turn: do it, without waiting. */
 int net_loop_fd(const struct net_loop *loop);

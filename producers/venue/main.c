@@ -290,7 +290,7 @@ static void stop(struct tb_service *svc, void *self)
     struct venue *v = self;
 
     svc->wake_fd = -1;
-    if (v->server.context != NULL)
+    if (v->server.loop != NULL)
         server_close(&v->server);
     if (v->protocol != NULL)
         v->ops->destroy(v->protocol);

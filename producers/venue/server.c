@@ -405,8 +405,8 @@ int server_open(struct server *s, const struct server_options *options,
     info.user = s;
     info.max_http_header_data = URL_BYTES;
     info.max_http_header_pool = 32;
-    s->context = lws_create_context(&info);
-    if (s->context == NULL)
+    loop->context = lws_create_context(&info);
+    if (loop->context == NULL)
         return tb_fail(err, -ENOMEM, "cannot make a WebSocket context");
     info.vhost_name = "venue";
     info.protocols = protocols;
@@ -416,7 +416,7 @@ int server_open(struct server *s, const struct server_options *options,
         info.ssl_cert_filepath = options->certificate;
         info.ssl_private_key_filepath = options->key;
     }
-    s->vhost = lws_create_vhost(s->context, &info);
+    s->vhost = lws_create_vhost(loop->context, &info);
     if (s->vhost == NULL || server_port(s) <= 0) {
         server_close(s);
         return tb_fail(err, -EADDRNOTAVAIL,
@@ -429,8 +429,7 @@ int server_open(struct server *s, const struct server_options *options,
 
 void server_close(struct server *s)
 {
-    net_loop_destroy(s->loop, s->context);
-    s->context = NULL;
+    net_loop_destroy(s->loop);
     s->vhost = NULL;
 }
 

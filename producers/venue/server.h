@@ -29,7 +29,6 @@ struct server {
     const struct protocol_ops *ops;
     struct protocol *protocol;
     struct net_loop *loop;
-    struct lws_context *context;
     struct lws_vhost *vhost;
     struct client *clients; /* established WebSocket clients */
     unsigned client_count;
