@@ -134,6 +134,9 @@ int tb_service_wait_turn(struct tb_service *svc)
     wake_readers(svc); /* they can not make room for what they have not seen */
     if (p->mono >= p->housekeep_mono) {
         p->housekeep_mono = p->mono + p->opt.housekeep_every;
+        for (unsigned i = 0; i < svc->input_count; i++)
+            p->input[i].released = 0; /* the cursor pages' hearts beat on, too */
+        tb_service_inputs_release(svc);
         tb_service_pulse(svc);
     }
     return p->stop_now ? -EINTR : 0;

@@ -60,8 +60,8 @@ static void fill_header(const struct tb_service *svc, struct saved *h, size_t by
 bool tb_service_checkpoint(struct tb_service *svc)
 {
     struct tb_service_private *p = svc->private_;
-    if (p->checkpoint.page == NULL || p->in_records)
-        return false; /* inside on_records the cursors are ahead of the state */
+    if (p->checkpoint.page == NULL || p->in_records || p->stop_now)
+        return false; /* the cursors are ahead of the state, or a record was given up half way */
     size_t room = svc->ops->save == NULL        ? 0
                   : svc->ops->save_size != NULL ? svc->ops->save_size(svc, svc->self)
                                                 : svc->ops->checkpoint_bytes;
@@ -84,6 +84,7 @@ bool tb_service_checkpoint(struct tb_service *svc)
     memcpy(bytes, &header, sizeof(header));
     tb_checkpoint_commit(&p->checkpoint, sizeof(header) + used);
 
+    TB_POINT("service:before_release");
     p->checkpoints++;
     p->checkpoint_due = false;
     p->saved_out_next = header.out_next;
@@ -225,6 +226,7 @@ tb_seq tb_service_publish(struct tb_service *svc, uint32_t input, struct tb_reco
     record->publish_delta_ns = tb_publish_delta(tb_clock_wall(), record->ts_recv);
     if (record->ts_recv != 0 && record->publish_delta_ns != UINT32_MAX)
         tb_stats_observe(p->publish_latency, record->publish_delta_ns);
+    TB_POINT("service:before_publish");
     return tb_writer_publish(svc->out, record);
 }
 

@@ -181,6 +181,7 @@ static int give(struct tb_service *svc, unsigned i, size_t count)
     p->in_records = true;
     int taken = svc->ops->on_records(svc, svc->self, i, p->batch, (int)count);
     p->in_records = false;
+    TB_POINT("service:after_records");
     if (taken < 0) {
         tb_log(TB_LOG_ERROR, "on_records_failed", "stream=%s error=%d", in->stream, taken);
         p->failure = "records could not be processed";
@@ -226,6 +227,18 @@ static int read_one(struct tb_service *svc, unsigned i)
     return taken;
 }
 
+/* An input that was to be read alone is done with that when it has caught up, or is not there. */
+static void release_hold(struct tb_service *svc)
+{
+    struct tb_service_private *p = svc->private_;
+    if (p->hold == TB_NO_INPUT)
+        return;
+    int rc = p->input[p->hold].open_rc;
+    bool gone = !svc->input[p->hold].open && (rc == -ENOENT || rc == -EBADMSG || rc == -EPROTO);
+    if (gone || svc->input[p->hold].skip_output == 0)
+        p->hold = TB_NO_INPUT;
+}
+
 int tb_service_inputs_read(struct tb_service *svc)
 {
     struct tb_service_private *p = svc->private_;
@@ -233,8 +246,7 @@ int tb_service_inputs_read(struct tb_service *svc)
     for (unsigned i = 0; i < svc->input_count && !p->stop_now; i++) {
         if (!svc->input[i].open || !p->input[i].anchored)
             continue;
-        if (p->hold != TB_NO_INPUT && svc->input[p->hold].skip_output == 0)
-            p->hold = TB_NO_INPUT;
+        release_hold(svc);
         if (p->hold != TB_NO_INPUT && p->hold != i)
             continue;
         int taken = read_one(svc, i);

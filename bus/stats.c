@@ -163,8 +163,10 @@ void tb_stats_observe(struct tb_stats_histogram *h, tb_ns value_ns)
         bucket = TB_STATS_BUCKETS - 1;
     bump(&h->bucket[bucket]);
     bump(&h->count);
-    atomic_store_explicit(&h->sum, atomic_load_explicit(&h->sum, memory_order_relaxed) + value_ns,
-                          memory_order_relaxed);
+    int64_t sum = atomic_load_explicit(&h->sum, memory_order_relaxed);
+    if (__builtin_add_overflow(sum, value_ns, &sum))
+        sum = INT64_MAX;
+    atomic_store_explicit(&h->sum, sum, memory_order_relaxed);
     if (value_ns > atomic_load_explicit(&h->max, memory_order_relaxed))
         atomic_store_explicit(&h->max, value_ns, memory_order_relaxed);
 }

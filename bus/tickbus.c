@@ -29,6 +29,8 @@ static const struct command {
     {"alerts", "run a bus", "rules over the streams, to a stream and webhooks"},
     {"tail", "look at it", "print records as they come, or that are there"},
     {"stat", "look at it", "a live table of streams, readers and processes"},
+    {"top", "look at it", "the same, under the name that fingers know"},
+    {"bench", "look at it", "what the ring, the parsers and the database do on this machine"},
 };
 
 static void print_help(FILE *out)

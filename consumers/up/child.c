@@ -78,6 +78,8 @@ static void become(const struct up *up, struct child *c, pid_t parent)
     if (null >= 0)
         (void)dup2(null, 0);
     (void)dup2(2, 1); /* stdout is for the summary */
+    (void)unsetenv("NOTIFY_SOCKET"); /* the service manager's child is this program's parent */
+    (void)unsetenv("WATCHDOG_USEC");
     execv(c->process->path, (char *const *)(uintptr_t)argv);
     tb_log(TB_LOG_ERROR, "cannot_run", "program=%s reason=\"%s\"", c->process->path, strerror(errno));
     _exit(TB_EXIT_UNAVAILABLE);

@@ -72,6 +72,36 @@ def killed_at_random_it_is_as_if_it_never_died():
         check(bus.ring("sums").state == "done", "state", bus.ring("sums").state)
 
 
+POINTS = ["publish:after_P1", "publish:in_P3", "publish:before_P4", "publish:after_P4", "checkpoint:before_commit",
+          "checkpoint:after_commit", "service:after_records", "service:before_publish", "service:before_release"]
+
+
+def killed_at_labelled_points():
+    """Only in a build with -DTB_POINTS=ON."""
+    with Bus() as bus:
+        probe = bus.start(MAKE, "--count=5", env=dict(os.environ, TB_POINT="publish:after_P1:1"))
+        if probe.wait(20) == 0:
+            print("      this build has no kill points")
+            return
+    with Bus() as bus:
+        count = 48000
+        command = [SUM, "--streams=a,b", "--until-done", "--moody", "--capacity=65536"]
+        makes = [bus.start(MAKE, "--stream=" + s, "--name=make-" + s, "--pace=gated", "--gates=sum",
+                           "--count=%d" % count, "--burst=40") for s in "ab"]
+        kills = 0
+        for times in (1, 2, 13, 200):
+            for point in POINTS:
+                p = bus.start(*command, env=dict(os.environ, TB_POINT="%s:%d" % (point, times)))
+                code = p.wait(60)
+                check(code in (0, -signal.SIGKILL), point, "exit", code, log_of(p))
+                kills += code != 0
+        check(kills > 20, "only", kills, "kills")
+        end(bus.start(*command), deadline=60)
+        for p in makes:
+            end(p)
+        check_pairs(bus.ring("sums"), 2, [count, count])
+
+
 def a_chain_ends_by_itself():
     with Bus() as bus:
         last = bus.start(SUM, "--name=second", "--streams=sums", "--stream=sums2", "--until-done")

@@ -178,8 +178,9 @@ def nothing_outlives_it():
         up.process.wait()
         until(lambda: not any(alive(p) for p in pids), "their end")
         up.start()  # and what is left on the bus stops nobody
+        until(lambda: bus.stats("up").pid == up.process.pid and
+              bus.stats("up").counters.get("processes_running") == 3, "three again")
         ready(bus, "synth-load", "candles", "persist")
-        until(lambda: bus.stats("up").counters.get("processes_running") == 3, "three again")
         up.process.send_signal(signal.SIGTERM)
         end(up.process)
 
