@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """tickbus-persist over real streams: what it stores of the recordings, killed at random, and over databases in trouble.
 
-    persist.py facts|kills|points|remade|locked|deleted|readonly|full|corrupt
+    persist.py facts|kills|points|remade|alerts|reader|locked|deleted|readonly|full|corrupt
 """
 import os
 import random
@@ -14,7 +14,7 @@ from decimal import Decimal
 
 SOURCE = os.environ.get("TICKBUS_SOURCE") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(SOURCE, "tests", "faults"))
-from supervise import BUILD, Bus, compare, facts  # noqa: E402
+from supervise import BUILD, Bus, Process, compare, facts  # noqa: E402
 
 GATED = "pace: gated, capacity: 8192"
 
@@ -143,6 +143,31 @@ def test_facts():
             if "BTC/USDT" in capture.trades():
                 check_queries(bus.database, capture.trades()["BTC/USDT"])
             print(f"{capture.name}: equal to its facts", flush=True)
+
+
+def test_alerts():
+    capture = facts.demo()
+    rule = "{name: Crosses, kind: price_crosses, exchange: binance, symbol: BTC/USDT, threshold: 61700, severity: warning}"
+    with make(capture) as bus:
+        with open(bus.config) as f:
+            text = f.read()
+        with open(bus.config, "w") as f:
+            f.write(text + f"  alerts: {{program: alerts, rules: [{rule}], {GATED}}}\n" if text.rstrip().splitlines()[-1].startswith("  persist")
+                    else text.replace("  persist:", f"  alerts: {{program: alerts, rules: [{rule}], {GATED}}}\n  persist:"))
+        alerts = Process(bus, "services.alerts", "alerts", ["--until-done", "--gates=persist"])
+        bus.processes["services.alerts"] = alerts
+        bus.processes["feeds.market"].arguments = ["--gates=candles,persist,alerts"]
+        bus.start()
+        bus.run(60)
+        with closing(sqlite3.connect(bus.database)) as db:
+            rows = db.execute("SELECT rule, state, severity, exchange, symbol, threshold, value, timestamp, since, stream FROM alerts ORDER BY seq").fetchall()
+            plan = " ".join(r[3] for r in db.execute("EXPLAIN QUERY PLAN SELECT * FROM alerts WHERE timestamp > 1 ORDER BY timestamp"))
+    equal("plan", ("SEARCH" in plan, "SCAN" in plan), (True, False))
+    equal("is there one", len(rows) > 0, True)
+    for row in rows:
+        equal("alert", row[:6], ("Crosses", row[1], "warning", "binance", "BTC/USDT", 61700.0))
+        equal("state", row[1] in ("pending", "firing", "resolved"), True)
+    print(len(rows), "rows such as", rows[0])
 
 
 # ---- killed ----
@@ -289,6 +314,17 @@ def test_locked():
         return other
 
     trouble(lock, lambda bus, other: other.execute("COMMIT"), "is locked by another process")
+
+
+def test_reader():
+    """A reader that holds an old snapshot: the log grows, which is told, and shrinks when the reader lets go."""
+    def hold(bus):
+        reader = sqlite3.connect(bus.database, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM trades_stream").fetchone()
+        return reader
+
+    trouble(hold, lambda bus, reader: reader.close(), "write-ahead log is above wal_limit", options="wal_limit: 1MiB, commit_every: 10ms")
 
 
 def test_deleted():
