@@ -68,8 +68,8 @@ static int map_file(int fd, size_t capacity, struct tb_checkpoint_page **out_pag
     int rc = posix_fallocate(fd, 0, BUFFERS_OFFSET);
     if (rc != 0)
         return -rc;
-    void *page = mmap(NULL, (size_t)wanted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
-                      0);
+    void *page =
+        mmap(NULL, (size_t)wanted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (page == MAP_FAILED)
         return -errno;
     *out_page = page;

@@ -72,7 +72,8 @@ static const struct tb_option standard_options[] = {
 };
 
 int tb_command_parse(const char *program, const char *usage, const struct tb_option *options,
-                     size_t count, void *out, struct tb_config_memory *memory, int argc, char **argv)
+                     size_t count, void *out, struct tb_config_memory *memory, int argc,
+                     char **argv)
 {
     struct standard standard = {0};
     struct tb_option_table tables[] = {{options, count, out},

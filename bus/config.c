@@ -51,7 +51,8 @@ void tb_config_release(struct tb_config_memory *memory)
 /* ---- faults ---- */
 
 /* Complete a fault that names a key of the section, but no line. */
-static void place_fault(const struct tb_faults *faults, int *line, const char **field, char full[256])
+static void place_fault(const struct tb_faults *faults, int *line, const char **field,
+                        char full[256])
 {
     if (faults->where == NULL || *line != 0 || *field == NULL)
         return;
@@ -197,14 +198,19 @@ static void print_quantity(char *out, size_t bytes, int64_t value, const struct 
 {
     while (units->factor > 1 && (value == 0 || value % units->factor != 0))
         units++;
-    snprintf(out, bytes, "%lld%s", (long long)(value / units->factor), value == 0 ? "" : units->name);
+    snprintf(out, bytes, "%lld%s", (long long)(value / units->factor),
+             value == 0 ? "" : units->name);
 }
 
 static void number_text(enum tb_option_type type, int64_t value, char *out, size_t bytes)
 {
     static const struct unit times[] = {
-        {86400 * TB_NS_PER_S, "d"}, {3600 * TB_NS_PER_S, "h"}, {60 * TB_NS_PER_S, "m"},
-        {TB_NS_PER_S, "s"},         {TB_NS_PER_MS, "ms"},      {TB_NS_PER_US, "us"},
+        {86400 * TB_NS_PER_S, "d"},
+        {3600 * TB_NS_PER_S, "h"},
+        {60 * TB_NS_PER_S, "m"},
+        {TB_NS_PER_S, "s"},
+        {TB_NS_PER_MS, "ms"},
+        {TB_NS_PER_US, "us"},
         {1, "ns"},
     };
     static const struct unit sizes[] = {
@@ -319,8 +325,7 @@ static void list_begin(struct tb_list *list, enum origin origin)
 {
     if (list->count == 0)
         return;
-    const struct block *b =
-        (const void *)((const char *)list->item - offsetof(struct block, data));
+    const struct block *b = (const void *)((const char *)list->item - offsetof(struct block, data));
     if (b->origin != origin || origin == FROM_FILE)
         *list = (struct tb_list){0};
 }
@@ -370,9 +375,9 @@ void tb_config_defaults(const struct tb_option *options, size_t count, void *out
                         struct tb_config_memory *memory)
 {
     static const size_t bytes[] = {
-        [TB_OPTION_STRING] = sizeof(char *),     [TB_OPTION_BOOL] = sizeof(bool),
-        [TB_OPTION_INT] = sizeof(int64_t),       [TB_OPTION_DURATION] = sizeof(tb_ns),
-        [TB_OPTION_BYTES] = sizeof(int64_t),     [TB_OPTION_ENUM] = sizeof(int),
+        [TB_OPTION_STRING] = sizeof(char *),       [TB_OPTION_BOOL] = sizeof(bool),
+        [TB_OPTION_INT] = sizeof(int64_t),         [TB_OPTION_DURATION] = sizeof(tb_ns),
+        [TB_OPTION_BYTES] = sizeof(int64_t),       [TB_OPTION_ENUM] = sizeof(int),
         [TB_OPTION_LIST] = sizeof(struct tb_list), [TB_OPTION_TREE] = sizeof(void *),
     };
     for (size_t i = 0; i < count; i++) {

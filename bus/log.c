@@ -102,8 +102,7 @@ void tb_log_limited(struct tb_log_limit *limit, tb_ns interval_ns, enum tb_log_l
 
 const char *tb_quote_text(const char *text, char out[TB_QUOTE_BYTES])
 {
-    if (text[0] != '\0' && strpbrk(text, " \t\r\n\"\\=") == NULL &&
-        strlen(text) < TB_QUOTE_BYTES) {
+    if (text[0] != '\0' && strpbrk(text, " \t\r\n\"\\=") == NULL && strlen(text) < TB_QUOTE_BYTES) {
         memcpy(out, text, strlen(text) + 1);
         return out;
     }

@@ -9,9 +9,9 @@
 
 #include "service_private.h"
 
-#define SIGNALS_EVERY TB_NS_PER_MS       /* a look costs a system call */
-#define WAKE_SLICE (10 * TB_NS_PER_MS)   /* wake_fd can not end a futex wait: look this often */
-#define RETRY_WAIT TB_NS_PER_MS          /* something was refused, or a checkpoint is overdue */
+#define SIGNALS_EVERY TB_NS_PER_MS     /* a look costs a system call */
+#define WAKE_SLICE (10 * TB_NS_PER_MS) /* wake_fd can not end a futex wait: look this often */
+#define RETRY_WAIT TB_NS_PER_MS        /* something was refused, or a checkpoint is overdue */
 #define DRAIN_WAIT (5 * TB_NS_PER_MS)
 
 /* ---- state ---- */
@@ -190,8 +190,10 @@ static int open_output(struct tb_service *svc)
     for (; options.gate_count < opt->gates.count; options.gate_count++)
         options.gates[options.gate_count] = opt->gates.item[options.gate_count];
     if (options.pace == TB_PACE_GATED && options.gate_count == 0)
-        tb_log(TB_LOG_WARN, "no_gates", "stream=%s reason=\"gated, but no reader is named in gates\" "
-               "then=\"waiting for nobody\"", svc->out_stream);
+        tb_log(TB_LOG_WARN, "no_gates",
+               "stream=%s reason=\"gated, but no reader is named in gates\" "
+               "then=\"waiting for nobody\"",
+               svc->out_stream);
     struct tb_error err = {""};
     int rc = tb_writer_open(svc->bus_dir, svc->out_stream, &options, &p->writer, &err);
     if (rc < 0) {
@@ -203,9 +205,9 @@ static int open_output(struct tb_service *svc)
     }
     svc->out = &p->writer;
     p->woken_seq = svc->out->next_seq;
-    tb_log(TB_LOG_INFO, "output", "stream=%s epoch=%llu next_seq=%llu capacity=%llu", svc->out_stream,
-           (unsigned long long)svc->out->epoch, (unsigned long long)svc->out->next_seq,
-           (unsigned long long)svc->out->mask + 1);
+    tb_log(TB_LOG_INFO, "output", "stream=%s epoch=%llu next_seq=%llu capacity=%llu",
+           svc->out_stream, (unsigned long long)svc->out->epoch,
+           (unsigned long long)svc->out->next_seq, (unsigned long long)svc->out->mask + 1);
     return 0;
 }
 
@@ -223,7 +225,8 @@ static int start(struct tb_service *svc)
     struct tb_error err = {""};
     int rc = svc->ops->start(svc, svc->self);
     if (rc < 0)
-        return rc == -EINVAL ? (failed(svc, "start", rc), TB_EXIT_CONFIG) : failed(svc, "start", rc);
+        return rc == -EINVAL ? (failed(svc, "start", rc), TB_EXIT_CONFIG)
+                             : failed(svc, "start", rc);
     rc = open_output(svc);
     if (rc != 0)
         return rc;
@@ -234,7 +237,8 @@ static int start(struct tb_service *svc)
     rc = tb_service_checkpoint_restore(svc, &err);
     if (rc < 0) {
         char quoted[TB_QUOTE_BYTES];
-        tb_log(TB_LOG_ERROR, "cannot_open_checkpoint", "reason=%s", tb_quote_text(err.text, quoted));
+        tb_log(TB_LOG_ERROR, "cannot_open_checkpoint", "reason=%s",
+               tb_quote_text(err.text, quoted));
         return failed(svc, "checkpoint", rc);
     }
     tell_time(svc);
@@ -300,7 +304,8 @@ static int check_attach(const struct tb_service *svc)
         const struct input_state *s = &p->input[i];
         if (svc->input[i].open)
             continue;
-        if (!s->opened_once && opt->attach_timeout > 0 && p->mono - p->start_mono > opt->attach_timeout) {
+        if (!s->opened_once && opt->attach_timeout > 0 &&
+            p->mono - p->start_mono > opt->attach_timeout) {
             tb_log(TB_LOG_ERROR, "attach_timeout", "stream=%s after_ms=%lld", svc->input[i].stream,
                    (long long)(opt->attach_timeout / TB_NS_PER_MS));
             return TB_EXIT_UNAVAILABLE;
@@ -348,7 +353,8 @@ static int turn(struct tb_service *svc, bool *out_done)
     if (svc->ops->poll != NULL && !(svc->stopping && svc->input_count == 0)) {
         int rc = svc->ops->poll(svc, svc->self);
         if (rc < 0)
-            return rc == -EINVAL ? (failed(svc, "poll", rc), TB_EXIT_CONFIG) : failed(svc, "poll", rc);
+            return rc == -EINVAL ? (failed(svc, "poll", rc), TB_EXIT_CONFIG)
+                                 : failed(svc, "poll", rc);
         if (rc == TB_POLL_DONE)
             *out_done = true;
         else
@@ -463,7 +469,8 @@ static void say_goodbye(const struct tb_service *svc, int rc)
     for (size_t i = 0; i < 4 && page->counter[i].kind == TB_STAT_COUNTER && used < 200; i++)
         used += (size_t)snprintf(totals + used, sizeof(totals) - used, " %s=%lld",
                                  page->counter[i].name, (long long)page->counter[i].value);
-    tb_log(rc == 0 ? TB_LOG_INFO : TB_LOG_ERROR, rc == 0 ? "stopped" : "ended", "exit=%d%s", rc, totals);
+    tb_log(rc == 0 ? TB_LOG_INFO : TB_LOG_ERROR, rc == 0 ? "stopped" : "ended", "exit=%d%s", rc,
+           totals);
 }
 
 static int live_on_the_page(struct tb_service *svc)
@@ -487,7 +494,8 @@ static int live_on_the_page(struct tb_service *svc)
     }
     say_goodbye(svc, rc);
     tb_service_signals_close(svc);
-    enum tb_service_state last = rc == 0 || rc == TB_EXIT_LOST ? TB_SERVICE_STOPPED : TB_SERVICE_FAILED;
+    enum tb_service_state last =
+        rc == 0 || rc == TB_EXIT_LOST ? TB_SERVICE_STOPPED : TB_SERVICE_FAILED;
     tb_stats_state(&svc->stats, last, p->failure);
     tb_stats_close(&svc->stats, last, rc);
     return rc;

@@ -69,7 +69,8 @@ bool tb_service_checkpoint(struct tb_service *svc)
     if (bytes == NULL) {
         static struct tb_log_limit limit;
         tb_log_limited(&limit, 10 * TB_NS_PER_S, TB_LOG_ERROR, "no_checkpoint",
-                       "bytes=%zu reason=\"no room in the bus directory\" then=\"trying again\"", room);
+                       "bytes=%zu reason=\"no room in the bus directory\" then=\"trying again\"",
+                       room);
         return false;
     }
     size_t used = 0;
@@ -153,9 +154,10 @@ static void count_output(struct tb_service *svc, tb_seq from)
         counted++;
     }
     if (gone > 0)
-        tb_log(TB_LOG_ERROR, "output_overwritten", "stream=%s records=%llu reason=\"more was published "
-               "since the last checkpoint than the ring holds\"", svc->out_stream,
-               (unsigned long long)gone);
+        tb_log(TB_LOG_ERROR, "output_overwritten",
+               "stream=%s records=%llu reason=\"more was published "
+               "since the last checkpoint than the ring holds\"",
+               svc->out_stream, (unsigned long long)gone);
     /* Looked up even if nothing was counted: the life before may have died while it was held, with a
      * checkpoint after the open group. */
     if (tb_writer_read_back(svc->out, svc->out->next_seq - 1, &r) && (r.flags & TB_F_LAST) == 0)
@@ -197,8 +199,9 @@ int tb_service_checkpoint_restore(struct tb_service *svc, struct tb_error *err)
     p->hold = TB_NO_INPUT;
     if (!tb_service_keeps_checkpoints(svc))
         return 0;
-    int rc = tb_checkpoint_open(svc->bus_dir, svc->name, svc->ops->checkpoint_version,
-                                sizeof(struct saved) + svc->ops->checkpoint_bytes, &p->checkpoint, err);
+    int rc =
+        tb_checkpoint_open(svc->bus_dir, svc->name, svc->ops->checkpoint_version,
+                           sizeof(struct saved) + svc->ops->checkpoint_bytes, &p->checkpoint, err);
     if (rc < 0)
         return rc;
     p->saved_out_next = svc->out != NULL ? svc->out->next_seq : 0;
@@ -208,9 +211,11 @@ int tb_service_checkpoint_restore(struct tb_service *svc, struct tb_error *err)
         return 0;
     rc = give_back(svc, bytes, total);
     if (rc < 0)
-        tb_log(TB_LOG_WARN, "checkpoint_refused",
-               "error=%d reason=\"it was made by other inputs or another version\" then=\"beginning "
-               "from the oldest records\"", rc);
+        tb_log(
+            TB_LOG_WARN, "checkpoint_refused",
+            "error=%d reason=\"it was made by other inputs or another version\" then=\"beginning "
+            "from the oldest records\"",
+            rc);
     return 0;
 }
 
@@ -237,7 +242,8 @@ uint16_t tb_service_mirror(struct tb_service *svc, unsigned input, uint16_t inst
     uint16_t *known = &p->input[input].mirror[instrument <= TB_INSTRUMENTS_MAX ? instrument : 0];
     if (label == NULL && *known != 0)
         return *known;
-    const struct tb_instrument *source = tb_reader_instrument(&svc->input[input].reader, instrument);
+    const struct tb_instrument *source =
+        tb_reader_instrument(&svc->input[input].reader, instrument);
     if (source == NULL)
         return 0;
     struct tb_instrument entry = *source;

@@ -23,9 +23,9 @@ static bool take_position(struct tb_service *svc, unsigned i)
     bool known = s->epoch != 0;
     bool same = known && s->epoch == r->epoch;
     if (same && s->cursor > tb_reader_newest(r) + 1) {
-        tb_log(TB_LOG_ERROR, "cursor_ahead", "stream=%s cursor=%llu newest=%llu then=\"from the oldest\"",
-               svc->input[i].stream, (unsigned long long)s->cursor,
-               (unsigned long long)tb_reader_newest(r));
+        tb_log(TB_LOG_ERROR, "cursor_ahead",
+               "stream=%s cursor=%llu newest=%llu then=\"from the oldest\"", svc->input[i].stream,
+               (unsigned long long)s->cursor, (unsigned long long)tb_reader_newest(r));
         same = false;
     }
     if (same)
@@ -78,7 +78,8 @@ static int open_one(struct tb_service *svc, unsigned i)
         .wait = (enum tb_wait_policy)p->opt.wait,
     };
     struct tb_error err = {""};
-    int rc = tb_reader_open(svc->bus_dir, svc->input[i].stream, &options, &svc->input[i].reader, &err);
+    int rc =
+        tb_reader_open(svc->bus_dir, svc->input[i].stream, &options, &svc->input[i].reader, &err);
     if (rc == 0)
         return attach(svc, i);
     if (rc != s->open_rc) { /* once for each reason */
@@ -219,8 +220,10 @@ static int read_one(struct tb_service *svc, unsigned i)
     } else if (count == 0) {
         s->empty = true;
         if (in->skip_output > 0) {
-            tb_log(TB_LOG_WARN, "output_mismatch", "stream=%s left=%llu reason=\"fewer records were "
-                   "made again than there were\"", in->stream, (unsigned long long)in->skip_output);
+            tb_log(TB_LOG_WARN, "output_mismatch",
+                   "stream=%s left=%llu reason=\"fewer records were "
+                   "made again than there were\"",
+                   in->stream, (unsigned long long)in->skip_output);
             in->skip_output = 0;
         }
     }

@@ -9,39 +9,57 @@
 #define S(field) offsetof(struct skeleton_options, field)
 
 static const struct tb_option file_options[] = {
-    {"streams", TB_OPTION_LIST, S(streams), .help = "input streams; @feeds: every feed of the config file"},
+    {"streams", TB_OPTION_LIST, S(streams),
+     .help = "input streams; @feeds: every feed of the config file"},
     {"stream", TB_OPTION_STRING, S(stream), .help = "name of the output stream"},
-    {"from", TB_OPTION_ENUM, S(from), "oldest", .choices = "oldest|newest", .help = "where to begin without a checkpoint"},
-    {"until_done", TB_OPTION_BOOL, S(until_done), "false", .help = "end when every input is complete"},
-    {"log_level", TB_OPTION_ENUM, S(log_level), "info", .choices = "debug|info|warn|error|off", .help = "lowest level that is logged"},
+    {"from", TB_OPTION_ENUM, S(from), "oldest", .choices = "oldest|newest",
+     .help = "where to begin without a checkpoint"},
+    {"until_done", TB_OPTION_BOOL, S(until_done), "false",
+     .help = "end when every input is complete"},
+    {"log_level", TB_OPTION_ENUM, S(log_level), "info", .choices = "debug|info|warn|error|off",
+     .help = "lowest level that is logged"},
     {"bus", TB_OPTION_STRING, S(bus), "default", .help = "name of the bus"},
-    {"directory", TB_OPTION_STRING, S(directory), .help = "where buses are; else $TICKBUS_DIR, else /dev/shm/tickbus"},
+    {"directory", TB_OPTION_STRING, S(directory),
+     .help = "where buses are; else $TICKBUS_DIR, else /dev/shm/tickbus"},
     {"name", TB_OPTION_STRING, S(name), .help = "name of this instance"},
-    {"wait", TB_OPTION_ENUM, S(wait), "park", .choices = "park|yield|spin", .help = "how to wait for records"},
-    {"attach_timeout", TB_OPTION_DURATION, S(attach_timeout), "0", 0, INT64_MAX, .help = "give up waiting for a stream; 0: never"},
-    {"drain_timeout", TB_OPTION_DURATION, S(drain_timeout), "10s", 0, 3600 * TB_NS_PER_S, .help = "time to finish after being asked to stop"},
-    {"housekeep_every", TB_OPTION_DURATION, S(housekeep_every), "100ms", TB_NS_PER_MS, 60 * TB_NS_PER_S, .help = "statistics, heartbeats"},
-    {"checkpoint_every", TB_OPTION_DURATION, S(checkpoint_every), "100ms", TB_NS_PER_MS, 3600 * TB_NS_PER_S, .help = "save the state"},
-    {"capacity", TB_OPTION_INT, S(capacity), "0", 0, TB_CAPACITY_MAX, .help = "records in the output ring, a power of two; 0: as it is"},
-    {"pace", TB_OPTION_ENUM, S(pace), "free", .choices = "free|gated", .help = "gated: wait for the readers named in gates"},
+    {"wait", TB_OPTION_ENUM, S(wait), "park", .choices = "park|yield|spin",
+     .help = "how to wait for records"},
+    {"attach_timeout", TB_OPTION_DURATION, S(attach_timeout), "0", 0, INT64_MAX,
+     .help = "give up waiting for a stream; 0: never"},
+    {"drain_timeout", TB_OPTION_DURATION, S(drain_timeout), "10s", 0, 3600 * TB_NS_PER_S,
+     .help = "time to finish after being asked to stop"},
+    {"housekeep_every", TB_OPTION_DURATION, S(housekeep_every), "100ms", TB_NS_PER_MS,
+     60 * TB_NS_PER_S, .help = "statistics, heartbeats"},
+    {"checkpoint_every", TB_OPTION_DURATION, S(checkpoint_every), "100ms", TB_NS_PER_MS,
+     3600 * TB_NS_PER_S, .help = "save the state"},
+    {"capacity", TB_OPTION_INT, S(capacity), "0", 0, TB_CAPACITY_MAX,
+     .help = "records in the output ring, a power of two; 0: as it is"},
+    {"pace", TB_OPTION_ENUM, S(pace), "free", .choices = "free|gated",
+     .help = "gated: wait for the readers named in gates"},
     {"gates", TB_OPTION_LIST, S(gates), .help = "readers that the output waits for"},
-    {"lock_pages", TB_OPTION_BOOL, S(lock_pages), "false", .help = "keep the output ring in memory (mlock)"},
-    {"huge_pages", TB_OPTION_BOOL, S(huge_pages), "false", .help = "ask for huge pages for the output ring"},
-    {"new_epoch", TB_OPTION_BOOL, S(new_epoch), "false", .help = "begin a new output ring and forget the checkpoint"},
+    {"lock_pages", TB_OPTION_BOOL, S(lock_pages), "false",
+     .help = "keep the output ring in memory (mlock)"},
+    {"huge_pages", TB_OPTION_BOOL, S(huge_pages), "false",
+     .help = "ask for huge pages for the output ring"},
+    {"new_epoch", TB_OPTION_BOOL, S(new_epoch), "false",
+     .help = "begin a new output ring and forget the checkpoint"},
 };
 
 static const struct tb_option line_options[] = {
     {"config", TB_OPTION_STRING, S(config), .help = "YAML file"},
     {"section", TB_OPTION_STRING, S(section), .help = "section of it, such as services.candles"},
     {"check_config", TB_OPTION_BOOL, S(check_config), .help = "report all faults, exit 0 or 78"},
-    {"print_config", TB_OPTION_BOOL, S(print_config), .help = "print all options with their values as YAML"},
-    {"print_streams", TB_OPTION_BOOL, S(print_streams), .help = "print the input streams, one per line"},
+    {"print_config", TB_OPTION_BOOL, S(print_config),
+     .help = "print all options with their values as YAML"},
+    {"print_streams", TB_OPTION_BOOL, S(print_streams),
+     .help = "print the input streams, one per line"},
     {"print_output", TB_OPTION_BOOL, S(print_output), .help = "print the output stream"},
     {"help", TB_OPTION_BOOL, S(help), .help = "this text"},
     {"help_all", TB_OPTION_BOOL, S(help_all), .help = "with every option of the skeleton"},
     {"version", TB_OPTION_BOOL, S(version), .help = "version and commit"},
     {"h", TB_OPTION_BOOL, S(help), .help = "this text"},
-    {"done_after", TB_OPTION_INT, S(done_after), "0", 0, INT64_MAX, .help = "until_done: producers started before this time (ns) do not count"},
+    {"done_after", TB_OPTION_INT, S(done_after), "0", 0, INT64_MAX,
+     .help = "until_done: producers started before this time (ns) do not count"},
 };
 
 /* Of file_options, those that --help shows; the others are for --help-all. */
@@ -86,10 +104,11 @@ static bool has_row(const struct tb_service_ops *ops, const char *key)
 /* Rows that make no sense without inputs or without an output. */
 static bool row_applies(const struct tb_service *svc, const char *key)
 {
-    static const char *const of_inputs[] = {"streams", "from",       "until_done",    "wait",
-                                            "attach_timeout", "print_streams"};
-    static const char *const of_output[] = {"stream",     "capacity",   "pace",     "gates",
-                                            "lock_pages", "huge_pages", "new_epoch", "print_output"};
+    static const char *const of_inputs[] = {"streams", "from",           "until_done",
+                                            "wait",    "attach_timeout", "print_streams"};
+    static const char *const of_output[] = {"stream",    "capacity",    "pace",
+                                            "gates",     "lock_pages",  "huge_pages",
+                                            "new_epoch", "print_output"};
     for (size_t i = 0; i < TB_COUNT(of_inputs); i++)
         if (svc->ops->inputs == NULL && strcmp(key, of_inputs[i]) == 0)
             return false;
@@ -104,7 +123,8 @@ static bool row_applies(const struct tb_service *svc, const char *key)
 static void print_help(const struct tb_service *svc, bool all)
 {
     const struct tb_service_ops *ops = svc->ops;
-    printf("tickbus %s: %s\n\nusage: tickbus %s [--config FILE --section SECTION] [--key=value ...]\n\n",
+    printf("tickbus %s: %s\n\nusage: tickbus %s [--config FILE --section SECTION] [--key=value "
+           "...]\n\n",
            ops->name, ops->summary, ops->name);
     tb_config_help(stdout, ops->options, ops->option_count);
     size_t shown = all ? TB_COUNT(file_options) : COMMON_OPTIONS;
@@ -133,7 +153,8 @@ static bool split_section(const char *section, const char **out_key)
 {
     static const char *const kinds[] = {"services.", "feeds.", "venues."};
     for (size_t i = 0; i < TB_COUNT(kinds); i++)
-        if (strncmp(section, kinds[i], strlen(kinds[i])) == 0 && section[strlen(kinds[i])] != '\0') {
+        if (strncmp(section, kinds[i], strlen(kinds[i])) == 0 &&
+            section[strlen(kinds[i])] != '\0') {
             *out_key = section + strlen(kinds[i]);
             return true;
         }
@@ -151,7 +172,8 @@ static const struct tb_yaml *find_section(struct tb_service *svc, struct tb_faul
         section = usual;
     }
     if (!split_section(section, &key)) {
-        tb_fault(faults, opt->config, 0, section, "is no section; it may be services.X, feeds.X or venues.X");
+        tb_fault(faults, opt->config, 0, section,
+                 "is no section; it may be services.X, feeds.X or venues.X");
         return NULL;
     }
     char kind[16];
@@ -234,7 +256,8 @@ static void add_input(struct tb_service *svc, const char *stream, struct tb_faul
     else if (svc->out_stream != NULL && strcmp(stream, svc->out_stream) == 0)
         tb_fault(faults, file, 0, "streams", "%s is the output of this very service", stream);
     else if (svc->input_count == TB_INPUTS_MAX)
-        tb_fault(faults, file, 0, "streams", "%s is one too many: at most %d", stream, TB_INPUTS_MAX);
+        tb_fault(faults, file, 0, "streams", "%s is one too many: at most %d", stream,
+                 TB_INPUTS_MAX);
     else
         svc->input[svc->input_count++].stream = stream;
 }
@@ -243,8 +266,8 @@ static void add_input(struct tb_service *svc, const char *stream, struct tb_faul
 static const char *stream_made_by(const struct tb_yaml *root, const char *name)
 {
     const struct tb_yaml *feed = tb_yaml_get(tb_yaml_get(root, "feeds"), name);
-    const struct tb_yaml *maker = feed != NULL ? feed
-                                               : tb_yaml_get(tb_yaml_get(root, "services"), name);
+    const struct tb_yaml *maker =
+        feed != NULL ? feed : tb_yaml_get(tb_yaml_get(root, "services"), name);
     const struct tb_yaml *stream = tb_yaml_get(maker, "stream");
     if (maker == NULL)
         return NULL;
@@ -255,7 +278,8 @@ static void add_feeds(struct tb_service *svc, struct tb_faults *faults)
 {
     const struct tb_yaml *feeds = tb_yaml_get(svc->private_->yaml, "feeds");
     if (svc->private_->yaml == NULL)
-        tb_fault(faults, NULL, 0, "streams", "without a config file, name the input streams: --streams=a,b");
+        tb_fault(faults, NULL, 0, "streams",
+                 "without a config file, name the input streams: --streams=a,b");
     for (size_t i = 0; feeds != NULL && feeds->kind == TB_YAML_MAP && i < feeds->count; i++)
         add_input(svc, stream_made_by(svc->private_->yaml, feeds->key[i]), faults);
 }
@@ -293,7 +317,8 @@ static void check_skeleton(struct tb_service *svc, struct tb_faults *faults)
 {
     const struct skeleton_options *opt = &svc->private_->opt;
     const char *file = svc->config_file;
-    static const char bad_name[] = "\"%s\" can not be a name; use a-z 0-9 _ . - and at most 31 of them";
+    static const char bad_name[] =
+        "\"%s\" can not be a name; use a-z 0-9 _ . - and at most 31 of them";
     struct tb_error err;
     if (!tb_name_check(svc->name))
         tb_fault(faults, file, 0, "name", bad_name, svc->name);
@@ -377,6 +402,7 @@ int tb_service_configure(struct tb_service *svc, int argc, char **argv)
         puts(svc->input[i].stream);
     if (opt->print_output && svc->out_stream != NULL)
         puts(svc->out_stream);
-    bool only_asked = opt->check_config || opt->print_config || opt->print_streams || opt->print_output;
+    bool only_asked =
+        opt->check_config || opt->print_config || opt->print_streams || opt->print_output;
     return only_asked ? TB_EXIT_OK : -1;
 }

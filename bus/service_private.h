@@ -24,17 +24,17 @@ struct skeleton_options {
 
 /* What tb_input does not show. */
 struct input_state {
-    uint64_t epoch;       /* of the position below; 0: it has none yet */
-    tb_seq cursor;        /* where to go on in that epoch when it is opened (again) */
-    tb_seq saved_cursor;  /* of the last checkpoint: what is before it is never needed again */
+    uint64_t epoch;      /* of the position below; 0: it has none yet */
+    tb_seq cursor;       /* where to go on in that epoch when it is opened (again) */
+    tb_seq saved_cursor; /* of the last checkpoint: what is before it is never needed again */
     tb_seq released;
-    tb_seq stop_at;       /* stopping: what came before the signal is still read */
+    tb_seq stop_at; /* stopping: what came before the signal is still read */
     bool opened_once;
-    bool anchored;        /* a checkpoint says where its reading began (or none is kept) */
-    bool refused;         /* on_records took less than it was given in this turn */
-    bool empty;           /* nothing at the cursor in this turn */
+    bool anchored; /* a checkpoint says where its reading began (or none is kept) */
+    bool refused;  /* on_records took less than it was given in this turn */
+    bool empty;    /* nothing at the cursor in this turn */
     bool broken;
-    int open_rc;          /* the last reason why it could not be opened: logged when it changes */
+    int open_rc; /* the last reason why it could not be opened: logged when it changes */
     tb_ns retry_mono;
     tb_ns broken_mono;
     uint64_t overruns;
@@ -50,9 +50,9 @@ struct tb_service_private {
     bool streams_by_default; /* --streams was not given: names that nobody makes are left out */
 
     int signal_fd;
-    bool stop_now;        /* a second signal, or the deadline passed */
-    tb_ns stop_mono;      /* when stopping began */
-    tb_ns signals_mono;   /* when signals were last looked at */
+    bool stop_now;      /* a second signal, or the deadline passed */
+    tb_ns stop_mono;    /* when stopping began */
+    tb_ns signals_mono; /* when signals were last looked at */
 
     int notify_fd; /* -1: nobody asked for notices */
     struct sockaddr_un notify_address;
@@ -61,27 +61,27 @@ struct tb_service_private {
 
     struct input_state input[TB_INPUTS_MAX];
     struct tb_record batch[TB_BATCH_MAX];
-    bool in_records;      /* on_records is running: cursors do not match the state now */
-    unsigned hold;        /* only this input is read until its skip_output is 0; TB_NO_INPUT: all */
+    bool in_records; /* on_records is running: cursors do not match the state now */
+    unsigned hold;   /* only this input is read until its skip_output is 0; TB_NO_INPUT: all */
 
     struct tb_writer writer;
-    tb_seq woken_seq;     /* readers were woken for what came before this */
+    tb_seq woken_seq; /* readers were woken for what came before this */
     struct tb_checkpoint checkpoint;
     bool checkpoint_due;
     tb_ns checkpoint_mono;
     tb_seq saved_out_next;
     uint64_t checkpoints;
 
-    tb_ns mono;           /* of this turn */
+    tb_ns mono; /* of this turn */
     tb_ns start_mono;
     tb_ns housekeep_mono; /* when it is due */
     tb_ns waited_ns;
     bool ready;
-    bool degraded;        /* as the service itself says */
+    bool degraded; /* as the service itself says */
     char note[160];
     enum tb_service_state state;
     char state_note[160];
-    const char *failure;  /* for the last note; NULL: none */
+    const char *failure; /* for the last note; NULL: none */
 
     struct tb_stats_counter *read, *lost, *overruns, *published, *checkpoint_count;
     struct tb_stats_histogram *read_latency, *publish_latency;

@@ -91,8 +91,8 @@ int tb_stats_open(const char *bus_dir, const char *service, const char *program,
         s.page = map_page(s.fd);
     }
     if (s.page == NULL) { /* no bus, or no room on it: count for ourselves */
-        s.page = mmap(NULL, sizeof(*s.page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0);
+        s.page =
+            mmap(NULL, sizeof(*s.page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (s.page == MAP_FAILED) {
             if (s.fd >= 0)
                 (void)close(s.fd); /* gives up the lock */
@@ -127,7 +127,8 @@ struct tb_stats_counter *tb_stats_add(struct tb_stats *s, const char *name, enum
         if (c->kind == 0) {
             snprintf(c->name, sizeof(c->name), "%s", name);
             atomic_store_explicit(&c->value, 0, memory_order_relaxed);
-            atomic_thread_fence(memory_order_release); /* the name before the kind says it is there */
+            atomic_thread_fence(
+                memory_order_release); /* the name before the kind says it is there */
             c->kind = kind;
             return c;
         }

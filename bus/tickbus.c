@@ -92,7 +92,7 @@ int main(int argc, char **argv)
     }
     if (strcmp(name, "help") == 0) { /* tickbus help tail */
         argv[1] = argv[2];
-        argv[2] = (char *)(uintptr_t)"--help";
+        argv[2] = (char *)(uintptr_t) "--help";
         name = argv[1];
     }
     char path[4200], program[280];

@@ -21,13 +21,14 @@ struct loading {
     struct tb_faults *faults;
     size_t nodes;
     char where[256]; /* "services.persist": the map that is being read */
-    bool stopped; /* a fault after which the rest can not be read */
+    bool stopped;    /* a fault after which the rest can not be read */
 };
 
 static void *allocate(size_t bytes)
 {
     void *memory = calloc(1, bytes);
-    TB_ASSERT(memory != NULL); /* bounded by the limits above: out of memory here is the host's end */
+    TB_ASSERT(memory !=
+              NULL); /* bounded by the limits above: out of memory here is the host's end */
     return memory;
 }
 
@@ -139,7 +140,8 @@ static struct tb_yaml *read_value(struct loading *load, const char *key, int dep
     size_t before = strlen(load->where);
     if (!next_event(load, &event))
         return NULL;
-    snprintf(load->where + before, sizeof(load->where) - before, "%s%s", before > 0 ? "." : "", key);
+    snprintf(load->where + before, sizeof(load->where) - before, "%s%s", before > 0 ? "." : "",
+             key);
     struct tb_yaml *value = read_node(load, &event, depth + 1);
     load->where[before] = '\0';
     yaml_event_delete(&event);
@@ -196,12 +198,11 @@ static void read_map(struct loading *load, struct tb_yaml *node, int depth)
 static struct tb_yaml *read_node(struct loading *load, const yaml_event_t *event, int depth)
 {
     int line = (int)event->start_mark.line + 1;
-    const yaml_char_t *anchor = event->type == YAML_SCALAR_EVENT ? event->data.scalar.anchor
-                                : event->type == YAML_SEQUENCE_START_EVENT
-                                    ? event->data.sequence_start.anchor
-                                : event->type == YAML_MAPPING_START_EVENT
-                                    ? event->data.mapping_start.anchor
-                                    : NULL;
+    const yaml_char_t *anchor =
+        event->type == YAML_SCALAR_EVENT           ? event->data.scalar.anchor
+        : event->type == YAML_SEQUENCE_START_EVENT ? event->data.sequence_start.anchor
+        : event->type == YAML_MAPPING_START_EVENT  ? event->data.mapping_start.anchor
+                                                   : NULL;
     if (event->type == YAML_ALIAS_EVENT || anchor != NULL)
         stop_at(load, line, "anchors and aliases (& and *) are not used here; write the value out");
     else if (depth > DEPTH_MAX)

@@ -13,7 +13,8 @@ struct options {
 };
 
 static const struct tb_option options[] = {
-    {"json", TB_OPTION_BOOL, offsetof(struct options, json), "false", .help = "check: the faults as JSON"},
+    {"json", TB_OPTION_BOOL, offsetof(struct options, json), "false",
+     .help = "check: the faults as JSON"},
 };
 
 static const char usage[] =
@@ -143,8 +144,8 @@ int main(int argc, char **argv)
 {
     struct options opt;
     struct tb_config_memory memory = {0};
-    int n = tb_command_parse("tickbus-config", usage, options, TB_COUNT(options), &opt, &memory, argc,
-                             argv);
+    int n = tb_command_parse("tickbus-config", usage, options, TB_COUNT(options), &opt, &memory,
+                             argc, argv);
     tb_config_release(&memory);
     if (n < 0)
         return n == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;

@@ -70,9 +70,12 @@ static int spawn(const char *path, char *const argv[], const int pipes[2][2], pi
 int plan_ask(const struct plan *plan, const struct plan_process *process, const char *question,
              char **out, char **err)
 {
-    char *argv[] = {(char *)(uintptr_t)process->program, (char *)(uintptr_t)"--config",
-                    (char *)(uintptr_t)plan->file,       (char *)(uintptr_t)"--section",
-                    (char *)(uintptr_t)process->section, (char *)(uintptr_t)question,
+    char *argv[] = {(char *)(uintptr_t)process->program,
+                    (char *)(uintptr_t) "--config",
+                    (char *)(uintptr_t)plan->file,
+                    (char *)(uintptr_t) "--section",
+                    (char *)(uintptr_t)process->section,
+                    (char *)(uintptr_t)question,
                     NULL};
     int pipes[2][2];
     if (pipe2(pipes[0], O_CLOEXEC) != 0)

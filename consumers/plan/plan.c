@@ -33,7 +33,8 @@ static const char *suggestion(const char *word, const char *const *candidates, s
                               char out[128])
 {
     const char *nearest = tb_nearest(word, candidates, count);
-    snprintf(out, 128, nearest != NULL ? "; did you mean %s?" : "%s", nearest != NULL ? nearest : "");
+    snprintf(out, 128, nearest != NULL ? "; did you mean %s?" : "%s",
+             nearest != NULL ? nearest : "");
     return out;
 }
 
@@ -54,8 +55,9 @@ static void read_top_key(struct plan *plan, size_t i, struct top *top, struct tb
             tb_fault(faults, plan->file, value->line, key, "must be a map: name: {option: value}");
         return;
     }
-    int rc = tb_config_set(top_options, TB_COUNT(top_options), key,
-                           value->kind == TB_YAML_SCALAR ? value->text : "", top, &plan->memory, &err);
+    int rc =
+        tb_config_set(top_options, TB_COUNT(top_options), key,
+                      value->kind == TB_YAML_SCALAR ? value->text : "", top, &plan->memory, &err);
     if (rc == -ENOENT)
         tb_fault(faults, plan->file, plan->root->key_line[i], key, "is not known%s",
                  suggestion(key, known, TB_COUNT(known), hint));
@@ -122,8 +124,8 @@ static void read_own_keys(struct plan *plan, struct plan_process *p, struct tb_f
         p->drain_timeout = 10 * TB_NS_PER_S;
 }
 
-static void read_process(struct plan *plan, enum plan_kind kind, const struct tb_yaml *map, size_t i,
-                         struct tb_faults *faults)
+static void read_process(struct plan *plan, enum plan_kind kind, const struct tb_yaml *map,
+                         size_t i, struct tb_faults *faults)
 {
     static const char *const programs[] = {"feed",    "replay",  "synth",   "venue",
                                            "candles", "persist", "metrics", "alerts"};
@@ -131,7 +133,8 @@ static void read_process(struct plan *plan, enum plan_kind kind, const struct tb
     const char *key = map->key[i];
     struct plan_process *p = &plan->process[plan->count];
     char hint[128];
-    *p = (struct plan_process){.kind = kind, .key = key, .map = map->item[i], .line = map->key_line[i]};
+    *p = (struct plan_process){
+        .kind = kind, .key = key, .map = map->item[i], .line = map->key_line[i]};
     snprintf(p->section, sizeof(p->section), "%s.%s", kind_key[kind], key);
     if (!tb_name_check(key)) {
         tb_fault(faults, plan->file, p->line, p->section,
@@ -139,7 +142,8 @@ static void read_process(struct plan *plan, enum plan_kind kind, const struct tb
         return;
     }
     if (p->map->kind != TB_YAML_MAP && !is_empty(p->map)) {
-        tb_fault(faults, plan->file, p->map->line, p->section, "must be a map of options: key: value");
+        tb_fault(faults, plan->file, p->map->line, p->section,
+                 "must be a map of options: key: value");
         return;
     }
     if (plan->count + 1 == PLAN_PROCESSES_MAX) {
@@ -158,8 +162,9 @@ static void read_process(struct plan *plan, enum plan_kind kind, const struct tb
                  kind == PLAN_FEED ? "-" : "", key);
     find_program(p);
     if (p->path[0] == '\0') {
-        tb_fault(faults, plan->file, p->line, p->section, "there is no program %s beside this one%s",
-                 p->program, suggestion(program, programs, TB_COUNT(programs), hint));
+        tb_fault(faults, plan->file, p->line, p->section,
+                 "there is no program %s beside this one%s", p->program,
+                 suggestion(program, programs, TB_COUNT(programs), hint));
         return;
     }
     read_own_keys(plan, p, faults);
@@ -204,7 +209,8 @@ static void judge(struct plan *plan, struct plan_process *p, struct tb_faults *f
     if (rc == TB_EXIT_OK) {
         p->sound = true;
     } else if (rc < 0 || err[0] == '\0') {
-        tb_fault(faults, plan->file, p->line, p->section, "%s --check-config failed (%d)", p->program, rc);
+        tb_fault(faults, plan->file, p->line, p->section, "%s --check-config failed (%d)",
+                 p->program, rc);
     } else { /* its faults are lines like ours */
         fputs(err, faults->out);
         faults->count++;

@@ -19,13 +19,13 @@ struct plan_process {
     const char *key;           /* in its map */
     const struct tb_yaml *map; /* its options; may be an empty scalar */
     int line;
-    char section[64];          /* "feeds.binance" */
+    char section[64];                /* "feeds.binance" */
     char name[TB_STREAM_BYTES + 32]; /* the instance: "feed-binance" */
-    char program[64];          /* "tickbus-feed" */
-    char path[4096];           /* of the program; empty: there is none */
-    bool sound;                /* its own faults: none */
+    char program[64];                /* "tickbus-feed" */
+    char path[4096];                 /* of the program; empty: there is none */
+    bool sound;                      /* its own faults: none */
     bool gated;
-    bool restart;              /* `restart:`, default true */
+    bool restart; /* `restart:`, default true */
     tb_ns drain_timeout;
     char output[TB_STREAM_BYTES]; /* empty: none */
     char input[TB_INPUTS_MAX][TB_STREAM_BYTES];

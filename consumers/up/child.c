@@ -32,8 +32,10 @@ static void name_gates(struct up *up, struct child *c)
         if (used >= sizeof(c->gates)) /* more than a ring can have: the program says so */
             return;
     }
-    if (c->process->gated && up->exit_when_done) /* it counts along, and the summary is to be exact */
-        (void)snprintf(c->gates + used, sizeof(c->gates) - used, "%sup", used == 0 ? "--gates=" : ",");
+    if (c->process->gated &&
+        up->exit_when_done) /* it counts along, and the summary is to be exact */
+        (void)snprintf(c->gates + used, sizeof(c->gates) - used, "%sup",
+                       used == 0 ? "--gates=" : ",");
 }
 
 void child_prepare(struct up *up)
@@ -77,11 +79,12 @@ static void become(const struct up *up, struct child *c, pid_t parent)
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null >= 0)
         (void)dup2(null, 0);
-    (void)dup2(2, 1); /* stdout is for the summary */
+    (void)dup2(2, 1);                /* stdout is for the summary */
     (void)unsetenv("NOTIFY_SOCKET"); /* the service manager's child is this program's parent */
     (void)unsetenv("WATCHDOG_USEC");
     execv(c->process->path, (char *const *)(uintptr_t)argv);
-    tb_log(TB_LOG_ERROR, "cannot_run", "program=%s reason=\"%s\"", c->process->path, strerror(errno));
+    tb_log(TB_LOG_ERROR, "cannot_run", "program=%s reason=\"%s\"", c->process->path,
+           strerror(errno));
     _exit(TB_EXIT_UNAVAILABLE);
 }
 
@@ -110,8 +113,9 @@ static void start(struct up *up, struct child *c)
     c->started_mono = up->mono;
     if (c->lives > 1)
         up->restarts++;
-    tb_log(TB_LOG_INFO, c->lives == 1 ? "started" : "restarted", "name=%s program=%s pid=%d life=%u",
-           c->process->name, c->process->program, (int)pid, c->lives);
+    tb_log(TB_LOG_INFO, c->lives == 1 ? "started" : "restarted",
+           "name=%s program=%s pid=%d life=%u", c->process->name, c->process->program, (int)pid,
+           c->lives);
 }
 
 void child_start_due(struct up *up)
@@ -166,7 +170,8 @@ static void on_end(struct up *up, struct child *c, int status)
     } else {
         c->failures = up->mono - c->started_mono >= LIVED_WELL ? 1 : c->failures + 1;
         c->due_mono = up->mono + backoff(c->failures);
-        snprintf(then, sizeof(then), "again in %lld ms", (long long)(backoff(c->failures) / TB_NS_PER_MS));
+        snprintf(then, sizeof(then), "again in %lld ms",
+                 (long long)(backoff(c->failures) / TB_NS_PER_MS));
     }
     bool good = c->exit_code == TB_EXIT_OK;
     tb_log(good ? TB_LOG_INFO : TB_LOG_WARN, signalled ? "killed" : "ended",
@@ -185,7 +190,8 @@ void child_reap(struct up *up)
 {
     for (size_t i = 0; i < up->count; i++) {
         int status;
-        if (up->child[i].pid != 0 && waitpid(up->child[i].pid, &status, WNOHANG) == up->child[i].pid)
+        if (up->child[i].pid != 0 &&
+            waitpid(up->child[i].pid, &status, WNOHANG) == up->child[i].pid)
             on_end(up, &up->child[i], status);
     }
 }

@@ -44,7 +44,8 @@ static int look_at_ring(const char *name, void *context)
     struct looking *l = context;
     struct tb_reader r;
     struct tb_producer producer;
-    if (tb_reader_open(l->bus_dir, name, &(struct tb_reader_options){.from = TB_FROM_NEWEST}, &r, NULL) != 0)
+    if (tb_reader_open(l->bus_dir, name, &(struct tb_reader_options){.from = TB_FROM_NEWEST}, &r,
+                       NULL) != 0)
         return 0; /* damaged or foreign: nobody's */
     tb_reader_producer(&r, &producer);
     tb_reader_close(&r, false);
@@ -56,8 +57,8 @@ static int look_at_ring(const char *name, void *context)
 /* Only files that a bus makes: somebody else's file in the directory stays. */
 static bool is_ours(const char *name)
 {
-    static const char *const suffixes[] = {".ring", ".ring.new", ".lock",  ".wait",
-                                           ".wait.new", ".cursor", ".cursor.new", ".stats", ".state"};
+    static const char *const suffixes[] = {".ring",   ".ring.new",   ".lock",  ".wait", ".wait.new",
+                                           ".cursor", ".cursor.new", ".stats", ".state"};
     size_t length = strlen(name);
     if (strcmp(name, "up.stats") == 0)
         return false;
@@ -84,7 +85,8 @@ int fresh_start(const char *bus_dir)
     for (struct dirent *e; (e = readdir(dir)) != NULL;)
         if (is_ours(e->d_name) && unlinkat(dirfd(dir), e->d_name, 0) != 0) {
             rc = -errno;
-            fprintf(stderr, "tickbus-up: cannot remove %s/%s: %s\n", bus_dir, e->d_name, strerror(errno));
+            fprintf(stderr, "tickbus-up: cannot remove %s/%s: %s\n", bus_dir, e->d_name,
+                    strerror(errno));
         }
     (void)closedir(dir); /* only read */
     return rc;

@@ -12,10 +12,10 @@
 
 #include "consumers/up/up.h"
 
-#define TURN_BUSY (20 * TB_NS_PER_MS)  /* starting, stopping, counting along */
+#define TURN_BUSY (20 * TB_NS_PER_MS) /* starting, stopping, counting along */
 #define TURN_IDLE (200 * TB_NS_PER_MS)
 #define PULSE_EVERY (100 * TB_NS_PER_MS)
-#define EXIT_INTERRUPTED 130           /* asked to stop before all was done, as a shell says it */
+#define EXIT_INTERRUPTED 130 /* asked to stop before all was done, as a shell says it */
 
 struct options {
     bool exit_when_done, json, fresh;
@@ -23,7 +23,8 @@ struct options {
 
 static const struct tb_option options[] = {
     {"exit_when_done", TB_OPTION_BOOL, offsetof(struct options, exit_when_done), "false",
-     .help = "end when the feeds are complete and all is consumed; exit 0 only if nothing was lost"},
+     .help =
+         "end when the feeds are complete and all is consumed; exit 0 only if nothing was lost"},
     {"fresh", TB_OPTION_BOOL, offsetof(struct options, fresh), "false",
      .help = "first remove what earlier runs left on the bus, if nobody uses it"},
     {"json", TB_OPTION_BOOL, offsetof(struct options, json), "false",
@@ -33,8 +34,10 @@ static const struct tb_option options[] = {
 static const char usage[] =
     "tickbus up: start everything that a config file names, and keep it running\n\n"
     "usage: tickbus up [options] FILE\n\n"
-    "Stays in the foreground; one line per change of state on stderr. What dies is started again after\n"
-    "100 ms, doubling to 10 s. ^C or SIGTERM: feeds stop first, then what reads them, in order; a second\n"
+    "Stays in the foreground; one line per change of state on stderr. What dies is started again "
+    "after\n"
+    "100 ms, doubling to 10 s. ^C or SIGTERM: feeds stop first, then what reads them, in order; a "
+    "second\n"
     "one kills. Exit 0: all ended well; 64, 78: bad options, bad config; 74: something failed;\n"
     "75: records were lost; 130: interrupted before it was done.\n";
 
@@ -57,7 +60,8 @@ static void begin_stop(struct up *up, const char *reason)
     if (up->stopping)
         return;
     up->stopping = true;
-    tb_log(TB_LOG_INFO, "stopping", "reason=\"%s\" then=\"feeds, then their readers, then venues\"", reason);
+    tb_log(TB_LOG_INFO, "stopping", "reason=\"%s\" then=\"feeds, then their readers, then venues\"",
+           reason);
     for (size_t i = 0; i < up->count; i++)
         up->child[i].ended |= up->child[i].pid == 0; /* nothing is started any more */
 }
@@ -88,9 +92,10 @@ static void pulse(struct up *up)
         running += up->child[i].pid != 0;
     tb_stats_set(up->running, running);
     tb_stats_set(up->restarted, (int64_t)up->restarts);
-    tb_stats_state(&up->stats, up->stopping      ? TB_SERVICE_DRAINING
-                               : up->all_started ? TB_SERVICE_RUNNING
-                                                 : TB_SERVICE_STARTING,
+    tb_stats_state(&up->stats,
+                   up->stopping      ? TB_SERVICE_DRAINING
+                   : up->all_started ? TB_SERVICE_RUNNING
+                                     : TB_SERVICE_STARTING,
                    NULL);
     tb_stats_housekeep(&up->stats, up->wall);
 }
@@ -202,7 +207,8 @@ int main(int argc, char **argv)
     static struct up up;
     struct options opt;
     struct tb_config_memory memory = {0};
-    int n = tb_command_parse("tickbus-up", usage, options, TB_COUNT(options), &opt, &memory, argc, argv);
+    int n = tb_command_parse("tickbus-up", usage, options, TB_COUNT(options), &opt, &memory, argc,
+                             argv);
     tb_config_release(&memory);
     if (n == -ECANCELED)
         return TB_EXIT_OK;

@@ -5,7 +5,8 @@
 
 #include <tickbus/log.h>
 
-#define PHASE_TIMEOUT (5 * TB_NS_PER_S) /* then on: streams and venues that are late are waited for anyway */
+#define PHASE_TIMEOUT                                                                              \
+    (5 * TB_NS_PER_S) /* then on: streams and venues that are late are waited for anyway */
 #define PHASE_LAST 2
 
 void order_advance_start(struct up *up)

@@ -135,7 +135,7 @@ uint64_t tally_lost(struct up *up)
     for (size_t i = 0; i < up->tallies.loss_count; i++) {
         struct tally_loss *l = &up->tallies.loss[i];
         if (l->lost < l->before)
-            l->before = 0; /* the page was made anew */
+            l->before = 0;                     /* the page was made anew */
         for (size_t k = 0; k < up->count; k++) /* a tail beside it may lose what it likes */
             if (strcmp(l->reader, up->child[k].process->name) == 0)
                 lost += l->lost - l->before;
@@ -146,15 +146,19 @@ uint64_t tally_lost(struct up *up)
 static void print_table(const struct up *up)
 {
     const struct tallies *all = &up->tallies;
-    printf("%-16s %12s %10s %10s %6s %8s %8s  %s\n", "STREAM", "RECORDS", "TRADES", "CANDLES", "GAPS",
-           "MISSING", "ALERTS", "LOST BY READERS");
+    printf("%-16s %12s %10s %10s %6s %8s %8s  %s\n", "STREAM", "RECORDS", "TRADES", "CANDLES",
+           "GAPS", "MISSING", "ALERTS", "LOST BY READERS");
     for (size_t i = 0; i < all->count; i++) {
         const struct tally *t = &all->stream[i];
-        printf("%-16s %12" PRIu64 " %10" PRIu64 " %10" PRIu64 " %6" PRIu64 " %8" PRIu64 " %8" PRIu64 " ",
-               t->stream, t->records + t->uncounted, t->trades, t->candles, t->gaps, t->missing, t->alerts);
+        printf("%-16s %12" PRIu64 " %10" PRIu64 " %10" PRIu64 " %6" PRIu64 " %8" PRIu64 " %8" PRIu64
+               " ",
+               t->stream, t->records + t->uncounted, t->trades, t->candles, t->gaps, t->missing,
+               t->alerts);
         for (size_t k = 0; k < all->loss_count; k++)
-            if (strcmp(all->loss[k].stream, t->stream) == 0 && strcmp(all->loss[k].reader, "up") != 0)
-                printf(" %s %" PRIu64, all->loss[k].reader, all->loss[k].lost - all->loss[k].before);
+            if (strcmp(all->loss[k].stream, t->stream) == 0 &&
+                strcmp(all->loss[k].reader, "up") != 0)
+                printf(" %s %" PRIu64, all->loss[k].reader,
+                       all->loss[k].lost - all->loss[k].before);
         if (t->uncounted > 0)
             printf("  (%" PRIu64 " records passed too fast to be told apart)", t->uncounted);
         putchar('\n');
@@ -174,17 +178,19 @@ static void print_json(const struct up *up, uint64_t lost, int exit_code)
     printf("{\"exit\":%d,\"lost\":%" PRIu64 ",\"streams\":[", exit_code, lost);
     for (size_t i = 0; i < all->count; i++) {
         const struct tally *t = &all->stream[i];
-        printf("%s{\"stream\":\"%s\",\"epoch\":%" PRIu64 ",\"records\":%" PRIu64 ",\"trades\":%" PRIu64
-               ",\"candles\":%" PRIu64 ",\"gaps\":%" PRIu64 ",\"missing\":%" PRIu64 ",\"alerts\":%" PRIu64
-               ",\"uncounted\":%" PRIu64 ",\"readers\":[",
-               i > 0 ? "," : "", t->stream, t->epoch, t->records + t->uncounted, t->trades, t->candles,
-               t->gaps, t->missing, t->alerts, t->uncounted);
+        printf("%s{\"stream\":\"%s\",\"epoch\":%" PRIu64 ",\"records\":%" PRIu64
+               ",\"trades\":%" PRIu64 ",\"candles\":%" PRIu64 ",\"gaps\":%" PRIu64
+               ",\"missing\":%" PRIu64 ",\"alerts\":%" PRIu64 ",\"uncounted\":%" PRIu64
+               ",\"readers\":[",
+               i > 0 ? "," : "", t->stream, t->epoch, t->records + t->uncounted, t->trades,
+               t->candles, t->gaps, t->missing, t->alerts, t->uncounted);
         bool first = true;
         for (size_t k = 0; k < all->loss_count; k++) {
-            if (strcmp(all->loss[k].stream, t->stream) != 0 || strcmp(all->loss[k].reader, "up") == 0)
+            if (strcmp(all->loss[k].stream, t->stream) != 0 ||
+                strcmp(all->loss[k].reader, "up") == 0)
                 continue;
-            printf("%s{\"reader\":\"%s\",\"lost\":%" PRIu64 "}", first ? "" : ",", all->loss[k].reader,
-                   all->loss[k].lost - all->loss[k].before);
+            printf("%s{\"reader\":\"%s\",\"lost\":%" PRIu64 "}", first ? "" : ",",
+                   all->loss[k].reader, all->loss[k].lost - all->loss[k].before);
             first = false;
         }
         printf("]}");

@@ -22,16 +22,16 @@
 
 struct child {
     const struct plan_process *process;
-    unsigned rank;       /* in the start: 0 venues, 1 services, 2 feeds */
-    pid_t pid;           /* 0: it does not run */
-    bool ended;          /* and is not started again */
-    bool asked;          /* SIGTERM was sent */
-    int exit_code;       /* of its last life; 128 + n if signal n ended it */
+    unsigned rank; /* in the start: 0 venues, 1 services, 2 feeds */
+    pid_t pid;     /* 0: it does not run */
+    bool ended;    /* and is not started again */
+    bool asked;    /* SIGTERM was sent */
+    int exit_code; /* of its last life; 128 + n if signal n ended it */
     unsigned lives;
-    unsigned failures;   /* in a row, each soon after the start */
+    unsigned failures; /* in a row, each soon after the start */
     tb_ns started_mono;
-    tb_ns due_mono;      /* when to start it (again) */
-    tb_ns kill_mono;     /* asked to stop: until then */
+    tb_ns due_mono;          /* when to start it (again) */
+    tb_ns kill_mono;         /* asked to stop: until then */
     char gates[GATES_BYTES]; /* "--gates=a,b", or empty */
 };
 
@@ -63,13 +63,13 @@ struct up {
     struct child child[PLAN_PROCESSES_MAX];
     size_t count;
     bool exit_when_done, json, fresh;
-    unsigned phase;       /* of the start: this rank and those before it run */
+    unsigned phase; /* of the start: this rank and those before it run */
     bool all_started;
     tb_ns phase_mono;
     bool stopping, done, interrupted, gave_up;
     int signal_fd;
     tb_ns mono, wall, pulse_mono;
-    char since[32];       /* wall clock of the start, for --done-after */
+    char since[32]; /* wall clock of the start, for --done-after */
     uint64_t restarts;
     struct tb_stats stats;
     struct tb_stats_counter *running, *restarted;

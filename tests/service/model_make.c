@@ -14,8 +14,10 @@ struct make {
 };
 
 static const struct tb_option options[] = {
-    {"count", TB_OPTION_INT, offsetof(struct make, count), "0", 0, INT64_MAX, .help = "end after this many; 0: never"},
-    {"burst", TB_OPTION_INT, offsetof(struct make, burst), "20", 1, 100000, .help = "records each millisecond"},
+    {"count", TB_OPTION_INT, offsetof(struct make, count), "0", 0, INT64_MAX,
+     .help = "end after this many; 0: never"},
+    {"burst", TB_OPTION_INT, offsetof(struct make, burst), "20", 1, 100000,
+     .help = "records each millisecond"},
     {"stubborn", TB_OPTION_BOOL, offsetof(struct make, stubborn), "false", .help = "never drained"},
 };
 

@@ -25,8 +25,10 @@ struct sum {
 };
 
 static const struct tb_option options[] = {
-    {"moody", TB_OPTION_BOOL, offsetof(struct sum, moody), "false", .help = "refuse records and saves at random"},
-    {"slow", TB_OPTION_DURATION, offsetof(struct sum, slow_ns), "0", 0, TB_NS_PER_S, .help = "busy for so long each batch"},
+    {"moody", TB_OPTION_BOOL, offsetof(struct sum, moody), "false",
+     .help = "refuse records and saves at random"},
+    {"slow", TB_OPTION_DURATION, offsetof(struct sum, slow_ns), "0", 0, TB_NS_PER_S,
+     .help = "busy for so long each batch"},
 };
 
 static int start(struct tb_service *svc, void *self)
@@ -70,7 +72,9 @@ static int publish_pair(struct tb_service *svc, struct sum *s, unsigned input,
                         const struct tb_record *r)
 {
     for (int half = 0; half < 2; half++) {
-        struct tb_record out = {.ts_event = r->ts_event, .ts_recv = r->ts_recv, .type = TB_EVENT,
+        struct tb_record out = {.ts_event = r->ts_event,
+                                .ts_recv = r->ts_recv,
+                                .type = TB_EVENT,
                                 .flags = half == 1 ? TB_F_LAST : 0};
         out.instrument = tb_service_mirror(svc, input, r->instrument, NULL);
         out.body[0] = input;

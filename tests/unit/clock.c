@@ -47,17 +47,30 @@ static void times_are_read(void **state)
     for (size_t i = 0; i < TB_COUNT(cases); i++) {
         tb_ns t = 0;
         if (tb_time_parse(cases[i].text, NOW, &t) != 0 || t != cases[i].expected)
-            fail_msg("%s: %lld, expected %lld", cases[i].text, (long long)t, (long long)cases[i].expected);
+            fail_msg("%s: %lld, expected %lld", cases[i].text, (long long)t,
+                     (long long)cases[i].expected);
     }
 }
 
 static void what_is_no_time_is_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"",           "now",        "2024-02-30", "2023-02-29", "2024-8-8",
-                                      "24:00",      "23:60",      "12:3",       "2024-08-08T",
-                                      "2024-08-08T23:54:13.", "2024-08-08T23:54:13.1234567891", "-5",
-                                      "-x",         "2024-08-08x", "9999-01-01", "12:30+01:00"};
+    static const char *const bad[] = {"",
+                                      "now",
+                                      "2024-02-30",
+                                      "2023-02-29",
+                                      "2024-8-8",
+                                      "24:00",
+                                      "23:60",
+                                      "12:3",
+                                      "2024-08-08T",
+                                      "2024-08-08T23:54:13.",
+                                      "2024-08-08T23:54:13.1234567891",
+                                      "-5",
+                                      "-x",
+                                      "2024-08-08x",
+                                      "9999-01-01",
+                                      "12:30+01:00"};
     for (size_t i = 0; i < TB_COUNT(bad); i++) {
         tb_ns t = 42;
         if (tb_time_parse(bad[i], NOW, &t) != -EINVAL || t != 42)

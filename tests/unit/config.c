@@ -20,9 +20,11 @@ static const struct tb_option rows[] = {
     {"text", TB_OPTION_STRING, A(text), NULL, .help = "a text", .required = true},
     {"flag", TB_OPTION_BOOL, A(flag), "false", .help = "a flag"},
     {"big_number", TB_OPTION_INT, A(number), "7", 1, 100, .help = "a number"},
-    {"time", TB_OPTION_DURATION, A(time), "250ms", TB_NS_PER_MS, 60 * TB_NS_PER_S, .help = "a time"},
+    {"time", TB_OPTION_DURATION, A(time), "250ms", TB_NS_PER_MS, 60 * TB_NS_PER_S,
+     .help = "a time"},
     {"size", TB_OPTION_BYTES, A(size), "64KiB", .help = "a size"},
-    {"choice", TB_OPTION_ENUM, A(choice), "yield", .choices = "park|yield|spin", .help = "a choice"},
+    {"choice", TB_OPTION_ENUM, A(choice), "yield", .choices = "park|yield|spin",
+     .help = "a choice"},
     {"list", TB_OPTION_LIST, A(list), "x,y", .help = "a list"},
     {"tree", TB_OPTION_TREE, A(tree), NULL, .help = "a tree"},
 };
@@ -81,9 +83,9 @@ static void right_values_are_taken(void **state)
     struct tb_config_memory memory = {0};
     struct tb_error err;
     tb_config_defaults(ROWS, &a, &memory);
-    static const char *const given[][2] = {{"text", "a b"},     {"flag", "on"},    {"big-number", "100"},
-                                           {"time", "1.5s"},    {"size", "2MiB"},  {"choice", "spin"},
-                                           {"list", "p, q ,r"}, {"list", "s"}};
+    static const char *const given[][2] = {
+        {"text", "a b"},  {"flag", "on"},     {"big-number", "100"}, {"time", "1.5s"},
+        {"size", "2MiB"}, {"choice", "spin"}, {"list", "p, q ,r"},   {"list", "s"}};
     for (size_t i = 0; i < TB_COUNT(given); i++)
         assert_int_equal(tb_config_set(ROWS, given[i][0], given[i][1], &a, &memory, &err), 0);
     assert_string_equal(a.text, "a b");
@@ -103,8 +105,9 @@ static void every_fault_of_a_section_is_reported(void **state)
     struct heard *h = *state;
     struct all a;
     struct tb_config_memory memory = {0};
-    struct tb_yaml *y = load_text(h, "s:\n  program: x\n  flag: maybe\n  txet: 1\n  list: [a, [b]]\n"
-                                     "  time: [1s]\n  big_number:\n  tree: {k: v}\n");
+    struct tb_yaml *y =
+        load_text(h, "s:\n  program: x\n  flag: maybe\n  txet: 1\n  list: [a, [b]]\n"
+                     "  time: [1s]\n  big_number:\n  tree: {k: v}\n");
     static const char *const skip[] = {"program", NULL};
     tb_config_defaults(ROWS, &a, &memory);
     tb_config_section(ROWS, tb_yaml_get(y, "s"), h->path, "s", skip, &a, &memory, &h->faults);
@@ -142,9 +145,11 @@ static void the_command_line_wins_and_operands_come_first(void **state)
     (void)state;
     struct all a;
     struct tb_config_memory memory = {0};
-    char *argv[] = {(char[]){"prog"}, (char[]){"one"}, (char[]){"--text=T"}, (char[]){"--flag"},
-                    (char[]){"two"},  (char[]){"--big-number"}, (char[]){"9"}, (char[]){"--"},
-                    (char[]){"--three"}, NULL};
+    char *argv[] = {(char[]){"prog"},     (char[]){"one"},
+                    (char[]){"--text=T"}, (char[]){"--flag"},
+                    (char[]){"two"},      (char[]){"--big-number"},
+                    (char[]){"9"},        (char[]){"--"},
+                    (char[]){"--three"},  NULL};
     int n = tb_command_parse("prog", "usage", ROWS, &a, &memory, 9, argv);
     assert_int_equal(n, 3);
     assert_string_equal(argv[0], "one");
@@ -177,9 +182,10 @@ static void printed_values_are_read_back(void **state)
     struct heard *h = *state;
     struct all a, b;
     struct tb_config_memory memory = {0};
-    struct tb_yaml *y = load_text(h, "text: 'with: colon # and \"quotes\"'\nflag: yes\nbig_number: 42\n"
-                                     "time: 30s\nsize: 3MiB\nchoice: park\nlist: ['a,b', c]\n"
-                                     "tree: [{k: 'v, w'}, []]\n");
+    struct tb_yaml *y =
+        load_text(h, "text: 'with: colon # and \"quotes\"'\nflag: yes\nbig_number: 42\n"
+                     "time: 30s\nsize: 3MiB\nchoice: park\nlist: ['a,b', c]\n"
+                     "tree: [{k: 'v, w'}, []]\n");
     tb_config_defaults(ROWS, &a, &memory);
     tb_config_section(ROWS, y, h->path, "", NULL, &a, &memory, &h->faults);
     char *text = NULL;

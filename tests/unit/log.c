@@ -107,8 +107,10 @@ static void levels_have_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_line_is_key_value),     cmocka_unit_test(nothing_breaks_the_line),
-        cmocka_unit_test(repeats_are_counted),     cmocka_unit_test(values_are_quoted_when_they_must_be),
+        cmocka_unit_test(a_line_is_key_value),
+        cmocka_unit_test(nothing_breaks_the_line),
+        cmocka_unit_test(repeats_are_counted),
+        cmocka_unit_test(values_are_quoted_when_they_must_be),
         cmocka_unit_test(levels_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
