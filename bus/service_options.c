@@ -33,7 +33,7 @@ static const struct tb_option file_options[] = {
     {"checkpoint_every", TB_OPTION_DURATION, S(checkpoint_every), "100ms", TB_NS_PER_MS,
      3600 * TB_NS_PER_S, .help = "save the state"},
     {"capacity", TB_OPTION_INT, S(capacity), "0", 0, TB_CAPACITY_MAX,
-     .help = "records in the output ring, a power of two; 0: as it is"},
+     .help = "records in the output ring, a power of two; 0: as the program has it"},
     {"pace", TB_OPTION_ENUM, S(pace), "free", .choices = "free|gated",
      .help = "gated: wait for the readers named in gates"},
     {"gates", TB_OPTION_LIST, S(gates), .help = "readers that the output waits for"},
