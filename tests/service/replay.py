@@ -18,7 +18,7 @@ READER = os.path.join(BUILD, "tests", "replay_reader")
 DATA = os.path.join(SOURCE, "..", "shared", "data")
 DEMO = os.path.join(SOURCE, "deploy", "demo", "spot_btcusdt_20240808.gz")
 KILLS = 25
-DEADLINE = 100
+DEADLINE = 150
 
 
 class Bus:

@@ -12,7 +12,7 @@
 #include <tickbus/reader.h>
 
 #define BATCH 256
-#define DEADLINE (60 * TB_NS_PER_S)
+#define DEADLINE (150 * TB_NS_PER_S)
 
 static int open_when_there(struct tb_reader *r, char **argv, tb_ns deadline)
 {

@@ -234,6 +234,22 @@ static void waiting_events_are_refined_too(void **state)
     assert_int_equal(tb_book_best(b, TB_BUY, 2)->price, INT64_C(900000001));
 }
 
+static void book_of_partial_depth_is_republished_when_refined(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        frame("{'stream':'btcusdt@depth5','data':{'lastUpdateId':160,'bids':[['10','1']],"
+              "'asks':[['11','2']]}}"),
+        0);
+    host.count = 0;
+    assert_int_equal(trade(1, "10.001", "1", ""), 0);
+    assert_int_equal(host.count, 1 + 2 + 1);
+    assert_int_equal(host.record[0].type, TB_CLEAR);
+    assert_int_equal(host.record[0].instrument, 3);
+    assert_int_equal(host.record[0].level.update_id, 160);
+    assert_int_equal(host.record[1].level.price, 10000);
+}
+
 static void value_that_can_not_be_held_is_refused(void **state)
 {
     (void)state;
@@ -265,6 +281,7 @@ int main(void)
         T(partial_depth_is_a_book_where_no_changes_come),
         T(finer_value_refines_the_instrument_and_rounds_nothing),
         T(waiting_events_are_refined_too),
+        T(book_of_partial_depth_is_republished_when_refined),
         T(value_that_can_not_be_held_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
