@@ -67,7 +67,10 @@ static void add_to_outbox(void *context, const struct event *event)
 static void log_transition(const struct event *event)
 {
     char symbol[TB_QUOTE_BYTES], rule[TB_QUOTE_BYTES];
-    tb_log(event->state == TB_ALERT_FIRING ? TB_LOG_WARN : TB_LOG_INFO, "alert",
+    enum tb_log_level level = event->fired_wall == 0              ? TB_LOG_DEBUG
+                              : event->state == TB_ALERT_FIRING ? TB_LOG_WARN
+                                                                : TB_LOG_INFO;
+    tb_log(level, "alert",
            "rule=%s state=%s severity=%s exchange=%s symbol=%s stream=%s reader=%s alert_id=%u",
            tb_quote_text(event->rule, rule), tb_alert_state_name(event->state),
            tb_severity_name(event->severity), event->venue, tb_quote_text(event->symbol, symbol),

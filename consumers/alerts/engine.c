@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SETTLE_NS TB_NS_PER_S
+
 int engine_init(struct engine *e, const struct rules *rules,
                 void (*emit)(void *context, const struct event *event), void *context)
 {
@@ -112,28 +114,35 @@ static void fire(struct engine *e, struct alert *a, tb_ns at)
     emit(e, a, TB_ALERT_FIRING, at);
 }
 
+static void new_story(struct alert *a)
+{
+    a->event.fired_wall = 0;
+    a->event.alert_id++;
+}
+
 static void begin(struct engine *e, struct alert *a, tb_ns since)
 {
     const struct rule *rule = rule_of(e, a);
     a->event.since = since;
-    a->event.fired_wall = 0;
-    a->event.alert_id++;
     if (rule->for_ns == 0) {
+        new_story(a);
         fire(e, a, since);
         return;
     }
-    a->phase = ALERT_PENDING;
-    set_deadline(e, a, since + rule->for_ns);
-    emit(e, a, TB_ALERT_PENDING, since);
+    tb_ns settle = rule->for_ns / 4 < SETTLE_NS ? rule->for_ns / 4 : SETTLE_NS;
+    a->phase = ALERT_ARMED;
+    set_deadline(e, a, since + settle);
 }
 
 static void end(struct engine *e, struct alert *a, tb_ns at)
 {
+    bool told = a->phase == ALERT_PENDING || a->phase == ALERT_FIRING;
     if (a->phase == ALERT_INACTIVE)
         return;
     a->phase = ALERT_INACTIVE;
     a->deadline = INT64_MAX;
-    emit(e, a, TB_ALERT_RESOLVED, at);
+    if (told)
+        emit(e, a, TB_ALERT_RESOLVED, at);
 }
 
 static void hold(struct engine *e, struct alert *a, bool condition, tb_ns now)
@@ -159,10 +168,14 @@ static void meet(struct engine *e, struct alert *a)
     tb_ns at = a->deadline;
     a->deadline = INT64_MAX;
     if (rule->kind == RULE_NO_TRADES) {
-        a->event.fired_wall = 0;
-        a->event.alert_id++;
+        new_story(a);
         set_value(a, rule->for_ns, -9, rule->for_ns, -9);
         fire(e, a, at);
+    } else if (a->phase == ALERT_ARMED) {
+        new_story(a);
+        a->phase = ALERT_PENDING;
+        set_deadline(e, a, a->event.since + rule->for_ns);
+        emit(e, a, TB_ALERT_PENDING, at);
     } else if (a->phase == ALERT_PENDING) {
         fire(e, a, at);
     } else if (a->phase == ALERT_FIRING) {

@@ -2,11 +2,13 @@
  * The state of every alert: a rule held against one market, stream or reader. Pure: records and
  * times in, transitions out; no clocks, no I/O.
  *
- *              condition                 held for `for`
- *   inactive ------------> pending -----------------------> firing
- *      ^                      |                                |
- *      +----- resolved -------+------------- resolved ---------+   condition gone, or `keep` over
+ *             condition         held a second         held for `for`
+ *   inactive -----------> armed --------------> pending ----------------> firing
+ *      ^                    |                      |                         |
+ *      +---- (silently) ----+------- resolved -----+--------- resolved ------+   gone, or `keep` over
  *
+ * Armed is known here alone: a spread that flickers a thousand times a second is no story yet. It
+ * lasts a second, or a quarter of `for` if that is less.
  * Pending is left out when `for` is nothing, and for silence (a trade a second would be a pending a
  * second): no_trades goes from inactive to firing when the last trade is `for` old. A pending that
  * does not come to fire is resolved as well, so that who reads the stream knows where each story ends.
@@ -49,12 +51,12 @@ struct event {
     uint8_t reserved;
 };
 
-enum alert_phase { ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING };
+enum alert_phase { ALERT_INACTIVE, ALERT_ARMED, ALERT_PENDING, ALERT_FIRING };
 
 /* Plain data: a checkpoint copies it. */
 struct alert {
     struct event event; /* names, last value, since, state of the last transition */
-    tb_ns deadline;     /* pending: fires; firing event: resolves; no_trades: fires; INT64_MAX: none */
+    tb_ns deadline;     /* armed: pending; pending: fires; firing event: resolves; INT64_MAX: none */
     tb_ns resolved_wall;/* wall clock of the last end of a firing; 0: never */
     tb_ns looked;       /* lag_above: when its reader was last there */
     uint16_t rule;      /* index in this life's rules; not meaningful in a checkpoint */

@@ -117,7 +117,7 @@ static int find_rule(const struct engine *e, const struct alert *a)
 static void give_up(struct engine *e, const struct alert *saved)
 {
     struct event event = saved->event;
-    if (saved->phase == ALERT_INACTIVE)
+    if (saved->phase != ALERT_PENDING && saved->phase != ALERT_FIRING)
         return;
     event.state = TB_ALERT_RESOLVED;
     event.at = e->now[saved->input] > event.at ? e->now[saved->input] : event.at;

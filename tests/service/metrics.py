@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """tickbus-metrics on a bus: what is served and pushed is what the ring holds, whatever peers do."""
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import urllib.parse
-import json
+from decimal import Decimal
 
 from buslook import SOURCE, Bus, check, end, log_of, run_tests, stop, until
 from watchlook import Peer, Source, free_port, get, listening_port, prometheus, pushgateway, samples, try_get
@@ -214,6 +215,50 @@ def complete_streams_leave_their_last_state():
         peer.close()
 
 
+def a_recorded_session_ends_in_its_facts():
+    """Ten minutes of Binance through replay, candles and metrics: the last push against independent arithmetic."""
+    data = os.path.join(SOURCE, "../shared/data")
+    try:
+        with open(os.path.join(data, "facts/spot_btcusdt_20240808-09.json"), encoding="utf-8") as f:
+            facts = json.load(f)
+    except FileNotFoundError:
+        print("      (left out: the recordings are not here)")
+        return
+    with Bus() as bus:
+        peer = Peer()
+        os.makedirs(bus.dir, 0o750)
+        process, _ = start(bus, "--push=" + peer.url, "--until-done")
+        candles = bus.start("tickbus-candles", "--streams=binance", "--until-done")
+        replay = bus.start("tickbus-replay", "--stream=binance", "--speed=max", "--pace=gated", "--gates=metrics,candles",
+                           "--captures=" + ",".join(os.path.join(data, f) for f in facts["files"]))
+        for each in (replay, candles, process):
+            end(each, deadline=60)
+        got = samples(peer.requests[-1][3].decode())
+        peer.close()
+    trades, book = facts["trades"]["BTCUSDT"], facts["books"]["BTCUSDT"]
+    last = trades["candles_1m"][-1]
+    want = {"crypto_trades_total" + M + ',side="buy"}': trades["taker_sides"]["buy"],
+            "crypto_trades_total" + M + ',side="sell"}': trades["taker_sides"]["sell"],
+            "crypto_trade_volume" + M + "}": trades["volume"],
+            "crypto_price" + M + ',type="last"}': trades["last_price"],
+            "crypto_price" + M + ',type="bid"}': facts["last_bookTicker"]["BTCUSDT"]["bid"],
+            "crypto_price" + M + ',type="ask"}': facts["last_bookTicker"]["BTCUSDT"]["ask"]}
+    for name, key in (("open", "o"), ("high", "h"), ("low", "l"), ("close", "c"), ("volume", "v")):
+        want["crypto_candle_" + name + M + ',timeframe="1m"}'] = last[key]
+    for side, levels in (("bid", book["bids"]), ("ask", book["asks"])):
+        depth = notional = Decimal(0)
+        for i, (price, amount) in enumerate(levels[:20]):
+            depth += Decimal(amount)
+            notional += Decimal(price) * Decimal(amount)
+            for name, value in (("price", price), ("quantity", amount), ("cumulative", depth)):
+                want["crypto_orderbook_%s_%s%s,level=\"%d\"}" % (side, name, M, i)] = value
+        want["crypto_depth%s,side=\"%s\"}" % (M, side)] = depth
+        want["crypto_total_%ss%s}" % (side, M)] = depth * Decimal(levels[0][0])
+        want["tickbus_book_notional%s,side=\"%s\"}" % (M, side)] = notional
+    wrong = {k: (got.get(k), v) for k, v in want.items() if float(got[k]) != float(v)}
+    check(not wrong and len(want) > 130, wrong)
+
+
 def counters_and_books_survive_kills():
     with Bus() as bus:
         source, candles = Source(bus), Source(bus, "candles")
@@ -311,6 +356,7 @@ if __name__ == "__main__":
         a_bad_gateway_never_stops_the_reading,
         pushes_come_with_ten_trades_or_the_interval,
         complete_streams_leave_their_last_state,
+        a_recorded_session_ends_in_its_facts,
         counters_and_books_survive_kills,
         the_budget_is_kept,
         configured_symbols_are_there_before_any_record,

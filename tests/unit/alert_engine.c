@@ -82,13 +82,23 @@ static void a_condition_must_hold_for_its_time(void **state)
     quote(25, 10000, 10001); /* gone too early */
     quote(40, 10000, 12000);
     quote(71.5, 10000, 12000);
-    assert_string_equal(story, "Spread:pending@1 Spread:resolved@25 Spread:pending@40 Spread:firing@70 ");
+    assert_string_equal(story, "Spread:pending@2 Spread:resolved@25 Spread:pending@41 Spread:firing@70 ");
     quote(80, 10000, 10500);
     assert_string_equal(strstr(story, "firing@70"), "firing@70 Spread:resolved@80 ");
     assert_int_equal(last.alert_id, 2);
     assert_int_equal(last.value, 500);
     assert_int_equal(last.threshold, 1000);
     assert_int_equal(last.value_exp, -2);
+}
+
+static void what_only_flickers_leaves_no_trace(void **state)
+{
+    (void)state;
+    rule[0] = (struct rule){.name = "Spread", .kind = RULE_SPREAD_ABOVE, .threshold = 10, .for_ns = 30 * S};
+    begin(1);
+    for (int i = 0; i < 1000; i++)
+        quote(i * 0.9, 10000, i % 2 ? 10001 : 12000);
+    assert_string_equal(story, "");
 }
 
 static void thresholds_are_compared_exactly(void **state)
@@ -132,7 +142,7 @@ static void crossing_up_alone_is_quiet_on_the_way_down(void **state)
     trade(3, 10100);
     trade(6, 10200);
     trade(7, 9900);
-    assert_string_equal(story, "Up:pending@1 Up:resolved@2 Up:pending@3 Up:firing@5 Up:resolved@7 ");
+    assert_string_equal(story, "Up:pending@1.5 Up:resolved@2 Up:pending@3.5 Up:firing@5 Up:resolved@7 ");
 }
 
 static void silence_fires_when_no_record_comes_at_all(void **state)
@@ -202,7 +212,7 @@ static void an_invalid_book_fires_and_the_book_gives_the_spread(void **state)
     assert_string_equal(story, "Spread:firing@0 ");
     at(2, (struct tb_record){.type = TB_STATUS, .status = {.code = TB_STATUS_UNSYNCED}});
     trade(8, 1);
-    assert_string_equal(story, "Spread:firing@0 Book:pending@2 Book:firing@7 ");
+    assert_string_equal(story, "Spread:firing@0 Book:pending@3 Book:firing@7 ");
     at(9, (struct tb_record){.type = TB_CLEAR, .flags = TB_F_SNAPSHOT});
     level(9, TB_BUY, 10000, TB_F_SNAPSHOT);
     level(9, TB_SELL, 10001, TB_F_SNAPSHOT | TB_F_LAST);
@@ -223,7 +233,7 @@ static void feeds_and_lags_go_by_the_wall_clock(void **state)
     engine_lag(&engine, "binance", "persist", 101, T0 + 8 * S);
     engine_feed(&engine, "binance", false, T0 + 9 * S);
     engine_lag_end(&engine, T0 + 10 * S); /* the reader is gone */
-    assert_string_equal(story, "Down:pending@1 Down:firing@6 Lag:firing@8 Down:resolved@9 Lag:resolved@10 ");
+    assert_string_equal(story, "Down:pending@2 Down:firing@6 Lag:firing@8 Down:resolved@9 Lag:resolved@10 ");
 }
 
 static void a_checkpoint_goes_on_in_the_middle(void **state)
@@ -278,6 +288,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_condition_must_hold_for_its_time),
+        TEST(what_only_flickers_leaves_no_trace),
         TEST(thresholds_are_compared_exactly),
         TEST(crossing_fires_each_time_and_ends_by_itself),
         TEST(crossing_up_alone_is_quiet_on_the_way_down),
