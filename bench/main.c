@@ -18,8 +18,8 @@
 
 static const char usage[] =
     "tickbus bench [SUITE...] [options]: run the benchmarks, all or those named, one after the other\n"
-    "Options are given to every suite; all know --quick, --json and --help. What the figures mean:\n"
-    "bench/README.md. Exit: 0 if every suite ended so (77 skips one), else that of the first that failed.\n";
+    "What follows the names is given to each of them: tickbus bench ring --quick --json. What the figures\n"
+    "mean: bench/README.md. Exit: 0 if every suite ended so (77 skips one), else that of the first that failed.\n";
 
 static int is_suite(const struct dirent *entry)
 {
