@@ -12,6 +12,7 @@
 #define SIGNALS_EVERY TB_NS_PER_MS     /* a look costs a system call */
 #define WAKE_SLICE (10 * TB_NS_PER_MS) /* wake_fd can not end a futex wait: look this often */
 #define RETRY_WAIT TB_NS_PER_MS        /* something was refused, or a checkpoint is overdue */
+#define PATIENCE 100                   /* retries; then it is no short delay: retry less often */
 #define DRAIN_WAIT (5 * TB_NS_PER_MS)
 
 /* ---- state ---- */
@@ -248,37 +249,45 @@ static int start(struct tb_service *svc)
 
 /* ---- the loop ---- */
 
+/* The shorter of the two. */
+static tb_ns at_most(tb_ns timeout, tb_ns bound)
+{
+    return timeout < bound ? timeout : bound;
+}
+
+/* Nothing moved in this turn: sleep until something can, for as long as nothing is due. */
 static void idle(struct tb_service *svc)
 {
     struct tb_service_private *p = svc->private_;
     struct tb_reader *readers[TB_INPUTS_MAX];
     size_t open = 0;
-    bool refused = p->checkpoint_due, closed = false;
+    bool refused = false, closed = false;
     for (unsigned i = 0; i < svc->input_count; i++) {
-        if (!svc->input[i].open) {
-            closed = true;
+        closed |= !svc->input[i].open;
+        if (!svc->input[i].open)
             continue;
-        }
         readers[open++] = &svc->input[i].reader;
         refused |= p->input[i].refused || !p->input[i].empty;
     }
-    tb_ns timeout = p->housekeep_mono - p->mono;
-    if (svc->idle_ns < timeout)
-        timeout = svc->idle_ns;
-    if (refused && timeout > RETRY_WAIT)
-        timeout = RETRY_WAIT;
-    if (closed && timeout > WAKE_SLICE)
-        timeout = WAKE_SLICE;
+    tb_ns timeout = at_most(p->housekeep_mono - p->mono, svc->idle_ns);
+    if (closed)
+        timeout = at_most(timeout, WAKE_SLICE);
+    if (refused || p->checkpoint_due) {
+        p->refusals++;
+        timeout = at_most(timeout, p->refusals > PATIENCE ? WAKE_SLICE : RETRY_WAIT);
+    } else {
+        p->refusals = 0;
+    }
     if (timeout <= 0)
         return;
     tb_ns before = tb_clock_mono();
     if (refused || open == 0) {
-        tb_service_sleep(svc, timeout);
+        tb_service_sleep(svc, timeout); /* the readers have something: they would not wait */
     } else {
         if (p->opt.wait != TB_WAIT_PARK)
-            timeout = timeout < SIGNALS_EVERY ? timeout : SIGNALS_EVERY;
-        else if (svc->wake_fd >= 0 && timeout > WAKE_SLICE)
-            timeout = WAKE_SLICE;
+            timeout = at_most(timeout, SIGNALS_EVERY);
+        else if (svc->wake_fd >= 0)
+            timeout = at_most(timeout, WAKE_SLICE);
         tb_readers_wait(readers, open, timeout);
     }
     p->waited_ns += tb_clock_mono() - before;

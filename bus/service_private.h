@@ -68,6 +68,7 @@ struct tb_service_private {
     tb_seq woken_seq; /* readers were woken for what came before this */
     struct tb_checkpoint checkpoint;
     bool checkpoint_due;
+    unsigned refusals; /* turns in a row in which nothing moved because something was refused */
     tb_ns checkpoint_mono;
     tb_seq saved_out_next;
     uint64_t checkpoints;
