@@ -13,7 +13,7 @@ static const char *skip_blank(const char *at, const char *end)
 static const char *skip_string(const char *at, const char *end)
 {
     for (at++; at < end; at++) {
-        if (*at == '\\')
+        if (*at == '\\' && at + 1 < end)
             at++;
         else if (*at == '"')
             return at + 1;

@@ -135,7 +135,7 @@ def a_killed_feed_says_exactly_what_it_missed():
     capture = session()
     (symbol, expected), = capture.trades().items()
     with Bus() as bus:
-        venue, feed = play(bus, capture, speed="60" if len(capture.files) > 1 else "20")
+        venue, feed = play(bus, capture, speed="60")
         port = int(open(os.path.join(bus.base, "venue.port")).read())
         for trades in (2000, 9000):
             if trades < expected["trades"] * 0.9:
@@ -454,6 +454,57 @@ def a_stopped_reader_changes_nothing_for_the_feed():
         end(feed, deadline=60)
         end(venue)
         check(counters(bus)["trades"] == sum(t["trades"] for t in capture.trades().values()))
+
+
+def a_gate_that_stands_still_holds_the_venue_and_nothing_is_lost():
+    capture = session()
+    with Bus() as bus:
+        reader = bus.start("tickbus-candles", "--streams=feed", "--until-done")
+        venue, feed = play(bus, capture, "--pace=gated", "--gates=candles", "--silence=600ms", "--capacity=4096")
+        until(lambda: counters(bus).get("trades", 0) > 100, "trades")
+        reader.send_signal(signal.SIGSTOP)
+        seen = []
+
+        def stands():
+            seen.append(counters(bus, "venue").get("events_played", 0))
+            return seen[-200:].count(seen[-1]) == 200 and len(seen) > 200
+        until(stands, "the venue to stand")  # longer than the silence that the feed allows
+        reader.send_signal(signal.SIGCONT)
+        end(feed, deadline=60)
+        end(venue)
+        end(reader)  # 75 if it had lost a record
+        final = counters(bus)
+        check(final["trades"] == sum(t["trades"] for t in capture.trades().values()), final)
+        check(final["gaps"] == 0 and final["connects"] == 1, final)
+
+
+def one_config_file_describes_both():
+    capture = session()
+    with Bus() as bus, websocket.Server(wait_close, rest) as server:
+        port = server.port
+    with Bus() as bus:
+        config = os.path.join(bus.base, "bus.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write("""
+bus: b
+venues:
+  binance-sim: {program: venue, venue: %s, captures: [%s], port: %d, speed: max, exit_at_end: true}
+feeds:
+  binance: {program: feed, venue: %s, symbols: [%s], url: "ws://127.0.0.1:%d", rest_url: "http://127.0.0.1:%d", finite: true}
+""" % (capture.venue, ", ".join(capture.files), port, capture.venue, ", ".join(capture.books()), port, port))
+        for program, section in (("venue", "venues.binance-sim"), ("feed", "feeds.binance")):
+            end(bus.start("tickbus-" + program, "--config", config, "--section", section, "--check-config"))
+        feed = bus.start("tickbus-feed", "--config", config, "--section", "feeds.binance")
+        venue = bus.start("tickbus-venue", "--config", config, "--section", "venues.binance-sim")
+        end(feed, deadline=60)
+        end(venue)
+        check(counters(bus, "feed-binance")["trades"] > 0 and bus.ring("binance").state == "done")
+        with open(config, "a", encoding="utf-8") as file:
+            file.write("  bad: {program: feed, venue: binence, symbols: [BTC/USDT], url: 'http://x', chanels: [trade]}\n")
+        bad = bus.start("tickbus-feed", "--config", config, "--section", "feeds.bad", "--check-config")
+        end(bad, 78)
+        log = log_of(bad)
+        check("binence" in log and "did you mean binance" in log and "chanels" in log, log)
 
 
 def waiting_takes_no_processor():

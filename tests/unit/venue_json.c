@@ -18,7 +18,7 @@ static void members_are_found_wherever_they_stand(void **state)
     (void)state;
     struct json_span text = span(" { \"a\" : [1,{\"b\":\"}\"}] , \"data\":{\"s\":\"x\\\"y\"},\"n\": 17 }");
     struct json_span value, inner;
-    uint64_t number;
+    uint64_t number = 0;
 
     assert_true(json_find(text, "data", &value));
     assert_true(json_find(value, "s", &inner) && json_text(inner, &inner));
