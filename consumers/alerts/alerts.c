@@ -8,7 +8,10 @@
 
 #include <tickbus/clock.h>
 
-#define OPTION(key, type, field, ...) {key, type, offsetof(struct alerts, field), __VA_ARGS__}
+#define OPTION(key, type, field, ...)                                                              \
+    {                                                                                              \
+        key, type, offsetof(struct alerts, field), __VA_ARGS__                                     \
+    }
 
 /* A stream that was read to its end and is silent for longer has silence of its own. Less could be
  * the feed's or the scheduler's pause within a recording that is played flat out. */
@@ -67,7 +70,7 @@ static void add_to_outbox(void *context, const struct event *event)
 static void log_transition(const struct event *event)
 {
     char symbol[TB_QUOTE_BYTES], rule[TB_QUOTE_BYTES];
-    enum tb_log_level level = event->fired_wall == 0              ? TB_LOG_DEBUG
+    enum tb_log_level level = event->fired_wall == 0            ? TB_LOG_DEBUG
                               : event->state == TB_ALERT_FIRING ? TB_LOG_WARN
                                                                 : TB_LOG_INFO;
     tb_log(level, "alert",
@@ -331,8 +334,7 @@ static bool feed_down(const struct tb_input *in, const struct alerts_input *stat
     tb_reader_producer(&in->reader, &producer);
     if (producer.state == TB_STREAM_DONE)
         return false;
-    return !producer.alive || state->disconnected ||
-           wall - producer.heartbeat > FEED_HEARTBEAT_NS;
+    return !producer.alive || state->disconnected || wall - producer.heartbeat > FEED_HEARTBEAT_NS;
 }
 
 static void look_at_feeds(struct tb_service *svc, struct alerts *self, tb_ns mono)

@@ -21,7 +21,7 @@
 struct alerts_outbox {
     struct event *event;
     uint32_t count;
-    bool saved; /* a checkpoint holds it as it is */
+    bool saved;     /* a checkpoint holds it as it is */
     uint64_t epoch; /* of the output, and */
     tb_seq first;   /* the sequence that event[0] gets there */
 };
@@ -33,10 +33,10 @@ struct alerts_entry {
 };
 
 struct alerts_input {
-    tb_ns heard;        /* monotonic: when its last record came */
-    tb_ns heard_wall;   /* the same by the wall clock, for the next life */
-    bool disconnected;  /* its last status record said so */
-    bool opened;        /* in this life */
+    tb_ns heard;       /* monotonic: when its last record came */
+    tb_ns heard_wall;  /* the same by the wall clock, for the next life */
+    bool disconnected; /* its last status record said so */
+    bool opened;       /* in this life */
     struct alerts_entry entry[TB_INSTRUMENTS_MAX + 1];
 };
 
@@ -53,8 +53,8 @@ struct alerts {
     struct alerts_outbox outbox;
     struct alerts_input *input; /* TB_INPUTS_MAX */
     int wake_fd;
-    bool looks_at_lag;  /* a rule asks for it */
-    tb_ns started;      /* monotonic, as are these */
+    bool looks_at_lag; /* a rule asks for it */
+    tb_ns started;     /* monotonic, as are these */
     tb_ns lag_looked;
     tb_ns drain_until;
     bool delivery_bad;

@@ -64,9 +64,8 @@ static const char *summary_of(const struct deliver *d, const struct event *event
 {
     for (size_t i = 0; i < d->rules->count; i++)
         if (strcmp(d->rules->rule[i].name, event->rule) == 0)
-            return d->rules->rule[i].summary[0] != '\0'
-                       ? d->rules->rule[i].summary
-                       : rule_kind_name(d->rules->rule[i].kind);
+            return d->rules->rule[i].summary[0] != '\0' ? d->rules->rule[i].summary
+                                                        : rule_kind_name(d->rules->rule[i].kind);
     return "the rule is no more";
 }
 
@@ -128,8 +127,8 @@ static void take_webhook(struct deliver *d, tb_ns now)
         wait *= 2;
     d->attempts++;
     d->webhook_next = now + (wait < DELIVER_RETRY_MAX_NS ? wait : DELIVER_RETRY_MAX_NS);
-    bool refused = result.status >= 400 && result.status < 500 && result.status != 408 &&
-                   result.status != 429;
+    bool refused =
+        result.status >= 400 && result.status < 500 && result.status != 408 && result.status != 429;
     if (refused && d->attempts >= DELIVER_REFUSED_MAX) {
         d->refused++;
         drop_first(d);
@@ -159,8 +158,8 @@ static size_t fill_alertmanager(struct deliver *d, const struct engine *engine, 
         const struct alert *a = &engine->alert[i];
         struct event event = a->event;
         bool firing = a->phase == ALERT_FIRING;
-        if (!firing && (a->resolved_wall == 0 || wall - a->resolved_wall > DELIVER_RESOLVED_FOR_NS ||
-                        event.fired_wall == 0))
+        if (!firing && (a->resolved_wall == 0 ||
+                        wall - a->resolved_wall > DELIVER_RESOLVED_FOR_NS || event.fired_wall == 0))
             continue;
         /* If this process dies, what it said fires no longer after a while. */
         tb_ns ends = firing ? wall + 4 * DELIVER_RESEND_NS : a->resolved_wall;

@@ -30,11 +30,11 @@ struct deliver {
     struct post *webhook;      /* NULL: none configured */
     struct post *alertmanager; /* likewise */
     char webhook_shown[160], alertmanager_shown[160];
-    char *body;                /* of alertmanager's array */
+    char *body; /* of alertmanager's array */
     size_t body_max;
 
-    uint32_t attempts; /* of the first in the queue */
-    bool dropped_first; /* it left the queue while its request was under way */
+    uint32_t attempts;                     /* of the first in the queue */
+    bool dropped_first;                    /* it left the queue while its request was under way */
     tb_ns webhook_next, alertmanager_next; /* monotonic */
     bool alertmanager_changed;
     bool webhook_bad, alertmanager_bad;

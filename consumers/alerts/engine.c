@@ -294,7 +294,8 @@ static void watch_market(struct engine *e, struct market *m, size_t rule, tb_ns 
     set_deadline(e, a, now + e->rules->rule[rule].for_ns);
 }
 
-int engine_market(struct engine *e, unsigned input, const char *venue, const char *symbol, tb_ns now)
+int engine_market(struct engine *e, unsigned input, const char *venue, const char *symbol,
+                  tb_ns now)
 {
     for (size_t i = 0; i < e->market_count; i++)
         if (strcmp(e->market[i].venue, venue) == 0 && strcmp(e->market[i].symbol, symbol) == 0)
@@ -396,7 +397,8 @@ static void on_gap(struct engine *e, struct alert *a, const struct tb_record *r,
         return;
     set_value(a, r->gap.missing > INT64_MAX ? INT64_MAX : (int64_t)r->gap.missing, 0, 0, 0);
     if (a->phase == ALERT_FIRING)
-        set_deadline(e, a, now + rule->keep_ns); /* another one while it is firing: the same story */
+        set_deadline(e, a,
+                     now + rule->keep_ns); /* another one while it is firing: the same story */
     else
         begin(e, a, now);
 }
@@ -430,8 +432,8 @@ static void on_market(struct engine *e, struct market *m, const struct tb_record
         m->quoted = true;
         on_spread(e, m, r->quote.bid_price, r->quote.ask_price, price_exp, now);
     }
-    if (m->book != NULL && (r->type == TB_LEVEL || r->type == TB_CLEAR || r->type == TB_GAP ||
-                            r->type == TB_STATUS))
+    if (m->book != NULL &&
+        (r->type == TB_LEVEL || r->type == TB_CLEAR || r->type == TB_GAP || r->type == TB_STATUS))
         on_book(e, m, r, price_exp, size_exp, now);
 }
 
@@ -470,7 +472,8 @@ void engine_idle(struct engine *e, unsigned input, tb_ns now)
         e->now[input] = before;
 }
 
-static struct alert *find_whole(struct engine *e, size_t rule, const char *stream, const char *reader)
+static struct alert *find_whole(struct engine *e, size_t rule, const char *stream,
+                                const char *reader)
 {
     for (size_t i = 0; i < e->alert_count; i++)
         if (e->alert[i].rule == rule && strcmp(e->alert[i].event.stream, stream) == 0 &&

@@ -56,16 +56,16 @@ enum alert_phase { ALERT_INACTIVE, ALERT_ARMED, ALERT_PENDING, ALERT_FIRING };
 /* Plain data: a checkpoint copies it. */
 struct alert {
     struct event event; /* names, last value, since, state of the last transition */
-    tb_ns deadline;     /* armed: pending; pending: fires; firing event: resolves; INT64_MAX: none */
-    tb_ns resolved_wall;/* wall clock of the last end of a firing; 0: never */
-    tb_ns looked;       /* lag_above: when its reader was last there */
-    uint16_t rule;      /* index in this life's rules; not meaningful in a checkpoint */
-    uint16_t market;    /* index + 1; 0: a stream, a reader, or a market not seen yet */
-    uint16_t next;      /* index + 1 of the market's next alert */
-    uint8_t phase;      /* enum alert_phase */
-    int8_t side;        /* price_crosses: 1 above, -1 below, 0 not known yet */
-    uint8_t input;      /* whose time it goes by; ENGINE_WALL: the wall clock */
-    uint8_t kind;       /* enum rule_kind: a checkpoint's alert is of another rule if it differs */
+    tb_ns deadline; /* armed: pending; pending: fires; firing event: resolves; INT64_MAX: none */
+    tb_ns resolved_wall; /* wall clock of the last end of a firing; 0: never */
+    tb_ns looked;        /* lag_above: when its reader was last there */
+    uint16_t rule;       /* index in this life's rules; not meaningful in a checkpoint */
+    uint16_t market;     /* index + 1; 0: a stream, a reader, or a market not seen yet */
+    uint16_t next;       /* index + 1 of the market's next alert */
+    uint8_t phase;       /* enum alert_phase */
+    int8_t side;         /* price_crosses: 1 above, -1 below, 0 not known yet */
+    uint8_t input;       /* whose time it goes by; ENGINE_WALL: the wall clock */
+    uint8_t kind;        /* enum rule_kind: a checkpoint's alert is of another rule if it differs */
     uint8_t reserved[6];
 };
 #define ENGINE_WALL ENGINE_INPUTS_MAX
@@ -88,8 +88,8 @@ struct engine {
     size_t alert_count, market_count, book_count, book_max;
     tb_ns now[ENGINE_INPUTS_MAX + 1];      /* stream time, never going back; wall clock last */
     tb_ns deadline[ENGINE_INPUTS_MAX + 1]; /* none is earlier */
-    tb_ns wall;       /* what events say in `wall`; set by the service */
-    uint64_t refused; /* alerts and books beyond the limits */
+    tb_ns wall;                            /* what events say in `wall`; set by the service */
+    uint64_t refused;                      /* alerts and books beyond the limits */
     void (*emit)(void *context, const struct event *event);
     void *context;
 };
@@ -100,7 +100,8 @@ int engine_init(struct engine *e, const struct rules *rules,
 void engine_fini(struct engine *e);
 
 /* engine_market: the market's index, made (with its alerts) when it is new; -1: there is no room. */
-int engine_market(struct engine *e, unsigned input, const char *venue, const char *symbol, tb_ns now);
+int engine_market(struct engine *e, unsigned input, const char *venue, const char *symbol,
+                  tb_ns now);
 /* engine_expect: alerts of rules that name a market, before it was seen, by the wall clock. */
 void engine_expect(struct engine *e, tb_ns wall);
 

@@ -44,8 +44,7 @@ size_t engine_save_max(void)
 
 static size_t save_market(const struct market *m, char *bytes, size_t capacity)
 {
-    struct saved_market saved = {
-        .input = m->input, .quoted = m->quoted, .book_seen = m->book_seen};
+    struct saved_market saved = {.input = m->input, .quoted = m->quoted, .book_seen = m->book_seen};
     if (capacity < sizeof(saved))
         return 0;
     memcpy(saved.venue, m->venue, sizeof(saved.venue));
@@ -61,9 +60,8 @@ static size_t save_market(const struct market *m, char *bytes, size_t capacity)
 
 size_t engine_save(const struct engine *e, void *bytes, size_t capacity)
 {
-    struct saved_head head = {.alert_bytes = sizeof(struct alert),
-                              .alerts = e->alert_count,
-                              .markets = e->market_count};
+    struct saved_head head = {
+        .alert_bytes = sizeof(struct alert), .alerts = e->alert_count, .markets = e->market_count};
     size_t used = sizeof(head);
     if (capacity < engine_save_size(e))
         return 0;
@@ -104,10 +102,9 @@ static int find_rule(const struct engine *e, const struct alert *a)
         const struct rule *rule = &e->rules->rule[i];
         if (strcmp(rule->name, a->event.rule) != 0 || (int)rule->kind != a->kind)
             continue;
-        bool fits = rule_is_market(rule)
-                        ? rule_matches(rule, a->event.venue, a->event.symbol)
-                        : rule_name_matches(rule->stream, a->event.stream) &&
-                              rule_name_matches(rule->reader, a->event.reader);
+        bool fits = rule_is_market(rule) ? rule_matches(rule, a->event.venue, a->event.symbol)
+                                         : rule_name_matches(rule->stream, a->event.stream) &&
+                                               rule_name_matches(rule->reader, a->event.reader);
         return fits ? (int)i : -1;
     }
     return -1;

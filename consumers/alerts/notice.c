@@ -33,8 +33,11 @@ static void raw(struct json *j, const char *text)
 /* Bytes of the UTF-8 character at c, or 0 if it is none. */
 static size_t character(const unsigned char *c)
 {
-    size_t count = c[0] < 0x80 ? 1 : c[0] >= 0xc2 && c[0] < 0xe0 ? 2 : c[0] >= 0xe0 && c[0] < 0xf0 ? 3
-                   : c[0] >= 0xf0 && c[0] < 0xf5 ? 4 : 0;
+    size_t count = c[0] < 0x80                   ? 1
+                   : c[0] >= 0xc2 && c[0] < 0xe0 ? 2
+                   : c[0] >= 0xe0 && c[0] < 0xf0 ? 3
+                   : c[0] >= 0xf0 && c[0] < 0xf5 ? 4
+                                                 : 0;
     for (size_t i = 1; i < count; i++)
         if ((c[i] & 0xc0) != 0x80)
             return 0;

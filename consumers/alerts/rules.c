@@ -27,8 +27,8 @@ enum key {
 #define KEYS_ALL (KEY_NAME | KEY_KIND | KEY_SEVERITY | KEY_SUMMARY)
 #define KEYS_MARKET (KEYS_ALL | KEY_EXCHANGE | KEY_SYMBOL)
 
-static const char *const key_name[KEYS] = {"name",   "kind",   "severity",  "summary", "exchange",
-                                           "symbol", "stream", "reader",    "threshold", "records",
+static const char *const key_name[KEYS] = {"name",   "kind",   "severity", "summary",   "exchange",
+                                           "symbol", "stream", "reader",   "threshold", "records",
                                            "for",    "keep",   "direction"};
 
 static const struct kind {
@@ -142,7 +142,8 @@ static void read_duration(const struct site *site, const char *key, const struct
 {
     tb_ns duration;
     if (tb_duration_parse(value->text, &duration) != 0 || duration < 0) {
-        FAULT(site, value->line, key, "\"%s\" is not a duration; write 250ms, 30s, 1m", value->text);
+        FAULT(site, value->line, key, "\"%s\" is not a duration; write 250ms, 30s, 1m",
+              value->text);
         duration = 1; /* one fault is enough: it is not nothing */
     }
     *out = duration;
@@ -277,13 +278,15 @@ static void read_rule(const struct site *site, const struct tb_yaml *map, struct
     unsigned required = KEY_NAME | (kind >= 0 ? kinds[kind].required : 0U);
     for (unsigned k = 0; k < KEYS; k++)
         if ((required & ~seen & (1U << k)) != 0)
-            FAULT(site, map->line, key_name[k], "is missing%s%s", k == 0 ? "" : " from a rule of kind ",
+            FAULT(site, map->line, key_name[k], "is missing%s%s",
+                  k == 0 ? "" : " from a rule of kind ",
                   k == 0 ? "" : kinds[kind >= 0 ? kind : 0].name);
     if (rule->kind == RULE_NO_TRADES && (seen & KEY_FOR) != 0 && rule->for_ns == 0)
         FAULT(site, map->line, "for", "must be longer than nothing");
 }
 
-static void check_names(const struct site *at, const struct tb_yaml *list, const struct rules *rules)
+static void check_names(const struct site *at, const struct tb_yaml *list,
+                        const struct rules *rules)
 {
     struct site site = *at;
     for (size_t i = 0; i < rules->count; i++)
@@ -291,8 +294,9 @@ static void check_names(const struct site *at, const struct tb_yaml *list, const
             if (rules->rule[i].name[0] != '\0' &&
                 strcmp(rules->rule[i].name, rules->rule[j].name) == 0) {
                 site.number = i;
-                FAULT(&site, list->item[i]->line, "name", "\"%s\" is the name of another rule (line %d)",
-                      rules->rule[i].name, list->item[j]->line);
+                FAULT(&site, list->item[i]->line, "name",
+                      "\"%s\" is the name of another rule (line %d)", rules->rule[i].name,
+                      list->item[j]->line);
             }
 }
 

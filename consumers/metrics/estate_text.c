@@ -41,9 +41,10 @@ bool estate_metric_name(const char *counter, bool is_counter, char *out, size_t 
                         double *out_scale)
 {
     /* Names that the families below have: a page's counter of that name is left out. */
-    static const char *const taken[] = {"up",          "state",        "start_time_seconds",
-                                        "cpu_seconds", "busy_seconds", "resident_memory_bytes",
-                                        "open_fds",    "starts",       "heartbeat_timestamp_seconds"};
+    static const char *const taken[] = {
+        "up",          "state",        "start_time_seconds",
+        "cpu_seconds", "busy_seconds", "resident_memory_bytes",
+        "open_fds",    "starts",       "heartbeat_timestamp_seconds"};
     char stem[sizeof(((struct tb_stats_counter *)0)->name) + 8];
     size_t length = strlen(counter);
     bool ns = length > 3 && strcmp(counter + length - 3, "_ns") == 0;
@@ -190,11 +191,29 @@ static void write_histograms(struct text *t, const struct estate *e)
 /* ---- fixed families ---- */
 
 enum field {
-    STREAM_UP, STREAM_STATE, STREAM_RECORDS, STREAM_STARTS, STREAM_HEARTBEAT,
-    FEED_CONNECTED, FEED_GAPS, FEED_MISSING,
-    READER_UP, READER_CURSOR, READER_LAG, READER_LOST, READER_OVERRUNS, READER_HEARTBEAT,
-    SERVICE_UP, SERVICE_STATE, SERVICE_START, SERVICE_HEARTBEAT, SERVICE_CPU, SERVICE_BUSY,
-    SERVICE_RSS, SERVICE_FDS, SERVICE_STARTS,
+    STREAM_UP,
+    STREAM_STATE,
+    STREAM_RECORDS,
+    STREAM_STARTS,
+    STREAM_HEARTBEAT,
+    FEED_CONNECTED,
+    FEED_GAPS,
+    FEED_MISSING,
+    READER_UP,
+    READER_CURSOR,
+    READER_LAG,
+    READER_LOST,
+    READER_OVERRUNS,
+    READER_HEARTBEAT,
+    SERVICE_UP,
+    SERVICE_STATE,
+    SERVICE_START,
+    SERVICE_HEARTBEAT,
+    SERVICE_CPU,
+    SERVICE_BUSY,
+    SERVICE_RSS,
+    SERVICE_FDS,
+    SERVICE_STARTS,
 };
 
 struct family {
@@ -328,7 +347,8 @@ static void write_families(struct text *t, const struct estate *e, const struct 
         for (size_t i = 0; i < e->stream_count && field <= STREAM_HEARTBEAT; i++)
             text_sample(t, family->name, e->stream[i].labels, "",
                         stream_value(&e->stream[i], field));
-        for (size_t i = 0; i < feed_count && field >= FEED_CONNECTED && field <= FEED_MISSING; i++) {
+        for (size_t i = 0; i < feed_count && field >= FEED_CONNECTED && field <= FEED_MISSING;
+             i++) {
             (void)snprintf(labels, sizeof(labels), "stream=\"%s\"", feeds[i].stream);
             text_sample(t, family->name, labels, "", feed_value(e, &feeds[i], field));
         }

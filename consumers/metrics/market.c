@@ -144,8 +144,8 @@ static void known_side(const struct tb_book *book, struct market_top *top, unsig
             break;
         best = i == 0 ? level->price : best;
         depth += level->size;
-        fits = fits && !__builtin_add_overflow(
-                           notional, (__int128)level->price * level->size, &notional);
+        fits = fits &&
+               !__builtin_add_overflow(notional, (__int128)level->price * level->size, &notional);
         top->side[side].price[i] = tb_decimal_double(level->price, book->price_exp);
         top->side[side].quantity[i] = tb_decimal_double(level->size, book->size_exp);
         top->side[side].cumulative[i] = tb_decimal_double_wide(depth, book->size_exp);
@@ -182,8 +182,7 @@ static void make_top(const struct market *m, struct market_top *out_top)
     }
     out_top->bid = market_number_double(&best[0]);
     out_top->ask = market_number_double(&best[1]);
-    out_top->spread =
-        best[0].known && best[1].known ? difference(&best[1], &best[0]) : NAN;
+    out_top->spread = best[0].known && best[1].known ? difference(&best[1], &best[0]) : NAN;
 }
 
 void market_look(struct market *m)
@@ -208,8 +207,8 @@ size_t market_save(const struct market *m, void *bytes, size_t capacity)
     if (capacity < sizeof(m->state))
         return 0;
     memcpy(bytes, &m->state, sizeof(m->state));
-    size_t book = tb_book_save(&m->book, (char *)bytes + sizeof(m->state),
-                               capacity - sizeof(m->state));
+    size_t book =
+        tb_book_save(&m->book, (char *)bytes + sizeof(m->state), capacity - sizeof(m->state));
     return book == 0 ? 0 : sizeof(m->state) + book;
 }
 
@@ -218,8 +217,8 @@ size_t market_load(struct market *m, const void *bytes, size_t count)
     if (count < sizeof(m->state))
         return 0;
     memcpy(&m->state, bytes, sizeof(m->state));
-    size_t book = tb_book_load(&m->book, (const char *)bytes + sizeof(m->state),
-                               count - sizeof(m->state));
+    size_t book =
+        tb_book_load(&m->book, (const char *)bytes + sizeof(m->state), count - sizeof(m->state));
     make_labels(m);
     market_look(m);
     return book == 0 ? 0 : sizeof(m->state) + book;

@@ -61,7 +61,7 @@ struct market_top {
         double depth;    /* sum of quantities */
         double total;    /* depth x best price */
         double notional; /* sum of price x quantity */
-    } side[2]; /* bid, ask */
+    } side[2];           /* bid, ask */
     double bid, ask, spread;
 };
 

@@ -62,7 +62,14 @@ static void write_volume(const struct place *p)
     put(p, "", tb_decimal_double_wide(p->market->state.volume, p->market->state.volume_exp));
 }
 
-enum candle_field { CANDLE_OPEN, CANDLE_HIGH, CANDLE_LOW, CANDLE_CLOSE, CANDLE_VOLUME, CANDLE_START };
+enum candle_field {
+    CANDLE_OPEN,
+    CANDLE_HIGH,
+    CANDLE_LOW,
+    CANDLE_CLOSE,
+    CANDLE_VOLUME,
+    CANDLE_START
+};
 
 static double candle_value(const struct market_candle *c, int which)
 {

@@ -10,7 +10,10 @@
 #include <consumers/metrics/market_text.h>
 #include <tickbus/clock.h>
 
-#define OPTION(key, type, field, ...) {key, type, offsetof(struct metrics, field), __VA_ARGS__}
+#define OPTION(key, type, field, ...)                                                              \
+    {                                                                                              \
+        key, type, offsetof(struct metrics, field), __VA_ARGS__                                    \
+    }
 
 #define LINE_BYTES 320 /* the longest line: a name, a venue, a symbol with every byte escaped */
 #define LOOK_EVERY_NS TB_NS_PER_S
@@ -75,8 +78,7 @@ static void configure_market(struct metrics *self, size_t *over, const char *ven
 static void configure_markets(struct tb_service *svc, struct metrics *self, size_t *over)
 {
     struct tb_faults quiet = {.out = NULL}; /* the skeleton has reported them */
-    struct tb_yaml *root =
-        svc->config_file != NULL ? tb_yaml_load(svc->config_file, &quiet) : NULL;
+    struct tb_yaml *root = svc->config_file != NULL ? tb_yaml_load(svc->config_file, &quiet) : NULL;
     const struct tb_yaml *feeds = tb_yaml_get(root, "feeds");
     for (size_t f = 0; feeds != NULL && feeds->kind == TB_YAML_MAP && f < feeds->count; f++) {
         const struct tb_yaml *venue = tb_yaml_get(feeds->item[f], "venue");
@@ -105,7 +107,8 @@ static void check(struct tb_service *svc, void *context, struct tb_faults *fault
     configure_markets(svc, self, &over);
     size_t markets = self->configured_count + over;
     reserved = metrics_series_reserved(self->series_max);
-    (void)snprintf(field, sizeof(field), "%s.series_max", given(svc->section) ? svc->section : "metrics");
+    (void)snprintf(field, sizeof(field), "%s.series_max",
+                   given(svc->section) ? svc->section : "metrics");
     if (markets > metrics_markets_allowed(self->series_max))
         tb_fault(faults, svc->config_file, 0, field,
                  "%zu symbols make %zu series each and %zu are kept for the processes of the bus: "
@@ -184,7 +187,8 @@ static int allocate(struct tb_service *svc, struct metrics *self)
     self->market_max = metrics_markets_allowed(self->series_max);
     self->market = calloc(self->market_max, sizeof(*self->market));
     self->input = calloc(TB_INPUTS_MAX, sizeof(*self->input));
-    if (self->market == NULL || self->input == NULL || estate_init(&self->estate, svc->bus_dir) != 0 ||
+    if (self->market == NULL || self->input == NULL ||
+        estate_init(&self->estate, svc->bus_dir) != 0 ||
         text_init(&self->text, (size_t)self->series_max * LINE_BYTES) != 0)
         return -ENOMEM;
     for (size_t i = 0; i < self->market_max; i++)
@@ -307,9 +311,8 @@ static void turn(struct tb_service *svc, struct metrics *self)
     }
     take_result(svc, self, now);
     tb_ns rested = self->rendered + 4 * self->render_took;
-    tb_ns due = self->push.post != NULL
-                    ? push_due(&self->push, self->changed, self->trades_since)
-                    : INT64_MAX;
+    tb_ns due = self->push.post != NULL ? push_due(&self->push, self->changed, self->trades_since)
+                                        : INT64_MAX;
     due = due < rested && due != INT64_MAX ? rested : due;
     if (due <= now) {
         render(svc, self, now);
@@ -417,8 +420,8 @@ static void apply_stream(struct metrics *self, struct metrics_input *in,
 {
     if (record->type == TB_STATUS && record->status.code == TB_STATUS_CONNECTED)
         in->feed.connected = 1;
-    if (record->type == TB_STATUS && (record->status.code == TB_STATUS_DISCONNECTED ||
-                                      record->status.code == TB_STATUS_END))
+    if (record->type == TB_STATUS &&
+        (record->status.code == TB_STATUS_DISCONNECTED || record->status.code == TB_STATUS_END))
         in->feed.connected = 0;
     for (size_t i = 0; i < self->market_count; i++) {
         struct market *m = &self->market[i];
@@ -570,7 +573,8 @@ static int load(struct metrics *self, const void *bytes, size_t count)
         uint16_t market = find_market(self, &instrument);
         if (market == METRICS_NO_MARKET)
             return 0; /* the budget is smaller now: the rest is not exported */
-        size_t one = market_load(&self->market[market - 1], (const char *)bytes + used, count - used);
+        size_t one =
+            market_load(&self->market[market - 1], (const char *)bytes + used, count - used);
         if (one == 0)
             return -EBADMSG;
         used += one;

@@ -49,7 +49,7 @@ struct metrics {
 
     struct market *market;
     size_t market_count;
-    size_t market_max; /* what the series budget allows */
+    size_t market_max;           /* what the series budget allows */
     struct metrics_input *input; /* TB_INPUTS_MAX */
     struct estate estate;
     struct text text;
@@ -65,7 +65,7 @@ struct metrics {
     tb_ns looked;
     bool last_push_made;
     bool over_budget_said;
-    uint64_t over_budget;  /* markets that are not exported */
+    uint64_t over_budget; /* markets that are not exported */
     struct tb_log_limit push_log;
     char note[SERVER_NOTE_BYTES];
     struct {

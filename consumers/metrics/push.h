@@ -20,7 +20,7 @@ struct push {
     int64_t trades;
     char shown[256]; /* the address as logs may show it */
 
-    tb_ns sent;      /* monotonic, begin of the last push */
+    tb_ns sent; /* monotonic, begin of the last push */
     tb_ns not_before;
     uint64_t failed_in_row;
     uint64_t pushes; /* that the gateway took */

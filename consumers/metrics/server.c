@@ -104,9 +104,10 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     if (strcmp(url, "/healthz") == 0)
         return answer_health(s, connection);
     if (strcmp(url, "/") == 0)
-        return answer_text(connection, MHD_HTTP_OK,
-                           "tickbus-metrics\n\n/metrics  for Prometheus\n/healthz  ok, degraded, or "
-                           "503 if the loop hangs\n");
+        return answer_text(
+            connection, MHD_HTTP_OK,
+            "tickbus-metrics\n\n/metrics  for Prometheus\n/healthz  ok, degraded, or "
+            "503 if the loop hangs\n");
     return answer_text(connection, MHD_HTTP_NOT_FOUND, "not here; see /\n");
 }
 
@@ -140,14 +141,12 @@ static int open_socket(struct server *s, const char *listen_on, struct tb_error 
     if (rc != 0)
         return rc;
     s->socket = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (s->socket < 0 ||
-        setsockopt(s->socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+    if (s->socket < 0 || setsockopt(s->socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
         bind(s->socket, address->ai_addr, address->ai_addrlen) != 0 ||
         listen(s->socket, LISTEN_BACKLOG) != 0 ||
         getsockname(s->socket, (struct sockaddr *)&bound, &bytes) != 0)
         rc = tb_fail(err, -errno, "listen: cannot listen on %.100s: %s%s", listen_on,
-                     strerror(errno),
-                     errno == EADDRINUSE ? "; another program has the port" : "");
+                     strerror(errno), errno == EADDRINUSE ? "; another program has the port" : "");
     freeaddrinfo(address);
     if (rc == 0 && getnameinfo((struct sockaddr *)&bound, bytes, NULL, 0, port, sizeof(port),
                                NI_NUMERICSERV) == 0)
@@ -166,12 +165,12 @@ static int start_daemon(struct server *s, struct tb_error *err)
     sigset_t all, before;
     sigfillset(&all); /* signals are the main thread's */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    s->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, s,
-        MHD_OPTION_EXTERNAL_LOGGER, ignore_log, NULL, MHD_OPTION_LISTEN_SOCKET, s->socket,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS_PER_ADDRESS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
-        MHD_OPTION_END);
+    s->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle,
+                         s, MHD_OPTION_EXTERNAL_LOGGER, ignore_log, NULL, MHD_OPTION_LISTEN_SOCKET,
+                         s->socket, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)CONNECTIONS_PER_ADDRESS_MAX,
+                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return s->daemon != NULL ? 0 : tb_fail(err, -ENOMEM, "listen: the HTTP server does not start");
 }

@@ -19,16 +19,17 @@ struct post; /* one destination */
 struct post_options {
     const char *url;
     const char *content_type;
-    size_t body_max;    /* allocated once, at start */
-    tb_ns timeout_ns;   /* of a whole request */
-    int wake_fd;        /* an eventfd, written when a request ended; -1: none */
+    size_t body_max;  /* allocated once, at start */
+    tb_ns timeout_ns; /* of a whole request */
+    int wake_fd;      /* an eventfd, written when a request ended; -1: none */
 };
 
 struct post_result {
     uint64_t tag;
-    long status;     /* HTTP status; 0: no answer came */
+    long status; /* HTTP status; 0: no answer came */
     tb_ns elapsed_ns;
-    char reason[POST_REASON_BYTES]; /* of a failure: one line, from curl or from the answer's body */
+    char
+        reason[POST_REASON_BYTES]; /* of a failure: one line, from curl or from the answer's body */
 };
 
 /* post_url_check: may `url` be posted to? 0, or -EINVAL with the reason. */

@@ -58,12 +58,14 @@ static int candle(const char *line)
     unsigned id;
     int forming;
     char name[8];
-    if (sscanf(line, "candle %u %7s %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64
-               " %" SCNd64 " %d", &id, name, &c.start, &c.open, &c.high, &c.low, &c.close, &c.volume,
-               &forming) != 9)
+    if (sscanf(line,
+               "candle %u %7s %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64
+               " %d",
+               &id, name, &c.start, &c.open, &c.high, &c.low, &c.close, &c.volume, &forming) != 9)
         return -1;
     c.ts_recv = c.start;
-    tb_candle_to_records(&c, (enum tb_timeframe)tb_timeframe_parse(name), (uint16_t)id, forming, two);
+    tb_candle_to_records(&c, (enum tb_timeframe)tb_timeframe_parse(name), (uint16_t)id, forming,
+                         two);
     (void)tb_writer_publish_many(&writer, two, 2);
     return 0;
 }
@@ -75,14 +77,15 @@ static int tick(const char *line)
     tb_ns ts;
     int64_t a, b;
     char side;
-    if (sscanf(line, "trade %u %" SCNd64 " %" SCNd64 " %" SCNd64 " %c", &id, &ts, &a, &b, &side) == 5) {
-        r.trade = (struct tb_trade){.price = a, .size = b, .side = (uint8_t)side,
-                                    .action = TB_TRADED, .count = 1};
+    if (sscanf(line, "trade %u %" SCNd64 " %" SCNd64 " %" SCNd64 " %c", &id, &ts, &a, &b, &side) ==
+        5) {
+        r.trade = (struct tb_trade){
+            .price = a, .size = b, .side = (uint8_t)side, .action = TB_TRADED, .count = 1};
         publish(&r, TB_TRADE, id, ts, TB_F_LAST);
     } else if (sscanf(line, "trades %u %" SCNd64, &id, &b) == 2) {
         for (int64_t i = 1; i <= b; i++) {
-            r.trade = (struct tb_trade){.price = i, .size = 1, .side = TB_BUY, .action = TB_TRADED,
-                                        .count = 1};
+            r.trade = (struct tb_trade){
+                .price = i, .size = 1, .side = TB_BUY, .action = TB_TRADED, .count = 1};
             publish(&r, TB_TRADE, id, 0, TB_F_LAST);
         }
     } else if (sscanf(line, "quote %u %" SCNd64 " %" SCNd64 " %" SCNd64, &id, &ts, &a, &b) == 4) {
@@ -90,19 +93,19 @@ static int tick(const char *line)
         publish(&r, TB_QUOTE, id, ts, TB_F_LAST | TB_F_TOB);
     } else if (sscanf(line, "clear %u %" SCNd64, &id, &ts) == 2) {
         publish(&r, TB_CLEAR, id, ts, TB_F_SNAPSHOT);
-    } else if (sscanf(line, "level %u %" SCNd64 " %c %" SCNd64 " %" SCNd64 " %u", &id, &ts, &side, &a,
-                      &b, &last) == 6) {
-        r.level = (struct tb_level){.price = a, .size = b, .side = (uint8_t)side, .action = TB_ADD,
-                                    .update_id = 1};
+    } else if (sscanf(line, "level %u %" SCNd64 " %c %" SCNd64 " %" SCNd64 " %u", &id, &ts, &side,
+                      &a, &b, &last) == 6) {
+        r.level = (struct tb_level){
+            .price = a, .size = b, .side = (uint8_t)side, .action = TB_ADD, .update_id = 1};
         publish(&r, TB_LEVEL, id, ts, (uint8_t)(TB_F_SNAPSHOT | (last ? TB_F_LAST : 0)));
     } else if (sscanf(line, "change %u %" SCNd64 " %c %" SCNd64 " %" SCNd64, &id, &ts, &side, &a,
                       &b) == 5) {
-        r.level = (struct tb_level){.price = a, .size = b, .side = (uint8_t)side,
-                                    .action = TB_MODIFY, .update_id = 2};
+        r.level = (struct tb_level){
+            .price = a, .size = b, .side = (uint8_t)side, .action = TB_MODIFY, .update_id = 2};
         publish(&r, TB_LEVEL, id, ts, TB_F_LAST);
     } else if (sscanf(line, "gap %u %" SCNd64 " %" SCNd64 " %" SCNd64, &id, &ts, &a, &b) == 4) {
-        r.gap = (struct tb_gap){.reason = TB_GAP_SEQUENCE, .channel = (uint32_t)a,
-                                .missing = (uint64_t)b};
+        r.gap = (struct tb_gap){
+            .reason = TB_GAP_SEQUENCE, .channel = (uint32_t)a, .missing = (uint64_t)b};
         publish(&r, TB_GAP, id, ts, TB_F_LAST);
     } else if (sscanf(line, "status %u %" SCNd64 " %" SCNd64, &id, &ts, &a) == 3) {
         r.status = (struct tb_status){.code = (uint32_t)a};

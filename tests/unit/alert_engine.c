@@ -68,13 +68,15 @@ static void trade(double seconds, int64_t cents)
 
 static void quote(double seconds, int64_t bid, int64_t ask)
 {
-    at(seconds, (struct tb_record){.type = TB_QUOTE, .quote = {.bid_price = bid, .ask_price = ask}});
+    at(seconds,
+       (struct tb_record){.type = TB_QUOTE, .quote = {.bid_price = bid, .ask_price = ask}});
 }
 
 static void a_condition_must_hold_for_its_time(void **state)
 {
     (void)state;
-    rule[0] = (struct rule){.name = "Spread", .kind = RULE_SPREAD_ABOVE, .threshold = 10, .for_ns = 30 * S};
+    rule[0] = (struct rule){
+        .name = "Spread", .kind = RULE_SPREAD_ABOVE, .threshold = 10, .for_ns = 30 * S};
     begin(1);
     quote(0, 10000, 11000); /* 10.00: not above */
     quote(1, 10000, 11001);
@@ -82,7 +84,8 @@ static void a_condition_must_hold_for_its_time(void **state)
     quote(25, 10000, 10001); /* gone too early */
     quote(40, 10000, 12000);
     quote(71.5, 10000, 12000);
-    assert_string_equal(story, "Spread:pending@2 Spread:resolved@25 Spread:pending@41 Spread:firing@70 ");
+    assert_string_equal(story,
+                        "Spread:pending@2 Spread:resolved@25 Spread:pending@41 Spread:firing@70 ");
     quote(80, 10000, 10500);
     assert_string_equal(strstr(story, "firing@70"), "firing@70 Spread:resolved@80 ");
     assert_int_equal(last.alert_id, 2);
@@ -94,7 +97,8 @@ static void a_condition_must_hold_for_its_time(void **state)
 static void what_only_flickers_leaves_no_trace(void **state)
 {
     (void)state;
-    rule[0] = (struct rule){.name = "Spread", .kind = RULE_SPREAD_ABOVE, .threshold = 10, .for_ns = 30 * S};
+    rule[0] = (struct rule){
+        .name = "Spread", .kind = RULE_SPREAD_ABOVE, .threshold = 10, .for_ns = 30 * S};
     begin(1);
     for (int i = 0; i < 1000; i++)
         quote(i * 0.9, 10000, i % 2 ? 10001 : 12000);
@@ -104,7 +108,8 @@ static void what_only_flickers_leaves_no_trace(void **state)
 static void thresholds_are_compared_exactly(void **state)
 {
     (void)state;
-    rule[0] = (struct rule){.name = "P", .kind = RULE_PRICE_ABOVE, .threshold = 1000001, .threshold_exp = -4};
+    rule[0] = (struct rule){
+        .name = "P", .kind = RULE_PRICE_ABOVE, .threshold = 1000001, .threshold_exp = -4};
     begin(1);
     trade(0, 10000); /* 100.00 against 100.0001 */
     assert_string_equal(story, "");
@@ -118,7 +123,8 @@ static void thresholds_are_compared_exactly(void **state)
 static void crossing_fires_each_time_and_ends_by_itself(void **state)
 {
     (void)state;
-    rule[0] = (struct rule){.name = "X", .kind = RULE_PRICE_CROSSES, .threshold = 100, .keep_ns = 10 * S};
+    rule[0] =
+        (struct rule){.name = "X", .kind = RULE_PRICE_CROSSES, .threshold = 100, .keep_ns = 10 * S};
     begin(1);
     trade(0, 9900);
     trade(1, 10000); /* on it: still below */
@@ -133,8 +139,12 @@ static void crossing_fires_each_time_and_ends_by_itself(void **state)
 static void crossing_up_alone_is_quiet_on_the_way_down(void **state)
 {
     (void)state;
-    rule[0] = (struct rule){.name = "Up", .kind = RULE_PRICE_CROSSES, .threshold = 100,
-                            .keep_ns = 60 * S, .for_ns = 2 * S, .direction = RULE_UP};
+    rule[0] = (struct rule){.name = "Up",
+                            .kind = RULE_PRICE_CROSSES,
+                            .threshold = 100,
+                            .keep_ns = 60 * S,
+                            .for_ns = 2 * S,
+                            .direction = RULE_UP};
     begin(1);
     trade(0, 9900);
     trade(1, 10100);
@@ -142,7 +152,8 @@ static void crossing_up_alone_is_quiet_on_the_way_down(void **state)
     trade(3, 10100);
     trade(6, 10200);
     trade(7, 9900);
-    assert_string_equal(story, "Up:pending@1.5 Up:resolved@2 Up:pending@3.5 Up:firing@5 Up:resolved@7 ");
+    assert_string_equal(story,
+                        "Up:pending@1.5 Up:resolved@2 Up:pending@3.5 Up:firing@5 Up:resolved@7 ");
 }
 
 static void silence_fires_when_no_record_comes_at_all(void **state)
@@ -167,8 +178,11 @@ static void silence_fires_when_no_record_comes_at_all(void **state)
 static void a_market_that_never_comes_is_silent_too(void **state)
 {
     (void)state;
-    rule[0] = (struct rule){.name = "Quiet", .kind = RULE_NO_TRADES, .for_ns = 60 * S,
-                            .exchange = "binance", .symbol = "BTC/USDT"};
+    rule[0] = (struct rule){.name = "Quiet",
+                            .kind = RULE_NO_TRADES,
+                            .for_ns = 60 * S,
+                            .exchange = "binance",
+                            .symbol = "BTC/USDT"};
     begin(1);
     engine_expect(&engine, T0);
     engine_expect(&engine, T0 + S);
@@ -196,8 +210,10 @@ static void gaps_fire_and_end_after_a_while(void **state)
 
 static void level(double seconds, uint8_t side, int64_t price, uint8_t flags)
 {
-    at(seconds, (struct tb_record){.type = TB_LEVEL, .flags = flags,
-                                   .level = {.price = price, .size = 5, .side = side, .update_id = 1}});
+    at(seconds,
+       (struct tb_record){.type = TB_LEVEL,
+                          .flags = flags,
+                          .level = {.price = price, .size = 5, .side = side, .update_id = 1}});
 }
 
 static void an_invalid_book_fires_and_the_book_gives_the_spread(void **state)
@@ -233,14 +249,16 @@ static void feeds_and_lags_go_by_the_wall_clock(void **state)
     engine_lag(&engine, "binance", "persist", 101, T0 + 8 * S);
     engine_feed(&engine, "binance", false, T0 + 9 * S);
     engine_lag_end(&engine, T0 + 10 * S); /* the reader is gone */
-    assert_string_equal(story, "Down:pending@2 Down:firing@6 Lag:firing@8 Down:resolved@9 Lag:resolved@10 ");
+    assert_string_equal(
+        story, "Down:pending@2 Down:firing@6 Lag:firing@8 Down:resolved@9 Lag:resolved@10 ");
 }
 
 static void a_checkpoint_goes_on_in_the_middle(void **state)
 {
     static char bytes[1 << 20];
     (void)state;
-    rule[0] = (struct rule){.name = "Spread", .kind = RULE_SPREAD_ABOVE, .threshold = 10, .for_ns = 30 * S};
+    rule[0] = (struct rule){
+        .name = "Spread", .kind = RULE_SPREAD_ABOVE, .threshold = 10, .for_ns = 30 * S};
     rule[1] = (struct rule){.name = "Old", .kind = RULE_PRICE_ABOVE, .threshold = 1};
     begin(2);
     quote(1, 10000, 12000);
@@ -266,9 +284,17 @@ static void a_checkpoint_goes_on_in_the_middle(void **state)
 static void notices_are_json_whatever_a_symbol_holds(void **state)
 {
     char body[NOTICE_BYTES];
-    struct event event = {.rule = "Spread", .venue = "binance", .symbol = "A\"\\\xff\xc3\xa9",
-                          .value = 1025, .threshold = 1000, .value_exp = -2, .state = TB_ALERT_FIRING,
-                          .severity = TB_SEVERITY_CRITICAL, .at = T0, .wall = T0, .fired_wall = T0};
+    struct event event = {.rule = "Spread",
+                          .venue = "binance",
+                          .symbol = "A\"\\\xff\xc3\xa9",
+                          .value = 1025,
+                          .threshold = 1000,
+                          .value_exp = -2,
+                          .state = TB_ALERT_FIRING,
+                          .severity = TB_SEVERITY_CRITICAL,
+                          .at = T0,
+                          .wall = T0,
+                          .fired_wall = T0};
     (void)state;
     assert_int_not_equal(notice_webhook(&event, "s", body, sizeof(body)), 0);
     assert_non_null(strstr(body, "\"symbol\":\"A\\u0022\\u005c\\ufffd\xc3\xa9\""));

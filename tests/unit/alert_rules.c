@@ -29,7 +29,8 @@ static void load(struct loaded *l, const char *yaml)
     l->faults.out = fmemopen(l->text, sizeof(l->text) - 1, "w");
     struct tb_yaml *root = tb_yaml_load(path, &l->faults);
     assert_non_null(root);
-    assert_int_equal(rules_load(tb_yaml_get(root, "rules"), "f.yaml", "rules", &l->faults, &l->rules), 0);
+    assert_int_equal(
+        rules_load(tb_yaml_get(root, "rules"), "f.yaml", "rules", &l->faults, &l->rules), 0);
     tb_yaml_free(root);
     (void)unlink(path);
     (void)fclose(l->faults.out);
@@ -74,7 +75,8 @@ static void names_every_fault_with_line_and_field(void **state)
         "f.yaml:4: rules[2].for: \"5 sec\" is not a duration",
         "f.yaml:5: rules[3].threshold: \"1e400\" is not a decimal",
         "f.yaml:6: rules[4].symbol: means nothing in a feed_down rule",
-        "f.yaml:7: rules[5].severity: \"warnin\" is not one of info, warning, critical; did you mean warning?",
+        "f.yaml:7: rules[5].severity: \"warnin\" is not one of info, warning, critical; did you "
+        "mean warning?",
         "f.yaml:8: rules[6].name: \"D\" is the name of another rule (line 5)",
         "f.yaml:9: rules[7].name: is missing",
         "f.yaml:10: rules[8]: is not a map",
@@ -114,7 +116,8 @@ static void the_example_has_every_kind_and_no_fault(void **state)
     struct tb_yaml *root = tb_yaml_load(TB_SOURCE_DIR "/deploy/rules.yaml", &faults);
     bool seen[RULE_KINDS] = {false};
     (void)state;
-    assert_int_equal(rules_load(tb_yaml_get(root, "rules"), "rules.yaml", "rules", &faults, &rules), 0);
+    assert_int_equal(rules_load(tb_yaml_get(root, "rules"), "rules.yaml", "rules", &faults, &rules),
+                     0);
     assert_int_equal(faults.count, 0);
     for (size_t i = 0; i < rules.count; i++)
         seen[rules.rule[i].kind] = true;

@@ -40,8 +40,10 @@ static void apply(struct tb_record r)
 
 static void level(uint8_t side, int64_t price, int64_t size, uint8_t flags)
 {
-    apply((struct tb_record){.type = TB_LEVEL, .flags = flags,
-                             .level = {.price = price, .size = size, .side = side, .update_id = 1}});
+    apply(
+        (struct tb_record){.type = TB_LEVEL,
+                           .flags = flags,
+                           .level = {.price = price, .size = size, .side = side, .update_id = 1}});
 }
 
 static void render(void)
@@ -82,11 +84,13 @@ static void numbers_are_the_nearest_doubles_of_exact_decimals(void **state)
     for (int i = 0; i < 3; i++)
         apply((struct tb_record){.type = TB_TRADE,
                                  .trade = {.price = 6183763, .size = 10000, .side = TB_BUY}});
-    apply((struct tb_record){.type = TB_TRADE, .trade = {.price = 6183764, .size = 1, .side = TB_SELL}});
+    apply((struct tb_record){.type = TB_TRADE,
+                             .trade = {.price = 6183764, .size = 1, .side = TB_SELL}});
     render();
     has("crypto_price" L ",type=\"last\"} 61837.64");
     has("crypto_trades_total" L ",side=\"buy\"} 3");
-    has("crypto_trade_volume" L "} 0.30001"); /* 0.1 + 0.1 + 0.1 is 0.30000000000000004 in doubles */
+    has("crypto_trade_volume" L
+        "} 0.30001"); /* 0.1 + 0.1 + 0.1 is 0.30000000000000004 in doubles */
     has("tickbus_last_trade_timestamp_seconds" L "} 1723161253.9370859");
 }
 
@@ -128,7 +132,8 @@ static void the_books_top_is_that_of_the_last_whole_event(void **state)
 
 static void candles_show_the_newest_bucket(void **state)
 {
-    struct tb_candle c = {.start = 60 * TB_NS_PER_S, .open = 1, .high = 4, .low = 1, .close = 2, .volume = 7};
+    struct tb_candle c = {
+        .start = 60 * TB_NS_PER_S, .open = 1, .high = 4, .low = 1, .close = 2, .volume = 7};
     (void)state;
     market_name(&market, "binance", "BTC/USDT");
     market_candle(&market, TB_TIMEFRAME_1M, &c, -1, 0);
