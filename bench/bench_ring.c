@@ -24,7 +24,8 @@
 #define PROGRAM "bench_ring"
 #define STREAM "bench"
 #define RUNS_MAX 256
-#define LATENCY_RUNS_PER_S 10 /* a run is a tenth of a second: short, so that some are undisturbed */
+#define LATENCY_RUNS_PER_S                                                                         \
+    10                /* a run is a tenth of a second: short, so that some are undisturbed */
 #define DEADLINE_S 60 /* of one run */
 
 struct options {
@@ -32,13 +33,17 @@ struct options {
     int64_t rounds, records, rate, slots;
 };
 
-#define ROW(key_, type_, field_, ...) {key_, type_, offsetof(struct options, field_), __VA_ARGS__}
+#define ROW(key_, type_, field_, ...)                                                              \
+    {                                                                                              \
+        key_, type_, offsetof(struct options, field_), __VA_ARGS__                                 \
+    }
 static const struct tb_option options[] = {
     ROW("quick", TB_OPTION_BOOL, quick, .help = "a tenth of the work: does it run, not how fast"),
     ROW("json", TB_OPTION_BOOL, json, .help = "one object a line"),
     ROW("realtime", TB_OPTION_BOOL, realtime,
         .help = "SCHED_FIFO, for a machine that others use too; needs the right to it"),
-    ROW("rounds", TB_OPTION_INT, rounds, .min = 1, .max = 100, .fallback = "15", .help = "runs of each"),
+    ROW("rounds", TB_OPTION_INT, rounds, .min = 1, .max = 100, .fallback = "15",
+        .help = "runs of each"),
     ROW("records", TB_OPTION_INT, records, .min = 1000, .max = 1000000000, .fallback = "2000000",
         .help = "records of a throughput run"),
     ROW("rate", TB_OPTION_INT, rate, .min = 1000, .max = 5000000, .fallback = "500000",
@@ -49,7 +54,8 @@ static const struct tb_option options[] = {
 
 static const char usage[] =
     "bench_ring [options]: publish cost, throughput and latency of the ring, beside ck_ring\n"
-    "How to read the figures: bench/README.md. Exit: 0; 64 bad command line; 70 a record was lost or\n"
+    "How to read the figures: bench/README.md. Exit: 0; 64 bad command line; 70 a record was lost "
+    "or\n"
     "wrong, or a process failed; 77 fewer than two processors.\n";
 
 /* What the two processes of a run tell each other and the parent. */
@@ -58,7 +64,7 @@ struct control {
     TB_ALIGNAS(128) _Atomic(int) reader_ready;
     uint64_t begin, end; /* ticks */
     uint64_t bad, lost;
-    long switches[2]; /* how often writer and reader had to leave their processor */
+    long switches[2];   /* how often writer and reader had to leave their processor */
     double quantile[5]; /* ns: min, p50, p90, p99, p99.9 */
 };
 
@@ -287,8 +293,9 @@ static void reader_process(struct bench *b, enum transport t, uint64_t count, bo
     free(latency);
 }
 
-static pid_t start(struct bench *b, int cpu, void (*body)(struct bench *, enum transport, uint64_t, bool),
-                   enum transport t, uint64_t count, bool paced)
+static pid_t start(struct bench *b, int cpu,
+                   void (*body)(struct bench *, enum transport, uint64_t, bool), enum transport t,
+                   uint64_t count, bool paced)
 {
     pid_t pid = fork();
     if (pid == 0) {
@@ -396,7 +403,8 @@ static void measure_cost(struct bench *b, const char *subject,
                          double (*cost)(struct bench *, uint64_t), uint64_t count)
 {
     double ns = cost(b, count);
-    keep(b, "publish", subject, ns, "ns", b->control->switches[0] > MACHINE_SWITCHES_MAX ? "busy" : "one");
+    keep(b, "publish", subject, ns, "ns",
+         b->control->switches[0] > MACHINE_SWITCHES_MAX ? "busy" : "one");
 }
 
 static void measure_throughput(struct bench *b, enum transport t)
@@ -434,7 +442,8 @@ static void rounds(struct bench *b)
         for (int i = 0; i < TRANSPORTS; i++)
             measure_latency(b, (enum transport)((i + round) % TRANSPORTS));
         if (b->o.realtime)
-            (void)usleep(500000); /* leave others their share, and keep clear of the kernel's limit */
+            (void)usleep(
+                500000); /* leave others their share, and keep clear of the kernel's limit */
     }
 }
 
@@ -471,8 +480,9 @@ static void report_one(const struct bench *b, const struct sample *s)
                s->measure, s->subject, s->placement, count, values[0], median, values[count - 1],
                s->unit, peer_of(s->measure), ratio);
     else
-        printf("| %-13s | %-12s | %-5s | %2zu | %8.1f | %8.1f | %8.1f | %-11s | %5.2f |\n", s->measure,
-               s->subject, s->placement, count, values[0], median, values[count - 1], s->unit, ratio);
+        printf("| %-13s | %-12s | %-5s | %2zu | %8.1f | %8.1f | %8.1f | %-11s | %5.2f |\n",
+               s->measure, s->subject, s->placement, count, values[0], median, values[count - 1],
+               s->unit, ratio);
 }
 
 /* Rows that belong together stand together: by measure, placement, subject. */
@@ -521,7 +531,8 @@ static void describe(const struct bench *b)
                b->o.records, b->o.rate);
     else
         printf("tickbus %s, %s, %s, Linux %s, processors %d and %d\n%" PRId64 " slots, %" PRId64
-               " records, latency at %" PRId64 " records/s; ratio: to bare stores, or to ck_ring\n\n",
+               " records, latency at %" PRId64
+               " records/s; ratio: to bare stores, or to ck_ring\n\n",
                tb_version(), model, u.machine, u.release, b->cpu[0], b->cpu[1], b->o.slots,
                b->o.records, b->o.rate);
     (void)fflush(stdout);
@@ -529,7 +540,8 @@ static void describe(const struct bench *b)
 
 static void *shared(size_t bytes)
 {
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    void *p =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (p == MAP_FAILED)
         fail("out of memory");
     return p;
@@ -554,7 +566,8 @@ int main(int argc, char **argv)
 {
     struct bench *b = &bench;
     static struct tb_config_memory memory;
-    int operands = tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &b->o, &memory, argc, argv);
+    int operands =
+        tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &b->o, &memory, argc, argv);
     if (operands != 0)
         return operands == -ECANCELED ? 0 : 64;
     if ((b->o.slots & (b->o.slots - 1)) != 0) {

@@ -82,8 +82,8 @@ static void return_balls(struct line *line)
 double machine_round_trip(const int cpu[2])
 {
     double ns = machine_ns_per_tick(), median[ROUNDS];
-    struct line *line = mmap(NULL, sizeof(*line), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                             -1, 0);
+    struct line *line =
+        mmap(NULL, sizeof(*line), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (line == MAP_FAILED)
         return 0;
     pid_t other = fork();

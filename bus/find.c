@@ -55,5 +55,6 @@ int tb_bus_find(const char *base, const char *bus, char *out_path, size_t path_b
         return tb_bus_dir(base, only, out_path, path_bytes, err);
     if (count == 0)
         return tb_fail(err, -ENOENT, "no bus at %s: nothing was started there yet", out_path);
-    return tb_fail(err, -ENOENT, "no bus at %s; there are: %s (choose with --bus)", out_path, names);
+    return tb_fail(err, -ENOENT, "no bus at %s; there are: %s (choose with --bus)", out_path,
+                   names);
 }

@@ -30,14 +30,18 @@ struct options {
     int sort;
 };
 
-#define ROW(key_, type_, field_, ...) {key_, type_, offsetof(struct options, field_), __VA_ARGS__}
+#define ROW(key_, type_, field_, ...)                                                              \
+    {                                                                                              \
+        key_, type_, offsetof(struct options, field_), __VA_ARGS__                                 \
+    }
 static const struct tb_option options[] = {
-    ROW("bus", TB_OPTION_STRING, bus, .help = "name of the bus; default: \"default\", or the only one"),
+    ROW("bus", TB_OPTION_STRING, bus,
+        .help = "name of the bus; default: \"default\", or the only one"),
     ROW("directory", TB_OPTION_STRING, directory, .help = "base directory instead of $TICKBUS_DIR"),
     ROW("once", TB_OPTION_BOOL, once, .help = "one look, and end; default in a pipe"),
     ROW("json", TB_OPTION_BOOL, json, .help = "one object a line, with stable keys"),
-    ROW("interval", TB_OPTION_DURATION, interval, .min = 50 * TB_NS_PER_MS, .max = 3600 * TB_NS_PER_S,
-        .help = "between two looks; 500ms on a terminal"),
+    ROW("interval", TB_OPTION_DURATION, interval, .min = 50 * TB_NS_PER_MS,
+        .max = 3600 * TB_NS_PER_S, .help = "between two looks; 500ms on a terminal"),
     ROW("sort", TB_OPTION_ENUM, sort, .choices = "name|load|trouble", .fallback = "name",
         .help = "order of the rows"),
     ROW("verbose", TB_OPTION_BOOL, verbose, .help = "every counter of every process"),
@@ -52,7 +56,8 @@ static const char usage[] =
     "  tickbus stat --once --json      for scripts; keys in include/tickbus/FIELDS.md\n"
     "\n"
     "Never writes to the bus, and shows what is there when all its processes are dead.\n"
-    "Exit: 0 done; 64 bad command line; 69 no such bus; 74 the bus can not be listed, or output failed;\n"
+    "Exit: 0 done; 64 bad command line; 69 no such bus; 74 the bus can not be listed, or output "
+    "failed;\n"
     "75 with --check: a reader has lost records.\n";
 
 struct screen {
@@ -145,7 +150,8 @@ static void show(struct screen *s, struct stat_look *look, bool json)
                  s->style.verbose ? "fewer counters" : "all counters");
         (void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &window);
         /* Some terminals do not know their size. */
-        screen_draw(text, keys, window.ws_row ? window.ws_row : 24, window.ws_col ? window.ws_col : 80);
+        screen_draw(text, keys, window.ws_row ? window.ws_row : 24,
+                    window.ws_col ? window.ws_col : 80);
         free(text);
     }
     (void)fflush(stdout);
@@ -229,7 +235,8 @@ int main(int argc, char **argv)
     struct tb_error err = {""};
     char bus_dir[256];
 
-    int operands = tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &o, &memory, argc, argv);
+    int operands =
+        tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &o, &memory, argc, argv);
     if (operands < 0)
         return operands == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
     if (operands > 0) {

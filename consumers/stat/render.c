@@ -49,7 +49,8 @@ static void stream_row(const struct stat_look *look, const struct stat_stream *s
             crashed ? paint(style, RED) : "", s->name,
             crashed ? "crashed" : tb_stream_state_name(s->producer.state), producer,
             s->producer.alive ? stat_span(since(look, s->producer.started), up) : "-", s->newest,
-            stat_count(s->records_per_s, rate), stat_count(s->records_per_s * TB_RECORD_BYTES, bytes),
+            stat_count(s->records_per_s, rate),
+            stat_count(s->records_per_s * TB_RECORD_BYTES, bytes),
             stat_span(since(look, s->last_publish), age), gaps, s->instruments, s->capacity,
             crashed ? paint(style, PLAIN) : "");
 }
@@ -77,8 +78,8 @@ static void reader_row(const struct stat_reader *r, const struct stat_style *sty
 
 /* Counters that say how a feed or a sink is doing; --verbose shows all. */
 static const char *const telling[] = {
-    "connected", "connections", "reconnects", "disconnects", "gaps",  "missing", "resyncs",
-    "frames_bad", "bad_frames", "refused",    "errors",      "lost",  "failed",  "push_failures",
+    "connected",  "connections", "reconnects", "disconnects", "gaps", "missing", "resyncs",
+    "frames_bad", "bad_frames",  "refused",    "errors",      "lost", "failed",  "push_failures",
 };
 
 static bool tells(const char *name)
@@ -96,8 +97,11 @@ static void counter_line(const struct tb_stats_page *page, bool all, FILE *out)
         const struct tb_stats_counter *c = &page->counter[i];
         if (c->kind == 0 || (!all && !tells(c->name)))
             continue;
-        fprintf(out, "%s%s=%" PRId64, shown == 0 ? "    " : shown % 6 == 0 ? "\n    " : "  ", c->name,
-                (int64_t)c->value);
+        fprintf(out, "%s%s=%" PRId64,
+                shown == 0       ? "    "
+                : shown % 6 == 0 ? "\n    "
+                                 : "  ",
+                c->name, (int64_t)c->value);
         shown++;
     }
     if (shown > 0)
@@ -240,8 +244,8 @@ static void json_stream(const struct stat_look *look, const struct stat_stream *
                 ",\"seq\":%" PRIu64 ",\"capacity\":%" PRIu64 ",\"instruments\":%u"
                 ",\"records_per_second\":%.1f,\"bytes_per_second\":%.0f",
                 tb_stream_state_name(s->producer.state), truth(s->producer.alive), s->producer.pid,
-                s->producer.lives, s->epoch, s->newest, s->capacity, s->instruments, s->records_per_s,
-                s->records_per_s * TB_RECORD_BYTES);
+                s->producer.lives, s->epoch, s->newest, s->capacity, s->instruments,
+                s->records_per_s, s->records_per_s * TB_RECORD_BYTES);
         json_time(out, "since", s->producer.started);
         json_time(out, "heartbeat", s->producer.heartbeat);
         json_time(out, "last_publish", s->last_publish);
@@ -305,7 +309,9 @@ static void json_histograms(const struct tb_stats_page *page, FILE *out)
             continue;
         fprintf(out, "%s", comma);
         json_string(out, h->name);
-        fprintf(out, ":{\"count\":%" PRIu64 ",\"p50\":%" PRId64 ",\"p99\":%" PRId64 ",\"max\":%" PRId64 "}",
+        fprintf(out,
+                ":{\"count\":%" PRIu64 ",\"p50\":%" PRId64 ",\"p99\":%" PRId64 ",\"max\":%" PRId64
+                "}",
                 (uint64_t)h->count, tb_histogram_quantile(h, 0.5), tb_histogram_quantile(h, 0.99),
                 (int64_t)h->max);
         comma = ",";
@@ -326,8 +332,8 @@ static void json_process(const struct stat_process *p, FILE *out)
         json_text(out, "note", page->note);
         fprintf(out,
                 ",\"state\":\"%s\",\"alive\":%s,\"pid\":%u,\"exit_code\":%d,\"starts\":%" PRIu64
-                ",\"cpu_percent\":%.1f,\"busy_percent\":%.1f,\"cpu_seconds\":%.3f,\"rss_bytes\":%" PRId64
-                ",\"open_fds\":%" PRId64,
+                ",\"cpu_percent\":%.1f,\"busy_percent\":%.1f,\"cpu_seconds\":%.3f,\"rss_bytes\":"
+                "%" PRId64 ",\"open_fds\":%" PRId64,
                 tb_service_state_name(page->state), truth(p->alive), (unsigned)page->pid,
                 (int)page->exit_code, (uint64_t)page->starts, p->cpu_percent, p->busy_percent,
                 (double)page->cpu_ns / (double)TB_NS_PER_S, (int64_t)page->rss_bytes,

@@ -7,9 +7,12 @@
 /* Length of the UTF-8 character at `at`, 0 if it is none (overlong forms and surrogates pass). */
 static size_t character(const unsigned char *at)
 {
-    size_t length = at[0] < 0x80 ? 1 : at[0] < 0xC2 ? 0 : at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3
-                    : at[0] < 0xF5                                                       ? 4
-                                                                                         : 0;
+    size_t length = at[0] < 0x80   ? 1
+                    : at[0] < 0xC2 ? 0
+                    : at[0] < 0xE0 ? 2
+                    : at[0] < 0xF0 ? 3
+                    : at[0] < 0xF5 ? 4
+                                   : 0;
     for (size_t i = 1; i < length; i++)
         if ((at[i] & 0xC0) != 0x80)
             return 0;
@@ -37,10 +40,11 @@ const char *stat_count(double value, char out[STAT_TEXT_BYTES])
         unit++;
     }
     if (unit == 0)
-        snprintf(out, STAT_TEXT_BYTES, fabs(value) < 9.95 && value != floor(value) ? "%.1f" : "%.0f",
-                 value);
+        snprintf(out, STAT_TEXT_BYTES,
+                 fabs(value) < 9.95 && value != floor(value) ? "%.1f" : "%.0f", value);
     else
-        snprintf(out, STAT_TEXT_BYTES, fabs(value) < 99.95 ? "%.1f%c" : "%.0f%c", value, units[unit]);
+        snprintf(out, STAT_TEXT_BYTES, fabs(value) < 99.95 ? "%.1f%c" : "%.0f%c", value,
+                 units[unit]);
     return out;
 }
 
@@ -93,7 +97,8 @@ static const struct stat_process *same_life(const struct stat_look *look,
                                             const struct stat_process *p)
 {
     for (size_t i = 0; i < look->process_count; i++)
-        if (strcmp(look->process[i].name, p->name) == 0 && look->process[i].page.pid == p->page.pid &&
+        if (strcmp(look->process[i].name, p->name) == 0 &&
+            look->process[i].page.pid == p->page.pid &&
             look->process[i].page.starts == p->page.starts)
             return &look->process[i];
     return NULL;

@@ -32,9 +32,9 @@ struct stat_reader {
     char file[2 * TB_STREAM_BYTES];
     struct tb_cursor_info info;
     char fault[160];
-    bool same_epoch;  /* reads the stream's present epoch: lag has a meaning */
+    bool same_epoch; /* reads the stream's present epoch: lag has a meaning */
     uint64_t lag;
-    tb_ns lag_time;   /* publish time of the newest less that of the next one to read; STAT_UNKNOWN */
+    tb_ns lag_time; /* publish time of the newest less that of the next one to read; STAT_UNKNOWN */
 };
 
 struct stat_process {
@@ -47,7 +47,7 @@ struct stat_process {
 };
 
 struct stat_look {
-    tb_ns time;      /* wall clock */
+    tb_ns time; /* wall clock */
     tb_ns mono;
     char bus_dir[256];
     size_t stream_count, reader_count, process_count;

@@ -7,15 +7,19 @@
 #include <tickbus/candle.h>
 
 static const char *const columns[] = {
-    "stream",      "seq",       "type",      "venue",       "symbol",      "ts_event",
-    "ts_recv",     "publish_delta_ns",       "flags",       "side",        "price",
-    "size",        "trade_id",  "count",     "bid_price",   "bid_size",    "ask_price",
-    "ask_size",    "action",    "level",     "orders",      "update_id",   "timeframe",
-    "forming",     "open",      "high",      "low",         "close",       "volume",
-    "turnover",    "trades",    "taker_buy_volume",         "reason",      "channel",
-    "from",        "to",        "missing",   "code",        "detail",      "pid",
-    "rule",        "state",     "severity",  "value",       "threshold",   "since",
-    "alert_id",    "venue_seq", "body0",     "body1",       "body2",       "body3",
+    "stream",    "seq",       "type",      "venue",
+    "symbol",    "ts_event",  "ts_recv",   "publish_delta_ns",
+    "flags",     "side",      "price",     "size",
+    "trade_id",  "count",     "bid_price", "bid_size",
+    "ask_price", "ask_size",  "action",    "level",
+    "orders",    "update_id", "timeframe", "forming",
+    "open",      "high",      "low",       "close",
+    "volume",    "turnover",  "trades",    "taker_buy_volume",
+    "reason",    "channel",   "from",      "to",
+    "missing",   "code",      "detail",    "pid",
+    "rule",      "state",     "severity",  "value",
+    "threshold", "since",     "alert_id",  "venue_seq",
+    "body0",     "body1",     "body2",     "body3",
     NULL,
 };
 
@@ -70,9 +74,12 @@ static const char *flag_names(uint8_t flags, char out[64])
         uint8_t bit;
         const char *name;
     } names[] = {
-        {TB_F_LAST, "last"},         {TB_F_TOB, "tob"},
-        {TB_F_SNAPSHOT, "snapshot"}, {TB_F_MBP, "mbp"},
-        {TB_F_BAD_TS_RECV, "bad_ts_recv"}, {TB_F_MAYBE_BAD_BOOK, "maybe_bad_book"},
+        {TB_F_LAST, "last"},
+        {TB_F_TOB, "tob"},
+        {TB_F_SNAPSHOT, "snapshot"},
+        {TB_F_MBP, "mbp"},
+        {TB_F_BAD_TS_RECV, "bad_ts_recv"},
+        {TB_F_MAYBE_BAD_BOOK, "maybe_bad_book"},
         {TB_F_FORMING, "forming"},
     };
     size_t at = 0;

@@ -13,10 +13,11 @@ int tail_filter_type(struct tail_filter *filter, const char *name, struct tb_err
 {
     int type = tb_record_type_parse(name);
     if (type < 0)
-        return tb_fail(err, -EINVAL,
-                       "unknown record type \"%s\": trade, quote, level, clear, gap, status, alert, "
-                       "event, candle, candle_volume",
-                       name);
+        return tb_fail(
+            err, -EINVAL,
+            "unknown record type \"%s\": trade, quote, level, clear, gap, status, alert, "
+            "event, candle, candle_volume",
+            name);
     /* A candle's type holds its timeframe: the name stands for all of them. */
     int last = type == TB_CANDLE || type == TB_CANDLE_VOLUME ? type + 7 : type;
     for (; type <= last; type++)

@@ -129,7 +129,8 @@ int follow_scan(struct follow *f, struct tb_error *err)
 {
     int rc = tb_bus_list(f->bus_dir, ".ring", scan_one, f, err);
     if (rc == -ERANGE)
-        return tb_fail(err, rc, "--from=%" PRIu64 " is far ahead of what is published", f->from.seq);
+        return tb_fail(err, rc, "--from=%" PRIu64 " is far ahead of what is published",
+                       f->from.seq);
     if (rc < 0)
         return rc;
     int open = 0;
@@ -170,7 +171,8 @@ static void tell_overrun(struct follow *f, struct source *s)
 {
     uint64_t lost = tb_reader_resync(&s->reader);
     s->lost += lost;
-    notice(f, "overrun stream=%s lost=%" PRIu64 " next=%" PRIu64, s->stream, lost, s->reader.cursor);
+    notice(f, "overrun stream=%s lost=%" PRIu64 " next=%" PRIu64, s->stream, lost,
+           s->reader.cursor);
 }
 
 static void fill(struct follow *f, struct source *s)
@@ -193,7 +195,8 @@ static void fill(struct follow *f, struct source *s)
             tell_overrun(f, s);
             break;
         case TB_READ_BROKEN:
-            notice(f, "damaged stream=%s: its file was cut short; last=%" PRIu64, s->stream, s->last);
+            notice(f, "damaged stream=%s: its file was cut short; last=%" PRIu64, s->stream,
+                   s->last);
             tb_reader_close(&s->reader, false);
             s->open = false;
             s->broken = true;
@@ -268,7 +271,8 @@ static void look_at(struct follow *f, struct source *s)
             notice(f, "producer stream=%s pid=%u died", s->stream, producer.pid);
     }
     if (tb_reader_retired(&s->reader) && s->at == s->count) {
-        notice(f, "epoch stream=%s was made anew; last=%" PRIu64 " of the old one", s->stream, s->last);
+        notice(f, "epoch stream=%s was made anew; last=%" PRIu64 " of the old one", s->stream,
+               s->last);
         tb_reader_close(&s->reader, false);
         s->open = false;
         struct place from = f->from;

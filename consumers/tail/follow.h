@@ -26,10 +26,11 @@ struct source {
     char stream[TB_STREAM_BYTES];
     struct tb_reader reader;
     bool open;
-    bool finished; /* nothing more is wanted of it: --to was passed, or its end at start was reached */
-    bool broken;   /* the file is damaged; told once */
-    bool alive;    /* its producer, when we last looked */
-    tb_seq end;    /* not following: the newest record when we began */
+    bool
+        finished; /* nothing more is wanted of it: --to was passed, or its end at start was reached */
+    bool broken; /* the file is damaged; told once */
+    bool alive;  /* its producer, when we last looked */
+    tb_seq end;  /* not following: the newest record when we began */
     size_t at, count;
     struct tb_record batch[FOLLOW_BATCH];
     uint64_t seen, lost;
@@ -41,7 +42,8 @@ struct follow {
     const char *const *wanted; /* stream names; none: every stream of the bus */
     size_t wanted_count;
     struct place from, to;
-    uint64_t last_n; /* PLACE_NONE: begin at the last so many records that the filter lets through */
+    uint64_t
+        last_n; /* PLACE_NONE: begin at the last so many records that the filter lets through */
     bool following;
     const struct tail_filter *filter;
     void (*notice)(void *context, const char *line);

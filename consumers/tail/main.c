@@ -32,9 +32,13 @@ struct options {
     int64_t lines, n, count;
 };
 
-#define ROW(key_, type_, field_, ...) {key_, type_, offsetof(struct options, field_), __VA_ARGS__}
+#define ROW(key_, type_, field_, ...)                                                              \
+    {                                                                                              \
+        key_, type_, offsetof(struct options, field_), __VA_ARGS__                                 \
+    }
 static const struct tb_option options[] = {
-    ROW("bus", TB_OPTION_STRING, bus, .help = "name of the bus; default: \"default\", or the only one"),
+    ROW("bus", TB_OPTION_STRING, bus,
+        .help = "name of the bus; default: \"default\", or the only one"),
     ROW("directory", TB_OPTION_STRING, directory, .help = "base directory instead of $TICKBUS_DIR"),
     ROW("stream", TB_OPTION_LIST, stream, .help = "streams; default: all of the bus"),
     ROW("follow", TB_OPTION_BOOL, follow, .help = "go on with what comes; default on a terminal"),
@@ -45,7 +49,8 @@ static const struct tb_option options[] = {
     ROW("from", TB_OPTION_STRING, from,
         .help = "oldest, newest, a sequence, a time (2026-01-01T09:30, 09:30) or -5m"),
     ROW("to", TB_OPTION_STRING, to, .help = "last sequence or time"),
-    ROW("count", TB_OPTION_INT, count, .min = 0, .max = INT64_MAX, .help = "end after so many lines"),
+    ROW("count", TB_OPTION_INT, count, .min = 0, .max = INT64_MAX,
+        .help = "end after so many lines"),
     ROW("venue", TB_OPTION_LIST, venue, .help = "only these venues"),
     ROW("symbol", TB_OPTION_LIST, symbol, .help = "only these symbols, patterns such as 'BTC/*'"),
     ROW("type", TB_OPTION_LIST, type,
@@ -68,9 +73,11 @@ static const char usage[] =
     "\n"
     "Records go to stdout; gaps, overruns, what happens to producers and a summary go to stderr.\n"
     "Never writes to the bus, and reads what is there when all its processes are dead.\n"
-    "Field names: include/tickbus/FIELDS.md. Times are UTC, RFC 3339; --from and --to mean the time of\n"
+    "Field names: include/tickbus/FIELDS.md. Times are UTC, RFC 3339; --from and --to mean the "
+    "time of\n"
     "publication.\n"
-    "Exit: 0 done; 64 bad command line; 69 no such bus or stream; 74 a stream is damaged, or output\n"
+    "Exit: 0 done; 64 bad command line; 69 no such bus or stream; 74 a stream is damaged, or "
+    "output\n"
     "failed; 75 records were lost to overruns.\n";
 
 struct tail {
@@ -129,9 +136,10 @@ static int parse_place(const char *option, const char *text, struct place *out)
     } else if (tb_time_parse(text, tb_clock_wall(), &out->time) == 0)
         out->kind = PLACE_TIME;
     else
-        return fault("--%s=%s: write oldest, newest, a sequence, a time such as 2026-01-01T09:30 or "
-                     "09:30, or -5m",
-                     option, text);
+        return fault(
+            "--%s=%s: write oldest, newest, a sequence, a time such as 2026-01-01T09:30 or "
+            "09:30, or -5m",
+            option, text);
     return 0;
 }
 
@@ -244,13 +252,13 @@ static void say_gap(struct tail *t, const struct tail_item *item)
     const struct tb_gap *g = &item->record->gap;
     const struct tb_instrument *in = item->instrument;
     char line[320], when[TAIL_TIME_BYTES];
-    snprintf(line, sizeof(line),
-             "gap stream=%s seq=%" PRIu64 " at=%s venue=%s symbol=%s channel=%s reason=%s from=%" PRIu64
-             " to=%" PRIu64 " missing=%" PRIu64,
-             item->stream, item->record->seq,
-             tail_time(item->record->ts_recv, t->style.local, 6, when), in ? in->venue : "-",
-             in ? in->symbol : "-", tb_channel_name(g->channel), tb_gap_reason_name(g->reason),
-             g->from, g->to, g->missing);
+    snprintf(
+        line, sizeof(line),
+        "gap stream=%s seq=%" PRIu64 " at=%s venue=%s symbol=%s channel=%s reason=%s from=%" PRIu64
+        " to=%" PRIu64 " missing=%" PRIu64,
+        item->stream, item->record->seq, tail_time(item->record->ts_recv, t->style.local, 6, when),
+        in ? in->venue : "-", in ? in->symbol : "-", tb_channel_name(g->channel),
+        tb_gap_reason_name(g->reason), g->from, g->to, g->missing);
     say(t, line);
 }
 
@@ -282,13 +290,13 @@ static void print_rates(struct tail *t, double seconds)
         double rate = (double)(s->seen + s->lost - t->rate_seen[i]) / seconds;
         t->rate_seen[i] = s->seen + s->lost;
         char line[320];
-        int n = snprintf(line, sizeof(line),
-                         t->style.format == TAIL_AS_JSON
-                             ? "{\"time\":\"%s\",\"stream\":\"%s\",\"records_per_second\":%.1f,"
-                               "\"bytes_per_second\":%.0f,\"seq\":%" PRIu64 ",\"lost\":%" PRIu64 "}\n"
-                             : "%s  %-16s %12.1f records/s %14.0f B/s  seq=%" PRIu64 " lost=%" PRIu64
-                               "\n",
-                         now, s->stream, rate, rate * TB_RECORD_BYTES, s->last, s->lost);
+        int n = snprintf(
+            line, sizeof(line),
+            t->style.format == TAIL_AS_JSON
+                ? "{\"time\":\"%s\",\"stream\":\"%s\",\"records_per_second\":%.1f,"
+                  "\"bytes_per_second\":%.0f,\"seq\":%" PRIu64 ",\"lost\":%" PRIu64 "}\n"
+                : "%s  %-16s %12.1f records/s %14.0f B/s  seq=%" PRIu64 " lost=%" PRIu64 "\n",
+            now, s->stream, rate, rate * TB_RECORD_BYTES, s->last, s->lost);
         write_line(t, line, (size_t)n);
     }
     t->printed++;

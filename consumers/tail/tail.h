@@ -56,8 +56,8 @@ enum tail_format { TAIL_AS_TEXT, TAIL_AS_JSON, TAIL_AS_CSV, TAIL_AS_RAW };
 struct tail_style {
     enum tail_format format;
     bool colour;
-    bool local;      /* times in the local zone, with its offset, instead of UTC */
-    bool show_stream; /* text: a column for the stream, when there are several */
+    bool local;                 /* times in the local zone, with its offset, instead of UTC */
+    bool show_stream;           /* text: a column for the stream, when there are several */
     const char *const *columns; /* NULL: the default of the format */
     size_t column_count;
 };
@@ -87,7 +87,7 @@ struct tail_condition {
 };
 
 struct tail_filter {
-    uint64_t types[4];   /* a bit per record type; all zero: every type */
+    uint64_t types[4];        /* a bit per record type; all zero: every type */
     const char *const *venue; /* exact; none: every venue */
     size_t venue_count;
     const char *const *symbol; /* fnmatch patterns; none: every symbol */

@@ -73,29 +73,40 @@ static void publish_sample(void)
 {
     struct tb_record r = {.ts_event = INT64_C(1723161253937085768)};
     publish_trades(1);
-    r.quote = (struct tb_quote){.bid_price = 250001, .ask_price = 250002, .bid_size = 5, .ask_size = 10};
+    r.quote =
+        (struct tb_quote){.bid_price = 250001, .ask_price = 250002, .bid_size = 5, .ask_size = 10};
     publish(TB_QUOTE, eth, TB_F_LAST | TB_F_TOB, r);
     r.level = (struct tb_level){.update_id = 77};
     publish(TB_CLEAR, btc, TB_F_SNAPSHOT, r);
-    r.level = (struct tb_level){.price = 5999999, .size = 0, .update_id = 77, .side = TB_BUY,
-                                .action = TB_REMOVE};
+    r.level = (struct tb_level){
+        .price = 5999999, .size = 0, .update_id = 77, .side = TB_BUY, .action = TB_REMOVE};
     publish(TB_LEVEL, btc, TB_F_SNAPSHOT | TB_F_LAST, r);
-    r.gap = (struct tb_gap){.from = 10, .to = 19, .reason = TB_GAP_SEQUENCE,
-                            .channel = TB_CHANNEL_BOOK, .missing = 10};
+    r.gap = (struct tb_gap){
+        .from = 10, .to = 19, .reason = TB_GAP_SEQUENCE, .channel = TB_CHANNEL_BOOK, .missing = 10};
     publish(TB_GAP, btc, TB_F_LAST, r);
-    r.status = (struct tb_status){.detail = -110, .code = TB_STATUS_DISCONNECTED,
-                                  .pid = (uint32_t)getpid()};
+    r.status = (struct tb_status){
+        .detail = -110, .code = TB_STATUS_DISCONNECTED, .pid = (uint32_t)getpid()};
     publish(TB_STATUS, 0, TB_F_LAST, r);
     uint16_t rule = add("binance", "BTC/USDT", "BTCUSDT", "btc-high", -2, -5);
-    r.alert = (struct tb_alert){.value = 900005, .threshold = 900000, .since = r.ts_event,
-                                .state = TB_ALERT_FIRING, .severity = TB_SEVERITY_CRITICAL,
-                                .value_exp = -1, .alert_id = 3};
+    r.alert = (struct tb_alert){.value = 900005,
+                                .threshold = 900000,
+                                .since = r.ts_event,
+                                .state = TB_ALERT_FIRING,
+                                .severity = TB_SEVERITY_CRITICAL,
+                                .value_exp = -1,
+                                .alert_id = 3};
     publish(TB_ALERT, rule, TB_F_LAST, r);
     memcpy(r.body, (uint64_t[4]){1, 2, 3, UINT64_MAX}, sizeof(r.body));
     publish(TB_EVENT, 0, TB_F_LAST, r);
-    struct tb_candle candle = {.start = r.ts_event, .ts_recv = tb_clock_wall(), .open = 6000000,
-                               .high = 6000100, .low = 5999900, .close = 6000050, .volume = 12345,
-                               .taker_buy_volume = 345, .turnover = (__int128)12345 * 6000000,
+    struct tb_candle candle = {.start = r.ts_event,
+                               .ts_recv = tb_clock_wall(),
+                               .open = 6000000,
+                               .high = 6000100,
+                               .low = 5999900,
+                               .close = 6000050,
+                               .volume = 12345,
+                               .taker_buy_volume = 345,
+                               .turnover = (__int128)12345 * 6000000,
                                .trades = 9};
     struct tb_record pair[2];
     tb_candle_to_records(&candle, TB_TIMEFRAME_1M, btc, true, pair);

@@ -17,7 +17,8 @@ static void clear(void)
     now.mono = 2 * TB_NS_PER_S;
 }
 
-static struct stat_stream *stream(struct stat_look *look, const char *name, uint64_t epoch, tb_seq newest)
+static struct stat_stream *stream(struct stat_look *look, const char *name, uint64_t epoch,
+                                  tb_seq newest)
 {
     struct stat_stream *s = &look->stream[look->stream_count++];
     snprintf(s->name, sizeof(s->name), "%s", name);
@@ -26,7 +27,8 @@ static struct stat_stream *stream(struct stat_look *look, const char *name, uint
     return s;
 }
 
-static struct stat_process *process(struct stat_look *look, const char *name, tb_ns heartbeat, tb_ns cpu)
+static struct stat_process *process(struct stat_look *look, const char *name, tb_ns heartbeat,
+                                    tb_ns cpu)
 {
     struct stat_process *p = &look->process[look->process_count++];
     snprintf(p->name, sizeof(p->name), "%s", name);
@@ -57,7 +59,8 @@ static void cpu_is_measured_from_refresh_to_refresh(void **state)
     process(&before, "p", 10 * TB_NS_PER_S, 5 * TB_NS_PER_S);
     stat_rates(&before, NULL); /* the first look: of its whole life */
     assert_true(before.process[0].cpu_percent == 50);
-    struct stat_process *p = process(&now, "p", 10 * TB_NS_PER_S + TB_NS_PER_S / 2, 5 * TB_NS_PER_S);
+    struct stat_process *p =
+        process(&now, "p", 10 * TB_NS_PER_S + TB_NS_PER_S / 2, 5 * TB_NS_PER_S);
     stat_rates(&now, &before); /* not refreshed since: as before */
     assert_true(p->cpu_percent == 50);
     p->page.heartbeat = 12 * TB_NS_PER_S;

@@ -10,16 +10,27 @@
 
 #include <consumers/tail/tail.h>
 
-static struct tb_instrument btc = {.venue = "binance", .symbol = "BTC/USDT", .raw = "BTCUSDT",
-                                   .price_exp = -2, .size_exp = -5, .market = 1};
+static struct tb_instrument btc = {.venue = "binance",
+                                   .symbol = "BTC/USDT",
+                                   .raw = "BTCUSDT",
+                                   .price_exp = -2,
+                                   .size_exp = -5,
+                                   .market = 1};
 
 static struct tb_record trade(int64_t price, int64_t size, uint8_t side)
 {
-    struct tb_record r = {.seq = 42, .ts_event = INT64_C(1723161253937085768),
-                          .ts_recv = INT64_C(1723161254000000001), .instrument = 1,
-                          .type = TB_TRADE, .flags = TB_F_LAST};
-    r.trade = (struct tb_trade){.price = price, .size = size, .trade_id = UINT64_MAX, .side = side,
-                                .action = TB_TRADED, .count = 1};
+    struct tb_record r = {.seq = 42,
+                          .ts_event = INT64_C(1723161253937085768),
+                          .ts_recv = INT64_C(1723161254000000001),
+                          .instrument = 1,
+                          .type = TB_TRADE,
+                          .flags = TB_F_LAST};
+    r.trade = (struct tb_trade){.price = price,
+                                .size = size,
+                                .trade_id = UINT64_MAX,
+                                .side = side,
+                                .action = TB_TRADED,
+                                .count = 1};
     return r;
 }
 
@@ -80,9 +91,18 @@ static void where_names_what_is_wrong(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "",          "price",          "price >",      "prise > 1",        "price ! 1",
-        "price > 1 or side == buy",    "price > 1 and", "side > buy",      "side == 'buy",
-        "price > 1.2.3",               "price > 99999999999999999999999", "> 1",
+        "",
+        "price",
+        "price >",
+        "prise > 1",
+        "price ! 1",
+        "price > 1 or side == buy",
+        "price > 1 and",
+        "side > buy",
+        "side == 'buy",
+        "price > 1.2.3",
+        "price > 99999999999999999999999",
+        "> 1",
         "price > 1 price > 2",
     };
     for (size_t i = 0; i < TB_COUNT(bad); i++) {
@@ -131,7 +151,8 @@ static void filters_by_type_venue_and_symbol_pattern(void **state)
     filter.venue_count = 1;
     assert_false(tail_filter_match(&filter, &item));
     filter.venue_count = 0;
-    item.instrument = NULL; /* of the stream as a whole: no symbol, so a symbol filter keeps it out */
+    item.instrument =
+        NULL; /* of the stream as a whole: no symbol, so a symbol filter keeps it out */
     assert_false(tail_filter_match(&filter, &item));
 }
 
@@ -181,13 +202,19 @@ static void every_type_prints_in_every_format(void **state)
 {
     (void)state;
     for (unsigned type = 0; type < 256; type++) {
-        struct tb_record r = {.seq = UINT64_MAX, .ts_event = INT64_MIN, .ts_recv = INT64_MAX,
-                              .instrument = 1, .type = (uint8_t)type, .flags = 0xff};
+        struct tb_record r = {.seq = UINT64_MAX,
+                              .ts_event = INT64_MIN,
+                              .ts_recv = INT64_MAX,
+                              .instrument = 1,
+                              .type = (uint8_t)type,
+                              .flags = 0xff};
         memset(r.body, 0xff, sizeof(r.body)); /* bytes of another process may be anything */
         struct tail_item item = item_of(&r);
         for (int format = TAIL_AS_TEXT; format <= TAIL_AS_RAW; format++) {
-            struct tail_style style = {.format = (enum tail_format)format, .colour = type & 1,
-                                       .local = type & 2, .show_stream = true};
+            struct tail_style style = {.format = (enum tail_format)format,
+                                       .colour = type & 1,
+                                       .local = type & 2,
+                                       .show_stream = true};
             char line[TAIL_LINE_BYTES];
             size_t length = tail_print(&style, &item, line);
             assert_in_range(length, 1, TAIL_LINE_BYTES);
