@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-BUILD = os.environ["TICKBUS_BUILD"]
+BUILD = os.path.abspath(os.environ["TICKBUS_BUILD"])
 SOURCE = os.environ["TICKBUS_SOURCE"]
 EXAMPLE = os.path.join(SOURCE, "deploy/tickbus.yaml")
 
@@ -56,7 +56,7 @@ def options_of(kind, key, config):
     """(key, value or None, help) of every option, in the program's order."""
     program = BASE[kind][key].get("program", key)
     r = subprocess.run([os.path.join(BUILD, "tickbus-" + program), "--config", config, "--section", "%s.%s" % (kind, key),
-                        "--print-config"], capture_output=True, text=True, check=False)
+                        "--print-config"], cwd=SOURCE, capture_output=True, text=True, check=False)
     if r.returncode != 0:
         sys.exit("tickbus-%s: %s" % (program, r.stderr))
     for line in r.stdout.splitlines():
