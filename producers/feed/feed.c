@@ -199,8 +199,8 @@ static void on_listing(struct feed *f, int status, const char *body, size_t leng
     }
 }
 
-static void on_rest(void *context, uint32_t number, const char *path, int status,
-                    const char *body, size_t length, const char *failure)
+static void on_rest(void *context, uint32_t number, const char *path, int status, const char *body,
+                    size_t length, const char *failure)
 {
     static struct tb_log_limit limit;
     struct feed *f = context;

@@ -60,10 +60,10 @@ struct feed {
     bool list_all;      /* LISTING: the venue did not know all names: look at all it has */
     unsigned message;   /* LIVE: next subscription message */
     tb_ns message_due;
-    tb_ns ping_sent; /* 0: nothing is being probed */
-    tb_ns life_end;  /* when to reconnect by plan; INT64_MAX: never */
+    tb_ns ping_sent;           /* 0: nothing is being probed */
+    tb_ns life_end;            /* when to reconnect by plan; INT64_MAX: never */
     const char *reconnect_why; /* the adapter asked for it, in this turn */
-    bool stopping; /* a publish was given up */
+    bool stopping;             /* a publish was given up */
 
     struct adapter_market_config *market; /* as resolved */
     size_t market_count;

@@ -114,8 +114,8 @@ static void check(struct tb_service *svc, void *self, struct tb_faults *faults)
             count++;
         const char *nearest = tb_nearest(o->venue, all, count);
         tb_fault(faults, file, 0, "venue", "\"%s\" is no venue there is an adapter for%s%s%s",
-                 o->venue, nearest != NULL ? "; did you mean " : "",
-                 nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
+                 o->venue, nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
+                 nearest != NULL ? "?" : "");
         return;
     }
     if (o->url == NULL)

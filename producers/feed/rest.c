@@ -11,7 +11,8 @@
 #include "producers/adapter/adapter.h"
 
 #define BODY_FIRST (256U << 10)
-#define BODY_KEPT (4U << 20) /* a listing of everything is bigger, and rare: that memory goes back */
+#define BODY_KEPT                                                                                  \
+    (4U << 20) /* a listing of everything is bigger, and rare: that memory goes back */
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *context)
 {

@@ -217,8 +217,8 @@ void socket_connect(struct socket *s, const struct socket_url *url, const char *
         .vhost = s->vhost,
         .address = url->host,
         .port = url->port,
-        .ssl_connection = url->tls ? LCCSCF_USE_SSL | LCCSCF_PRIORITIZE_READS
-                                   : LCCSCF_PRIORITIZE_READS,
+        .ssl_connection =
+            url->tls ? LCCSCF_USE_SSL | LCCSCF_PRIORITIZE_READS : LCCSCF_PRIORITIZE_READS,
         .path = full,
         .host = host,
         .ietf_version_or_minus_one = -1,

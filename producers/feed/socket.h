@@ -36,8 +36,8 @@ struct socket {
     bool open;
     char *message;
     size_t length, overflow;
-    tb_ns ts_recv;    /* of the first fragment of the message that is being read */
-    tb_ns last_mono;  /* when anything was last heard */
+    tb_ns ts_recv;   /* of the first fragment of the message that is being read */
+    tb_ns last_mono; /* when anything was last heard */
     int close_code;
     char why[160];
     unsigned char *send; /* LWS_PRE bytes, then the message that waits to be sent */

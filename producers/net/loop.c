@@ -35,9 +35,8 @@ int net_loop_init(struct net_loop *loop)
         return rc; /* libuv's errors are -errno here */
     loop->foreign[0] = &loop->uv;
     loop->open = true;
-    lws_set_log_level(tb_log_current_level() == TB_LOG_DEBUG ? LLL_ERR | LLL_WARN | LLL_NOTICE
-                                                             : LLL_ERR,
-                      emit);
+    lws_set_log_level(
+        tb_log_current_level() == TB_LOG_DEBUG ? LLL_ERR | LLL_WARN | LLL_NOTICE : LLL_ERR, emit);
     return 0;
 }
 
@@ -59,10 +58,10 @@ void net_loop_context(struct net_loop *loop, unsigned fd_max, struct lws_context
     out->options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT |
                    LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
     out->foreign_loops = loop->foreign;
-    out->fd_limit_per_thread = fd_max;  /* else it allocates for the process's whole limit */
-    out->pt_serv_buf_size = 64U << 10;  /* one read takes this much: many frames a system call */
+    out->fd_limit_per_thread = fd_max; /* else it allocates for the process's whole limit */
+    out->pt_serv_buf_size = 64U << 10; /* one read takes this much: many frames a system call */
     out->pcontext = &loop->context;
-    out->alpn = "http/1.1";             /* WebSockets over HTTP/2 are not wanted */
+    out->alpn = "http/1.1"; /* WebSockets over HTTP/2 are not wanted */
 }
 
 void net_loop_destroy(struct net_loop *loop)

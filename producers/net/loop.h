@@ -13,7 +13,7 @@
 
 struct net_loop {
     uv_loop_t uv;
-    void *foreign[1]; /* what libwebsockets wants: one loop per service thread */
+    void *foreign[1];            /* what libwebsockets wants: one loop per service thread */
     struct lws_context *context; /* the one there is; set to NULL by its end */
     bool open;
 };
@@ -23,7 +23,8 @@ int net_loop_init(struct net_loop *loop);
 void net_loop_fini(struct net_loop *loop);
 
 /* net_loop_context: what every lws context here has in common, to be filled up by the caller. One a loop. */
-void net_loop_context(struct net_loop *loop, unsigned fd_max, struct lws_context_creation_info *out);
+void net_loop_context(struct net_loop *loop, unsigned fd_max,
+                      struct lws_context_creation_info *out);
 /* net_loop_destroy: end the context and let its handles close. Accepts that there is none. */
 void net_loop_destroy(struct net_loop *loop);
 

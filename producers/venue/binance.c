@@ -98,8 +98,8 @@ static bool bare_stream(struct json_span frame, char out_name[PROTOCOL_STREAM_BY
     }
     if (suffix == NULL)
         return false;
-    int length = snprintf(out_name, PROTOCOL_STREAM_BYTES, "%.*s@%s", (int)symbol.length, symbol.at,
-                          suffix);
+    int length =
+        snprintf(out_name, PROTOCOL_STREAM_BYTES, "%.*s@%s", (int)symbol.length, symbol.at, suffix);
     for (char *c = out_name; *c != '\0' && *c != '@'; c++)
         *c = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
     return length > 0 && length < PROTOCOL_STREAM_BYTES;
@@ -437,8 +437,9 @@ static int binance_message(struct protocol *p, struct protocol_client *c, const 
     else if (json_is(method, "SET_PROPERTY") || json_is(method, "GET_PROPERTY"))
         property(c, params, json_is(method, "SET_PROPERTY"), id, out);
     else
-        refuse(out, 2, "Invalid request: unknown variant, expected one of `SUBSCRIBE`, "
-                       "`UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`",
+        refuse(out, 2,
+               "Invalid request: unknown variant, expected one of `SUBSCRIBE`, "
+               "`UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`",
                id);
     return 0;
 }
@@ -458,14 +459,15 @@ static int get_depth(struct protocol *p, const char *query, struct protocol_text
     struct binance_symbol *symbol;
 
     if (!query_value(query, "symbol", &raw))
-        return rest_error(out, -1102,
-                          "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.");
+        return rest_error(
+            out, -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.");
     symbol = find_symbol(p, raw);
     if (symbol == NULL)
         return rest_error(out, -1121, "Invalid symbol.");
     if (query_value(query, "limit", &limit_text) && !json_number(limit_text, &limit))
-        return rest_error(out, -1100, "Illegal characters found in parameter 'limit'; legal range "
-                                      "is '^[0-9]{1,20}$'.");
+        return rest_error(out, -1100,
+                          "Illegal characters found in parameter 'limit'; legal range "
+                          "is '^[0-9]{1,20}$'.");
     if (limit == 0)
         return rest_error(out, -1100, "Illegal parameter 'limit'.");
     binance_books_answer(symbol, limit > BINANCE_LIMIT_MAX ? BINANCE_LIMIT_MAX : (uint32_t)limit,

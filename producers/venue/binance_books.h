@@ -23,13 +23,13 @@
 struct binance_symbol {
     struct adapter_market_config market;
     struct tb_book book;
-    uint64_t book_id;       /* lastUpdateId of `book` */
-    char *snapshot;         /* the recorded answer; NULL if there is none */
+    uint64_t book_id; /* lastUpdateId of `book` */
+    char *snapshot;   /* the recorded answer; NULL if there is none */
     size_t snapshot_length;
     uint64_t snapshot_id;
     uint32_t snapshot_levels; /* of its longer side */
-    uint32_t listeners;     /* clients subscribed to its depth stream */
-    uint32_t owed;          /* of those: how many have the recorded snapshot still to come */
+    uint32_t listeners;       /* clients subscribed to its depth stream */
+    uint32_t owed;            /* of those: how many have the recorded snapshot still to come */
 };
 
 /* binance_books_snapshot: a recorded depth answer, first seen in the scan. 0, -EBADMSG or -ENOMEM. */

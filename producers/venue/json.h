@@ -17,7 +17,7 @@ struct json_span {
 
 struct json_walk {
     const char *at, *end;
-    char close;  /* '}' or ']' */
+    char close; /* '}' or ']' */
     bool begun;
     bool broken; /* the text is no JSON: see it after the walk */
 };

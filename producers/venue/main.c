@@ -37,24 +37,24 @@ struct venue {
     const struct protocol_ops *ops;
     struct protocol *protocol;
     struct server server;
-    tb_ns hold_until;   /* at a recorded snapshot: the latest time to go on; 0: not at one */
-    tb_ns asked_mono;   /* when a request was last seen to be awaited or under way */
+    tb_ns hold_until; /* at a recorded snapshot: the latest time to go on; 0: not at one */
+    tb_ns asked_mono; /* when a request was last seen to be awaited or under way */
     uint64_t requests_seen;
-    bool blocked;  /* a subscriber has no room for the next frame */
-    bool served;   /* somebody was connected */
+    bool blocked; /* a subscriber has no room for the next frame */
+    bool served;  /* somebody was connected */
     uint64_t skipped;
-    struct tb_stats_counter *clients, *subscriptions, *events, *frames, *bytes, *connects, *requests,
-        *messages, *refused, *skipped_frames;
+    struct tb_stats_counter *clients, *subscriptions, *events, *frames, *bytes, *connects,
+        *requests, *messages, *refused, *skipped_frames;
 };
 
 #define FIELD(f) offsetof(struct venue, f)
 static const struct tb_option options[] = {
     {"venue", TB_OPTION_STRING, FIELD(venue), "binance", 0, 0, NULL,
      "whose protocol to speak, as in the recording: binance, binanceus", false},
-    {"captures", TB_OPTION_LIST, FIELD(captures), NULL, 0, 0, NULL,
-     "files of one recorded session", true},
-    {"host", TB_OPTION_STRING, FIELD(listen.host), "127.0.0.1", 0, 0, NULL,
-     "address to listen on", false},
+    {"captures", TB_OPTION_LIST, FIELD(captures), NULL, 0, 0, NULL, "files of one recorded session",
+     true},
+    {"host", TB_OPTION_STRING, FIELD(listen.host), "127.0.0.1", 0, 0, NULL, "address to listen on",
+     false},
     {"port", TB_OPTION_INT, FIELD(listen.port), "0", 0, 65535, NULL,
      "port to listen on; 0 takes a free one", false},
     {"port_file", TB_OPTION_STRING, FIELD(port_file), NULL, 0, 0, NULL,
@@ -88,8 +88,10 @@ static void check(struct tb_service *svc, void *self, struct tb_faults *faults)
     struct venue *v = self;
 
     if (protocol_find(v->venue) == NULL)
-        tb_fault(faults, svc->config_file, 0, "venue", "\"%s\" is no venue that can be served; use "
-                 "binance or binanceus", v->venue);
+        tb_fault(faults, svc->config_file, 0, "venue",
+                 "\"%s\" is no venue that can be served; use "
+                 "binance or binanceus",
+                 v->venue);
     if (session_speed_parse(v->speed_text, &v->speed) != 0)
         tb_fault(faults, svc->config_file, 0, "speed",
                  "\"%s\" is no speed; write 1, 10, 0.5 or max", v->speed_text);

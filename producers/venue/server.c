@@ -9,10 +9,10 @@
 #include <tickbus/log.h>
 
 #define QUEUE_BYTES (256U << 10) /* of frames, per client */
-#define QUEUE_MAX (4U << 20)     /* with answers to control messages; beyond it the client is cut off */
-#define MESSAGE_MAX 8192         /* of a client; the venue refuses more than about 4 KB */
+#define QUEUE_MAX (4U << 20) /* with answers to control messages; beyond it the client is cut off */
+#define MESSAGE_MAX 8192     /* of a client; the venue refuses more than about 4 KB */
 #define HTTP_CHUNK (32U << 10)
-#define URL_BYTES 16384          /* /stream?streams=... of many symbols */
+#define URL_BYTES 16384 /* /stream?streams=... of many symbols */
 
 /* An entry of the queue: this, LWS_PRE bytes for the frame's header, the text. */
 struct entry {
@@ -386,7 +386,9 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 /* ---- the server ---- */
 
 static const struct lws_protocols protocols[] = {
-    {.name = "venue", .callback = callback, .per_session_data_size = sizeof(struct client),
+    {.name = "venue",
+     .callback = callback,
+     .per_session_data_size = sizeof(struct client),
      .rx_buffer_size = MESSAGE_MAX},
     {.name = NULL},
 };

@@ -15,7 +15,7 @@ struct server_options {
     const char *host;
     int64_t port; /* 0: any */
     const char *certificate, *key;
-    tb_ns ping_every;     /* 0: never */
+    tb_ns ping_every; /* 0: never */
     tb_ns pong_timeout;
     int64_t messages_per_second; /* of one client; above it is cut off; 0: no limit */
 };
@@ -32,8 +32,8 @@ struct server {
     struct lws_vhost *vhost;
     struct client *clients; /* established WebSocket clients */
     unsigned client_count;
-    unsigned http_count;    /* REST answers under way */
-    bool finishing;         /* close every client with 1000 once its queue is empty */
+    unsigned http_count; /* REST answers under way */
+    bool finishing;      /* close every client with 1000 once its queue is empty */
     struct server_counts counts;
 };
 

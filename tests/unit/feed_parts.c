@@ -76,8 +76,9 @@ static void addresses_are_taken_apart(void **state)
 static void what_is_no_address_is_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"",        "host",          "http://host", "wss://",
-                                      "ws:host", "wss://h:99999", "wss://h:x",   "file:///etc/passwd"};
+    static const char *const bad[] = {
+        "",        "host",          "http://host", "wss://",
+        "ws:host", "wss://h:99999", "wss://h:x",   "file:///etc/passwd"};
     struct socket_url url;
     struct tb_error err;
 

@@ -16,7 +16,8 @@ static struct json_span span(const char *text)
 static void members_are_found_wherever_they_stand(void **state)
 {
     (void)state;
-    struct json_span text = span(" { \"a\" : [1,{\"b\":\"}\"}] , \"data\":{\"s\":\"x\\\"y\"},\"n\": 17 }");
+    struct json_span text =
+        span(" { \"a\" : [1,{\"b\":\"}\"}] , \"data\":{\"s\":\"x\\\"y\"},\"n\": 17 }");
     struct json_span value, inner;
     uint64_t number = 0;
 
@@ -49,7 +50,8 @@ static void items_are_walked_to_the_end(void **state)
 static void broken_text_is_never_read_beyond(void **state)
 {
     (void)state;
-    static const char whole[] = "{\"stream\":\"s\",\"data\":{\"b\":[[\"1\",\"2\"]],\"t\":\"\\\\\"},\"n\":1}";
+    static const char whole[] =
+        "{\"stream\":\"s\",\"data\":{\"b\":[[\"1\",\"2\"]],\"t\":\"\\\\\"},\"n\":1}";
     struct json_span value;
 
     for (size_t length = 0; length < sizeof(whole) - 1; length++) {
