@@ -102,7 +102,7 @@ struct sample {
 static struct sample measure_ours(const struct adapter_ops *ops,
                                   const struct adapter_config *config, enum kind kind)
 {
-    static const struct adapter_host host = {NULL, publish, add_instrument, get, reconnect};
+    static const struct adapter_host host = {NULL, publish, add_instrument, get, reconnect, NULL};
     struct adapter *a = ops->create(config, &host, NULL);
     struct sample s = {0};
     tb_ns unmeasured = 0;

@@ -28,6 +28,11 @@ const char *const adapter_counter_name[ADAPTER_COUNTERS] = {
     [ADAPTER_REFINED] = "refined",
     [ADAPTER_ACKS] = "acks",
     [ADAPTER_REFUSED] = "refused",
+    [ADAPTER_UNANSWERED] = "unanswered",
+    [ADAPTER_RESUBSCRIBED] = "resubscribed",
+    [ADAPTER_PONGS] = "pongs",
+    [ADAPTER_CHECKSUMS_EQUAL] = "checksums_equal",
+    [ADAPTER_CHECKSUMS_DIFFERENT] = "checksums_different",
 };
 
 const struct adapter_ops *adapter_find(const char *venue)

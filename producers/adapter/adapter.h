@@ -11,6 +11,7 @@
  * records for each change and, at every (re)sync, TB_CLEAR, the levels with TB_F_SNAPSHOT, the last
  * with TB_F_LAST. From a gap to the end of the next snapshot the records carry TB_F_MAYBE_BAD_BOOK;
  * the snapshot's last record does not. An event that changes no level publishes nothing.
+ * A quote whose side is empty has price 0 and size 0 there.
  *
  * Status records are the adapter's too: CONNECTED and DISCONNECTED in on_connect and on_disconnect (for
  * the whole stream), SYNCED and UNSYNCED of each book, MAINTENANCE. Their pid is 0, so that a replay
@@ -49,6 +50,12 @@ struct adapter_host {
     void (*get)(void *context, uint32_t request, const char *path, tb_ns not_before_ns);
     /* Please close and connect again: the connection can not be used further. */
     void (*reconnect)(void *context, const char *why);
+    /*
+     * Please send this text message to the venue, after what subscribe gives, in this order, and not
+     * before so much time has passed; what was not sent when the connection ends is dropped. NULL
+     * where there is no venue (a replay).
+     */
+    void (*send)(void *context, const char *text, size_t length, tb_ns not_before_ns);
 };
 
 struct adapter_market_config {
@@ -89,6 +96,11 @@ enum adapter_counter {
     ADAPTER_REFINED,         /* instruments whose exponents had to be refined */
     ADAPTER_ACKS,
     ADAPTER_REFUSED,         /* subscriptions the venue refused */
+    ADAPTER_UNANSWERED,      /* subscriptions not acknowledged in time */
+    ADAPTER_RESUBSCRIBED,    /* books asked for anew by unsubscribing and subscribing */
+    ADAPTER_PONGS,           /* answers to our pings */
+    ADAPTER_CHECKSUMS_EQUAL, /* the venue's checksum and our book's */
+    ADAPTER_CHECKSUMS_DIFFERENT,
     ADAPTER_COUNTERS
 };
 extern const char *const adapter_counter_name[ADAPTER_COUNTERS]; /* "frames", "frames_bad", ... */
@@ -111,6 +123,14 @@ struct adapter_ops {
     tb_ns subscribe_interval_ns; /* least time between two messages to the venue */
     tb_ns connection_life_ns;    /* reconnect by plan before this; 0: none */
     tb_ns silence_ns;            /* nothing at all (data, ping) for this long: the connection is dead */
+    /*
+     * Where the venue wants pings of its own kind: the text to send each ping_interval_ns. Its length,
+     * or -ENOSPC. NULL and 0: none. The pong comes to on_frame, is counted, and makes no record.
+     */
+    tb_ns ping_interval_ns;
+    int (*ping)(struct adapter *a, char *out_text, size_t capacity);
+    /* Deadlines: called about each second while connected; ts_now is of ts_recv's clock. NULL: none. */
+    void (*on_time)(struct adapter *a, tb_ns ts_now);
 
     void (*on_connect)(struct adapter *a, tb_ns ts_recv);
     void (*on_disconnect)(struct adapter *a, tb_ns ts_recv, int code, enum tb_gap_reason reason);
@@ -143,7 +163,10 @@ struct adapter_ops {
      * Look at one recorded event: find or add its market in markets[*count] and make exponents as
      * fine as its numbers need; or-in the channels it shows (bit 8: aggregated trades, bit 16: single).
      * `path`: of a REST answer, NULL for a frame. 0, or -EBADMSG.
+     * scan_connect, where it is not NULL, is told the URL of each connection in the recording, before
+     * its frames: what they do not say themselves (the product line) goes into *channels.
      */
+    void (*scan_connect)(const char *url, unsigned *channels);
     int (*scan)(const char *path, const char *bytes, size_t length,
                 struct adapter_market_config *markets, size_t *count, size_t max,
                 unsigned *channels);
@@ -151,6 +174,7 @@ struct adapter_ops {
 
 #define ADAPTER_SCAN_AGGREGATED 8U
 #define ADAPTER_SCAN_SINGLE 16U
+#define ADAPTER_SCAN_LINEAR 32U /* contracts settled in the quote currency: BTC/USDT:USDT */
 
 struct tb_book;
 

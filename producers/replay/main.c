@@ -222,7 +222,7 @@ static void reconnect(void *context, const char *why)
 static int on_output(struct tb_service *svc, void *self)
 {
     struct replay_main *m = self;
-    const struct adapter_host host = {svc, publish, add_instrument, get, reconnect};
+    const struct adapter_host host = {svc, publish, add_instrument, get, reconnect, NULL};
     struct tb_error err = {""};
     m->skip = svc->out->next_seq - 1;
     if (m->skip > 0)

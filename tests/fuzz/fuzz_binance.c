@@ -145,7 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
         {.symbol = "BTC/USDT", .raw = "BTCUSDT", .price_exp = -2, .size_exp = -5},
         {.symbol = "ETH/BTC", .raw = "ETHBTC", .price_exp = 0, .size_exp = 0},
     };
-    static const struct adapter_host host = {NULL, publish, add_instrument, get, reconnect};
+    static const struct adapter_host host = {NULL, publish, add_instrument, get, reconnect, NULL};
     const struct adapter_ops *ops = adapter_find("binance");
     struct adapter_config config = {.venue = "binance",
                                     .stream = "fuzz",

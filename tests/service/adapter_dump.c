@@ -89,7 +89,7 @@ static void print_side(const char *symbol, char side, const struct tb_book *b,
 
 static int play(struct capture *c, const struct adapter_ops *ops, struct adapter_config *config)
 {
-    struct adapter_host host = {NULL, publish, instrument, get, reconnect};
+    struct adapter_host host = {NULL, publish, instrument, get, reconnect, NULL};
     struct tb_error err;
     struct capture_event e;
     struct adapter *a = ops->create(config, &host, &err);
@@ -131,6 +131,8 @@ int main(int argc, char **argv)
         if (e.kind == CAPTURE_FRAME || e.kind == CAPTURE_HTTP)
             (void)ops->scan(e.kind == CAPTURE_HTTP ? e.url : NULL, e.text, e.length, market,
                             &config.market_count, ADAPTER_MARKETS_MAX, &config.channels);
+        else if (e.kind == CAPTURE_CONNECT && ops->scan_connect != NULL)
+            ops->scan_connect(e.url, &config.channels);
     config.aggregated = !(config.channels & ADAPTER_SCAN_SINGLE);
     for (size_t i = 0; i < config.market_count; i++)
         printf("market %s %s %d %d\n", market[i].symbol, market[i].raw, market[i].price_exp,

@@ -93,7 +93,7 @@ static inline struct adapter *make(bool aggregated, bool recorded)
         {.symbol = "BTC/USDT", .raw = "BTCUSDT", .price_exp = -2, .size_exp = -5},
         {.symbol = "ETH/BTC", .raw = "ETHBTC", .price_exp = -6, .size_exp = -3},
     };
-    static const struct adapter_host h = {NULL, publish, add_instrument, get, reconnect};
+    static const struct adapter_host h = {NULL, publish, add_instrument, get, reconnect, NULL};
     const struct adapter_config config = {
         .venue = "binance",
         .stream = "test",
