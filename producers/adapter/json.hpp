@@ -1,0 +1,74 @@
+/*
+ * simdjson On-Demand, and what every decoder does with it: strings and numbers are taken as the text that
+ * stands in the message, nothing is unescaped, converted or copied.
+ */
+#ifndef TICKBUS_PRODUCERS_JSON_HPP
+#define TICKBUS_PRODUCERS_JSON_HPP
+
+#include <cstring>
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#include <simdjson.h>
+#pragma GCC diagnostic pop
+
+#include "producers/adapter/text.h"
+
+/* Reading fails only as a whole: any error of the parser makes the message bad. */
+#define TRY(expression)                                                                            \
+    do {                                                                                           \
+        if ((expression) != simdjson::SUCCESS)                                                     \
+            return false;                                                                          \
+    } while (0)
+
+inline bool json_is(adapter_text text, const char *word)
+{
+    size_t length = strlen(word);
+    return text.length == length && memcmp(text.at, word, length) == 0;
+}
+
+/* A key is compared where it stands: it ends before a quote. */
+inline bool json_key_is(const char *name, const char *word)
+{
+    size_t length = strlen(word);
+    return strncmp(name, word, length) == 0 && name[length] == '"';
+}
+
+/*
+ * The characters of a JSON string where they stand: the token reaches to the next structural character,
+ * so only blanks may follow the closing quote. Escapes are left as they are: nothing that is taken from
+ * a venue has any, and an escaped symbol is simply not ours.
+ */
+inline bool json_string(simdjson::ondemand::value &value, adapter_text &out)
+{
+    std::string_view token = value.raw_json_token();
+    size_t end = token.size();
+    while (end > 1 && token[end - 1] != '"')
+        end--;
+    if (end < 2 || token[0] != '"')
+        return false;
+    out = {token.data() + 1, uint32_t(end - 2)};
+    return true;
+}
+
+/* The characters of a bare JSON number. Whether they are a decimal is seen when it is read as one. */
+inline bool json_number(simdjson::ondemand::value &value, adapter_text &out)
+{
+    std::string_view token = value.raw_json_token();
+    size_t end = token.size();
+    while (end > 0 && (unsigned char)token[end - 1] <= ' ')
+        end--;
+    if (end == 0 || !(token[0] == '-' || (token[0] >= '0' && token[0] <= '9')))
+        return false;
+    out = {token.data(), uint32_t(end)};
+    return true;
+}
+
+/* A decimal as text, whether the venue quotes its numbers or not. */
+inline bool json_decimal(simdjson::ondemand::value &value, adapter_text &out)
+{
+    return json_number(value, out) || json_string(value, out);
+}
+
+#endif
