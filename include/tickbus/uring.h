@@ -31,6 +31,8 @@ struct tb_uring_done {
  */
 int tb_uring_open(unsigned depth, void *buffers, unsigned buffer_count, size_t buffer_bytes,
                   struct tb_uring **out_ring, const char **out_fallback, struct tb_error *err);
+/* tb_uring_open_plain: the same calls over pwrite, pread and fdatasync, made by tb_uring_submit, which blocks. */
+int tb_uring_open_plain(unsigned depth, struct tb_uring **out_ring, struct tb_error *err);
 void tb_uring_close(struct tb_uring *u);
 
 /* Queue one request; -EAGAIN: full, reap first. link: the next one starts only if this one succeeded whole. */
@@ -49,13 +51,14 @@ int tb_uring_fd(const struct tb_uring *u);
 unsigned tb_uring_in_flight(const struct tb_uring *u);
 
 /*
- * tb_uring_inject: tests only: called for every completion before the caller sees it, with the running
- * number of the request; it may change `done->result` (errors, short counts) or return a delay in
- * completions (reordering). NULL: none. Requests that are made to fail are not carried out.
+ * tb_uring_inject: tests only; NULL: none. `decide` is called when a request is queued, with its running
+ * number from 1: a negative result or 0 is given to the caller and nothing is carried out; a result
+ * between 1 and count is a short count, of which that much is carried out. `delay` is called when it
+ * completed, and says how many later completions the caller sees before it.
  */
 struct tb_uring_fault {
     long (*decide)(void *context, uint64_t number, enum tb_uring_op op, int fd, const void *bytes,
-                   size_t count, uint64_t offset); /* 1: carry out; else the result instead */
+                   size_t count, uint64_t offset); /* 1: carry out whole */
     unsigned (*delay)(void *context, uint64_t number);
     void *context;
 };
