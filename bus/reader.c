@@ -134,6 +134,12 @@ static enum tb_read why_not(const struct tb_reader *r, enum tb_slot_state state)
     return state == TB_SLOT_LAPPED ? TB_READ_OVERRUN : TB_READ_EMPTY;
 }
 
+enum tb_read tb_reader_turn(struct tb_reader *r, struct tb_record *out_record)
+{
+    (void)out_record;
+    return why_not(r, TB_SLOT_LAPPED);
+}
+
 size_t tb_reader_run(struct tb_reader *r, size_t max, const struct tb_slot **out_run,
                      enum tb_read *out_end)
 {

@@ -21,6 +21,8 @@ static const struct tb_option file_options[] = {
     {"bus", TB_OPTION_STRING, S(bus), "default", .help = "name of the bus"},
     {"directory", TB_OPTION_STRING, S(directory),
      .help = "where buses are; else $TICKBUS_DIR, else /dev/shm/tickbus"},
+    {"journal", TB_OPTION_STRING, S(journal),
+     .help = "directory of the journals: records that have left a ring are read from there"},
     {"name", TB_OPTION_STRING, S(name), .help = "name of this instance"},
     {"wait", TB_OPTION_ENUM, S(wait), "park", .choices = "park|yield|spin",
      .help = "how to wait for records"},
@@ -104,8 +106,8 @@ static bool has_row(const struct tb_service_ops *ops, const char *key)
 /* Rows that make no sense without inputs or without an output. */
 static bool row_applies(const struct tb_service *svc, const char *key)
 {
-    static const char *const of_inputs[] = {"streams", "from",           "until_done",
-                                            "wait",    "attach_timeout", "print_streams"};
+    static const char *const of_inputs[] = {
+        "streams", "from", "until_done", "wait", "attach_timeout", "print_streams", "journal"};
     static const char *const of_output[] = {"stream",    "capacity",    "pace",
                                             "gates",     "lock_pages",  "huge_pages",
                                             "new_epoch", "print_output"};
@@ -201,7 +203,7 @@ static void apply_file(struct tb_service *svc, struct tb_faults *faults)
     p->yaml = tb_yaml_load(p->opt.config, faults);
     if (p->yaml == NULL)
         return;
-    static const char *const shared[] = {"bus", "directory", "log_level"};
+    static const char *const shared[] = {"bus", "directory", "journal", "log_level"};
     struct tb_option rows[TB_COUNT(shared)];
     for (size_t i = 0; i < TB_COUNT(shared); i++)
         rows[i] = *tb_tables_find(&t.table[1], 1, shared[i], NULL);
@@ -384,6 +386,7 @@ int tb_service_configure(struct tb_service *svc, int argc, char **argv)
     }
     svc->section = opt->section;
     svc->until_done = opt->until_done;
+    svc->journal = opt->journal;
     tb_log_init(svc->ops->name, (enum tb_log_level)opt->log_level);
     /* What is missing because the file can not be read needs no fault of its own. */
     if (opt->config == NULL || svc->private_->yaml != NULL) {

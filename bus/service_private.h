@@ -11,7 +11,7 @@
 
 struct skeleton_options {
     /* in the file or on the command line */
-    const char *bus, *directory, *name, *stream;
+    const char *bus, *directory, *journal, *name, *stream;
     struct tb_list streams, gates;
     int log_level, wait, from, pace;
     bool until_done, lock_pages, huge_pages, new_epoch;

@@ -12,13 +12,14 @@
 static const char *const kind_key[] = {"venues", "feeds", "services"};
 
 struct top {
-    const char *bus, *directory;
+    const char *bus, *directory, *journal;
     int log_level;
 };
 
 static const struct tb_option top_options[] = {
     {"bus", TB_OPTION_STRING, offsetof(struct top, bus), .help = "name of the bus"},
     {"directory", TB_OPTION_STRING, offsetof(struct top, directory), .help = "where buses are"},
+    {"journal", TB_OPTION_STRING, offsetof(struct top, journal), .help = "where journals are"},
     {"log_level", TB_OPTION_ENUM, offsetof(struct top, log_level), "info",
      .choices = "debug|info|warn|error|off", .help = "for all processes"},
 };
@@ -42,7 +43,7 @@ static const char *suggestion(const char *word, const char *const *candidates, s
 
 static void read_top_key(struct plan *plan, size_t i, struct top *top, struct tb_faults *faults)
 {
-    static const char *const known[] = {"bus",    "directory", "log_level",
+    static const char *const known[] = {"bus",    "directory", "journal", "log_level",
                                         "venues", "feeds",     "services"};
     const char *key = plan->root->key[i];
     const struct tb_yaml *value = plan->root->item[i];

@@ -33,11 +33,14 @@
 
 TB_EXTERN_BEGIN
 
+struct tb_reader;
+
 enum tb_read {
     TB_READ_OK,      /* *out_record is the record at the cursor, which moved by one */
     TB_READ_EMPTY,   /* not published yet, or half written: look again */
     TB_READ_OVERRUN, /* overwritten: call tb_reader_resync() */
     TB_READ_BROKEN,  /* the ring file was cut short or is damaged: close, and open again if you like */
+    TB_READ_EPOCH,   /* with a journal only: the cursor is in another epoch now, r->epoch; read on */
 };
 
 enum tb_from {
@@ -46,6 +49,7 @@ enum tb_from {
     TB_FROM_OLDEST = 0,
     TB_FROM_NEWEST = 1, /* the next record to be published */
     TB_FROM_SEQ = 2,    /* options.seq; if it is gone, the first read says TB_READ_OVERRUN */
+    TB_FROM_TIME = 3,   /* the first record published at or after options.time; newest if there is none */
 };
 
 enum tb_wait_policy {
@@ -59,12 +63,16 @@ struct tb_reader_options {
     tb_seq seq;            /* with TB_FROM_SEQ */
     const char *name;      /* not NULL: keep a cursor page under this name (gates, stat) */
     enum tb_wait_policy wait;
+    tb_ns time;            /* with TB_FROM_TIME */
+    const char *journal;   /* not NULL: where the journals of all buses are, <journal>/<bus>/<stream> */
+    uint64_t epoch;        /* with TB_FROM_SEQ and a journal: the epoch of seq; 0: the newest */
 };
 
 #define TB_CURSOR_MAGIC UINT64_C(0x31525543424b5400)
 #define TB_CURSOR_LAYOUT 1
 
-/* A reader's own page, <stream>.<reader>.cursor: written by that reader alone. 192 bytes are used. */
+/* A reader's own page, <stream>.<reader>.cursor: written by that reader alone. The file has 4096
+ * bytes. LAYOUT.md has the order of the stores when a page is made. */
 struct tb_cursor_page {
     uint64_t magic;
     uint32_t layout;
@@ -75,7 +83,8 @@ struct tb_cursor_page {
     TB_ATOMIC(uint32_t) reserved;
     TB_ATOMIC(uint64_t) epoch;
     TB_ATOMIC(uint64_t) cursor;   /* next sequence it reads; may trail */
-    TB_ATOMIC(uint64_t) needed;   /* oldest sequence that it may still want to read again: the gate */
+    TB_ATOMIC(uint64_t) needed;   /* oldest sequence that it may still want to read again: the gate;
+                                   * counts only together with the ring's own epoch */
     TB_ATOMIC(uint64_t) lost;     /* records lost to overruns, in all its lives */
     TB_ATOMIC(uint64_t) overruns; /* how often it was lapped */
     TB_ATOMIC(int64_t) heartbeat; /* wall clock, ns */
@@ -84,6 +93,21 @@ struct tb_cursor_page {
 TB_STATIC_ASSERT(offsetof(struct tb_cursor_page, wait) == 80, "layout");
 TB_STATIC_ASSERT(offsetof(struct tb_cursor_page, needed) == 104, "layout");
 TB_STATIC_ASSERT(sizeof(struct tb_cursor_page) == 144, "layout");
+
+/*
+ * With options.journal the reader knows a second place for the same records, the stream's journal
+ * (journal.h), and moves between the two by itself: what has left the ring is read from disk, and when
+ * that has caught up the reader is on the ring again, with no gap and no repeat. Then
+ *   - TB_READ_OVERRUN means that neither has them, or that the journal is damaged there: resync counts
+ *     exactly what is lost, and tb_reader_loss says why;
+ *   - a position is (epoch, sequence), and epochs are read one after the other: where the next one
+ *     begins, a read says TB_READ_EPOCH once; r->epoch is the new one then, and ids of instruments mean what
+ *     they mean there. tb_reader_retired stays false: the reader follows by itself (in tb_reader_read
+ *     and tb_reader_wait; who calls neither must look himself);
+ *   - a stream whose ring is gone is read from its journal, and joins the ring when one is made;
+ *   - TB_READ_EMPTY may also mean that the journal has not written yet what the ring has given up.
+ *     If nothing comes to it for ten seconds, that counts as lost.
+ */
 
 /* Fields are read-only for callers. One thread. */
 struct tb_reader {
@@ -117,6 +141,9 @@ int tb_reader_open(const char *bus_dir, const char *stream, const struct tb_read
 /* tb_reader_close: unmap, and remove the cursor page unless keep_cursor. Accepts NULL and all zero. */
 void tb_reader_close(struct tb_reader *r, bool keep_cursor);
 
+/* tb_reader_turn: the rest of tb_reader_next when the cursor's slot was given to another record. */
+enum tb_read tb_reader_turn(struct tb_reader *r, struct tb_record *out_record);
+
 /* tb_reader_next: one record. Cost: one cache line. */
 static inline enum tb_read tb_reader_next(struct tb_reader *r, struct tb_record *out_record)
 {
@@ -126,7 +153,7 @@ static inline enum tb_read tb_reader_next(struct tb_reader *r, struct tb_record 
     case TB_SLOT_OK:
         break;
     case TB_SLOT_LAPPED:
-        return TB_UNLIKELY(*r->broken) ? TB_READ_BROKEN : TB_READ_OVERRUN;
+        return tb_reader_turn(r, out_record);
     case TB_SLOT_EMPTY:
     default:
         return TB_UNLIKELY(*r->broken) ? TB_READ_BROKEN : TB_READ_EMPTY;
@@ -174,6 +201,19 @@ tb_seq tb_reader_oldest(const struct tb_reader *r);
 /* tb_reader_seek: put the cursor on seq (any value); first_cursor moves along, nothing counts as lost. */
 void tb_reader_seek(struct tb_reader *r, tb_seq seq);
 
+/* tb_reader_go: the same into any epoch; with a journal. 0, or -ENOTSUP without one. */
+int tb_reader_go(struct tb_reader *r, uint64_t epoch, tb_seq seq);
+
+/* tb_reader_loss: why the last resync lost something: a line for a person. Never NULL. */
+const char *tb_reader_loss(const struct tb_reader *r);
+
+/*
+ * tb_reader_catching_up: is the cursor in the journal now? tb_reader_from_journal: how many records
+ * came from there so far.
+ */
+bool tb_reader_catching_up(const struct tb_reader *r);
+uint64_t tb_reader_from_journal(const struct tb_reader *r);
+
 /* tb_reader_instrument: the checked entry of an id, in memory of this reader; NULL if there is none. */
 const struct tb_instrument *tb_reader_instrument(struct tb_reader *r, uint16_t id);
 uint16_t tb_reader_instrument_count(struct tb_reader *r);
@@ -197,10 +237,16 @@ struct tb_producer {
 /* tb_reader_producer: who produces this stream, and is it alive? */
 void tb_reader_producer(const struct tb_reader *r, struct tb_producer *out_producer);
 
-/* tb_reader_done: the producer said it is complete, and the cursor is behind its last record. */
+/*
+ * tb_reader_done: the producer said it is complete, and the cursor is behind its last record. A later
+ * life may still continue the stream.
+ */
 bool tb_reader_done(const struct tb_reader *r);
 
-/* tb_reader_retired: the stream was made anew (another epoch, another file): close and open again. */
+/*
+ * tb_reader_retired: the stream was made anew (another epoch, another file) or removed. What the old file
+ * holds is complete: read until TB_READ_EMPTY, then close and open again.
+ */
 bool tb_reader_retired(const struct tb_reader *r);
 
 /*

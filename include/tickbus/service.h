@@ -59,6 +59,7 @@ struct tb_service_ops {
      */
     const char *inputs;
     const char *output;  /* default for --stream (its output); NULL: it has none */
+    bool rings_only;     /* --journal is not where its inputs catch up (the journal itself) */
     uint64_t output_capacity; /* default; 0: TB_CAPACITY_DEFAULT */
     bool replays_output; /* output records are a pure function of each input's records in order */
     uint32_t checkpoint_version;
@@ -125,6 +126,7 @@ struct tb_service {
     unsigned input_count;
     struct tb_writer *out; /* NULL if it has none, or before on_output */
     const char *out_stream;
+    const char *journal;   /* --journal: where the journals of all buses are; NULL: none */
     struct tb_stats stats;
     tb_ns now;             /* wall clock of this turn of the loop */
     bool stopping;         /* SIGTERM or SIGINT came, or all inputs are done */
