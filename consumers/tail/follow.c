@@ -19,16 +19,12 @@ static void notice(struct follow *f, const char *format, ...)
     f->notice(f->context, line);
 }
 
-static tb_ns time_of(const struct tb_record *r)
+static struct record_item item_of(struct source *s, const struct tb_record *record)
 {
-    return r->ts_recv != 0 ? r->ts_recv + r->publish_delta_ns : r->ts_event;
-}
-
-static struct tail_item item_of(struct source *s, const struct tb_record *record)
-{
-    return (struct tail_item){.stream = s->stream,
-                              .record = record,
-                              .instrument = tb_reader_instrument(&s->reader, record->instrument)};
+    return (struct record_item){.stream = s->stream,
+                                .epoch = s->reader.epoch,
+                                .record = record,
+                                .instrument = tb_reader_instrument(&s->reader, record->instrument)};
 }
 
 /* ---- opening ---- */
@@ -44,8 +40,8 @@ static tb_seq place_last(struct follow *f, struct source *s, tb_seq newest, uint
         if (tb_reader_next(&s->reader, &record) != TB_READ_OK)
             break; /* overwritten meanwhile: this is as far back as it goes */
         seq--;
-        struct tail_item item = item_of(s, &record);
-        if (tail_filter_match(f->filter, &item))
+        struct record_item item = item_of(s, &record);
+        if (filter_match(f->filter, &item))
             want--;
     }
     return seq;
@@ -144,17 +140,6 @@ int follow_scan(struct follow *f, struct tb_error *err)
 
 /* ---- reading ---- */
 
-static bool before_from(const struct follow *f, const struct tb_record *r)
-{
-    return f->from.kind == PLACE_TIME && time_of(r) < f->from.time;
-}
-
-static bool behind_to(const struct follow *f, const struct tb_record *r)
-{
-    return (f->to.kind == PLACE_SEQ && r->seq > f->to.seq) ||
-           (f->to.kind == PLACE_TIME && time_of(r) > f->to.time);
-}
-
 /* A stream without an end of its own: not following, it ends where it stood when we began. */
 static bool at_end(const struct follow *f, const struct source *s)
 {
@@ -212,7 +197,7 @@ static void fill(struct follow *f, struct source *s)
     }
 }
 
-bool follow_next(struct follow *f, struct tail_item *out_item, struct source **out_source)
+bool follow_next(struct follow *f, struct record_item *out_item, struct source **out_source)
 {
     for (;;) {
         struct source *best = NULL;
@@ -220,18 +205,18 @@ bool follow_next(struct follow *f, struct tail_item *out_item, struct source **o
             struct source *s = &f->source[i];
             fill(f, s);
             if (s->at < s->count &&
-                (best == NULL || time_of(&s->batch[s->at]) < time_of(&best->batch[best->at])))
+                (best == NULL || place_time(&s->batch[s->at]) < place_time(&best->batch[best->at])))
                 best = s;
         }
         if (best == NULL)
             return false;
         const struct tb_record *record = &best->batch[best->at];
-        if (behind_to(f, record)) {
+        if (place_behind(&f->to, record)) {
             finish(best);
             continue;
         }
         best->at++;
-        if (before_from(f, record))
+        if (place_before(&f->from, record))
             continue;
         best->seen++;
         best->last = record->seq;

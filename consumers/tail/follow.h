@@ -8,19 +8,10 @@
 #include <tickbus/base.h>
 #include <tickbus/reader.h>
 
-#include "tail.h"
+#include "consumers/records/records.h"
 
 #define FOLLOW_STREAMS_MAX 64
 #define FOLLOW_BATCH 64
-
-/* --from and --to: a place on a stream. */
-enum place_kind { PLACE_NONE, PLACE_OLDEST, PLACE_NEWEST, PLACE_SEQ, PLACE_TIME };
-
-struct place {
-    enum place_kind kind;
-    tb_seq seq;
-    tb_ns time;
-};
 
 struct source {
     char stream[TB_STREAM_BYTES];
@@ -45,7 +36,7 @@ struct follow {
     uint64_t
         last_n; /* PLACE_NONE: begin at the last so many records that the filter lets through */
     bool following;
-    const struct tail_filter *filter;
+    const struct filter *filter;
     void (*notice)(void *context, const char *line);
     void *context;
     struct source source[FOLLOW_STREAMS_MAX];
@@ -63,7 +54,7 @@ int follow_scan(struct follow *f, struct tb_error *err);
  * follow_next: the next record of all streams by publish time. False: nothing there now (or at all: see
  * follow_over). The item is valid until the next call.
  */
-bool follow_next(struct follow *f, struct tail_item *out_item, struct source **out_source);
+bool follow_next(struct follow *f, struct record_item *out_item, struct source **out_source);
 
 /* follow_over: nothing more will ever be wanted: every stream is finished. */
 bool follow_over(const struct follow *f);

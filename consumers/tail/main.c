@@ -17,7 +17,7 @@
 #include <tickbus/service.h>
 
 #include "follow.h"
-#include "tail.h"
+#include "consumers/records/records.h"
 
 #define PROGRAM "tickbus tail"
 /* Between two looks when nothing comes: unnoticeable to a person, 1 % of a core at most. */
@@ -82,8 +82,8 @@ static const char usage[] =
 
 struct tail {
     struct options options;
-    struct tail_style style;
-    struct tail_filter filter;
+    struct line_style style;
+    struct filter filter;
     struct follow follow;
     const char *columns[COLUMNS_MAX];
     uint64_t printed;
@@ -116,41 +116,14 @@ static int fault(const char *format, ...)
     return -EINVAL;
 }
 
-static int parse_place(const char *option, const char *text, struct place *out)
-{
-    if (text == NULL)
-        return 0;
-    char *end;
-    errno = 0;
-    if (strcmp(text, "oldest") == 0)
-        out->kind = PLACE_OLDEST;
-    else if (strcmp(text, "newest") == 0)
-        out->kind = PLACE_NEWEST;
-    else if (strspn(text, "0123456789") == strlen(text) && *text != 0) {
-        out->seq = strtoull(text, &end, 10);
-        out->kind = PLACE_SEQ;
-        if (errno == ERANGE || out->seq > INT64_MAX)
-            return fault("--%s=%s: no such sequence", option, text);
-        if (out->seq == 0)
-            out->seq = 1;
-    } else if (tb_time_parse(text, tb_clock_wall(), &out->time) == 0)
-        out->kind = PLACE_TIME;
-    else
-        return fault(
-            "--%s=%s: write oldest, newest, a sequence, a time such as 2026-01-01T09:30 or "
-            "09:30, or -5m",
-            option, text);
-    return 0;
-}
-
 static int parse_format(struct tail *t)
 {
     static const char *const names[] = {"text", "json", "csv", "raw"};
     const char *name = t->options.json ? "json" : t->options.format;
     for (size_t i = 0; i < TB_COUNT(names); i++)
         if (strcmp(name, names[i]) == 0) {
-            t->style.format = (enum tail_format)i;
-            if (t->style.format == TAIL_AS_RAW && isatty(STDOUT_FILENO))
+            t->style.format = (enum line_format)i;
+            if (t->style.format == LINE_AS_RAW && isatty(STDOUT_FILENO))
                 return fault("--format=raw is for pipes and files, not for a terminal");
             return 0;
         }
@@ -166,18 +139,18 @@ static int parse_filter(struct tail *t)
     t->filter.symbol = o->symbol.item;
     t->filter.symbol_count = o->symbol.count;
     for (size_t i = 0; i < o->type.count; i++)
-        if (tail_filter_type(&t->filter, o->type.item[i], &err) != 0)
+        if (filter_type(&t->filter, o->type.item[i], &err) != 0)
             return fault("--type: %s", err.text);
-    if (o->where != NULL && tail_filter_where(&t->filter, o->where, &err) != 0)
+    if (o->where != NULL && filter_where(&t->filter, o->where, &err) != 0)
         return fault("%s", err.text);
     if (o->fields.count > COLUMNS_MAX)
         return fault("--fields: more than %d", COLUMNS_MAX);
     for (size_t i = 0; i < o->fields.count; i++) {
-        if (!tail_is_column(o->fields.item[i])) {
+        if (!fields_known(o->fields.item[i])) {
             size_t known = 0;
-            while (tail_columns()[known] != NULL)
+            while (fields_columns()[known] != NULL)
                 known++;
-            const char *near = tb_nearest(o->fields.item[i], tail_columns(), known);
+            const char *near = tb_nearest(o->fields.item[i], fields_columns(), known);
             return fault("--fields: there is no field \"%s\"%s%s", o->fields.item[i],
                          near ? "; did you mean " : "", near ? near : "");
         }
@@ -212,11 +185,13 @@ static int parse_all(struct tail *t, int operands, char **argv, const char **nam
     const char *no_color = getenv("NO_COLOR");
     bool terminal = isatty(STDOUT_FILENO) != 0;
 
+    struct tb_error err = {""};
     if (parse_format(t) != 0 || parse_filter(t) != 0 ||
-        parse_streams(t, operands, argv, names) != 0 ||
-        parse_place("from", o->from, &t->follow.from) != 0 ||
-        parse_place("to", o->to, &t->follow.to) != 0)
+        parse_streams(t, operands, argv, names) != 0)
         return -EINVAL;
+    if (place_parse("from", o->from, &t->follow.from, &err) != 0 ||
+        place_parse("to", o->to, &t->follow.to, &err) != 0)
+        return fault("%s", err.text);
     if (o->once && (o->follow || o->f))
         return fault("--once and --follow contradict each other");
     if (t->follow.to.kind == PLACE_OLDEST || t->follow.to.kind == PLACE_NEWEST)
@@ -232,7 +207,7 @@ static int parse_all(struct tail *t, int operands, char **argv, const char **nam
                       (term == NULL || strcmp(term, "dumb") != 0);
     t->both = terminal && isatty(STDERR_FILENO);
     /* As text a gap is a line on stderr already; once is enough, unless it was asked for. */
-    t->show_gaps = t->style.format != TAIL_AS_TEXT || t->filter.types[0] != 0;
+    t->show_gaps = t->style.format != LINE_AS_TEXT || t->filter.types[0] != 0;
     return 0;
 }
 
@@ -247,16 +222,16 @@ static void say(void *context, const char *line)
     fprintf(stderr, PROGRAM ": %s\n", line);
 }
 
-static void say_gap(struct tail *t, const struct tail_item *item)
+static void say_gap(struct tail *t, const struct record_item *item)
 {
     const struct tb_gap *g = &item->record->gap;
     const struct tb_instrument *in = item->instrument;
-    char line[320], when[TAIL_TIME_BYTES];
+    char line[320], when[LINE_TIME_BYTES];
     snprintf(
         line, sizeof(line),
         "gap stream=%s seq=%" PRIu64 " at=%s venue=%s symbol=%s channel=%s reason=%s from=%" PRIu64
         " to=%" PRIu64 " missing=%" PRIu64,
-        item->stream, item->record->seq, tail_time(item->record->ts_recv, t->style.local, 6, when),
+        item->stream, item->record->seq, line_time(item->record->ts_recv, t->style.local, 6, when),
         in ? in->venue : "-", in ? in->symbol : "-", tb_channel_name(g->channel),
         tb_gap_reason_name(g->reason), g->from, g->to, g->missing);
     say(t, line);
@@ -268,23 +243,23 @@ static void write_line(struct tail *t, const char *line, size_t length)
         t->quiet_end = errno == EPIPE;
 }
 
-static void handle(struct tail *t, const struct tail_item *item)
+static void handle(struct tail *t, const struct record_item *item)
 {
     bool gap = item->record->type == TB_GAP;
-    if (gap && (item->record->instrument == 0 || tail_filter_market(&t->filter, item)))
+    if (gap && (item->record->instrument == 0 || filter_market(&t->filter, item)))
         say_gap(t, item);
-    if (t->options.rate || (gap && !t->show_gaps) || !tail_filter_match(&t->filter, item))
+    if (t->options.rate || (gap && !t->show_gaps) || !filter_match(&t->filter, item))
         return;
-    char line[TAIL_LINE_BYTES];
-    write_line(t, line, tail_print(&t->style, item, line));
+    char line[LINE_BYTES];
+    write_line(t, line, line_print(&t->style, item, line));
     t->printed++;
 }
 
 /* One line per stream and second. */
 static void print_rates(struct tail *t, double seconds)
 {
-    char now[TAIL_TIME_BYTES];
-    tail_time(tb_clock_wall(), t->style.local, 3, now);
+    char now[LINE_TIME_BYTES];
+    line_time(tb_clock_wall(), t->style.local, 3, now);
     for (size_t i = 0; i < t->follow.count; i++) {
         const struct source *s = &t->follow.source[i];
         double rate = (double)(s->seen + s->lost - t->rate_seen[i]) / seconds;
@@ -292,7 +267,7 @@ static void print_rates(struct tail *t, double seconds)
         char line[320];
         int n = snprintf(
             line, sizeof(line),
-            t->style.format == TAIL_AS_JSON
+            t->style.format == LINE_AS_JSON
                 ? "{\"time\":\"%s\",\"stream\":\"%s\",\"records_per_second\":%.1f,"
                   "\"bytes_per_second\":%.0f,\"seq\":%" PRIu64 ",\"lost\":%" PRIu64 "}\n"
                 : "%s  %-16s %12.1f records/s %14.0f B/s  seq=%" PRIu64 " lost=%" PRIu64 "\n",
@@ -327,7 +302,7 @@ static void run(struct tail *t)
 {
     tb_ns next_scan = tb_clock_mono() + SCAN_EVERY;
     tb_ns last_rate = tb_clock_mono();
-    struct tail_item item;
+    struct record_item item;
     struct source *source;
 
     for (unsigned turn = 0; !enough(t); turn++) {
@@ -427,9 +402,9 @@ int main(int argc, char **argv)
     t.follow.context = &t;
     int code = first_scan(&t);
     if (code == TB_EXIT_OK) {
-        char header[TAIL_LINE_BYTES];
+        char header[LINE_BYTES];
         t.style.show_stream = t.follow.count > 1;
-        write_line(&t, header, tail_header(&t.style, header));
+        write_line(&t, header, line_header(&t.style, header));
         run(&t);
         code = exit_code(&t);
         if (!t.quiet_end)

@@ -1,34 +1,52 @@
 /* A record as a list of named fields. */
-#include "tail.h"
+#include "consumers/records/records.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include <tickbus/candle.h>
 
-static const char *const columns[] = {
-    "stream",    "seq",       "type",      "venue",
-    "symbol",    "ts_event",  "ts_recv",   "publish_delta_ns",
-    "flags",     "side",      "price",     "size",
-    "trade_id",  "count",     "bid_price", "bid_size",
-    "ask_price", "ask_size",  "action",    "level",
-    "orders",    "update_id", "timeframe", "forming",
-    "open",      "high",      "low",       "close",
-    "volume",    "turnover",  "trades",    "taker_buy_volume",
-    "reason",    "channel",   "from",      "to",
-    "missing",   "code",      "detail",    "pid",
-    "rule",      "state",     "severity",  "value",
-    "threshold", "since",     "alert_id",  "venue_seq",
-    "body0",     "body1",     "body2",     "body3",
-    NULL,
-};
+/* Every field there is, in CSV order; the later ones are made by exports alone. */
+#define SHOWN(X)                                                                                   \
+    X(stream, TEXT)                                                                                \
+    X(seq, UNSIGNED)                                                                               \
+    X(type, TEXT) X(venue, TEXT) X(symbol, TEXT) X(ts_event, TIME) X(ts_recv, TIME)                \
+        X(publish_delta_ns, UNSIGNED) X(flags, TEXT) X(side, TEXT) X(price, PRICE) X(size, SIZE)   \
+            X(trade_id, UNSIGNED) X(count, UNSIGNED) X(bid_price, PRICE) X(bid_size, SIZE)         \
+                X(ask_price, PRICE) X(ask_size, SIZE) X(action, TEXT) X(level, UNSIGNED)           \
+                    X(orders, UNSIGNED) X(update_id, UNSIGNED) X(timeframe, TEXT) X(forming, BOOL) \
+                        X(open, PRICE) X(high, PRICE) X(low, PRICE) X(close, PRICE)                \
+                            X(volume, SIZE) X(turnover, TURNOVER) X(trades, UNSIGNED)              \
+                                X(taker_buy_volume, SIZE) X(reason, TEXT) X(channel, TEXT)         \
+                                    X(from, UNSIGNED) X(to, UNSIGNED) X(missing, UNSIGNED)         \
+                                        X(code, TEXT) X(detail, SIGNED) X(pid, UNSIGNED)           \
+                                            X(rule, TEXT) X(state, TEXT) X(severity, TEXT)         \
+                                                X(value, VALUE) X(threshold, VALUE) X(since, TIME) \
+                                                    X(alert_id, UNSIGNED) X(venue_seq, UNSIGNED)   \
+                                                        X(body0, UNSIGNED) X(body1, UNSIGNED)      \
+                                                            X(body2, UNSIGNED) X(body3, UNSIGNED)
+#define EXPORTED(X)                                                                                \
+    X(epoch, UNSIGNED)                                                                             \
+    X(instrument, UNSIGNED) X(bytes, TEXT) X(raw, TEXT) X(label, TEXT) X(first_stream, TEXT)       \
+        X(price_exp, SIGNED) X(size_exp, SIGNED) X(value_exp, SIGNED)
 
-const char *const *tail_columns(void)
+#define COLUMN(name, kind) {#name, COLUMN_##kind},
+#define NAME(name, kind) #name,
+static const struct column table[] = {SHOWN(COLUMN) EXPORTED(COLUMN)};
+static const char *const columns[] = {SHOWN(NAME) NULL};
+
+const struct column *fields_table(size_t *out_count)
+{
+    *out_count = TB_COUNT(table);
+    return table;
+}
+
+const char *const *fields_columns(void)
 {
     return columns;
 }
 
-bool tail_is_column(const char *name)
+bool fields_known(const char *name)
 {
     for (size_t i = 0; columns[i] != NULL; i++)
         if (strcmp(columns[i], name) == 0)
@@ -36,36 +54,44 @@ bool tail_is_column(const char *name)
     return false;
 }
 
-static struct tail_field *add(struct tail_fields *f, const char *name, enum tail_kind kind)
+const struct field *fields_find(const struct fields *fields, const char *name)
 {
-    TB_ASSERT(f->count < TAIL_FIELDS_MAX);
-    struct tail_field *field = &f->field[f->count++];
-    *field = (struct tail_field){.name = name, .kind = kind};
+    for (size_t i = 0; i < fields->count; i++)
+        if (strcmp(fields->field[i].name, name) == 0)
+            return &fields->field[i];
+    return NULL;
+}
+
+static struct field *add(struct fields *f, const char *name, enum field_kind kind)
+{
+    TB_ASSERT(f->count < FIELDS_MAX);
+    struct field *field = &f->field[f->count++];
+    *field = (struct field){.name = name, .kind = kind};
     return field;
 }
 
-static void add_text(struct tail_fields *f, const char *name, const char *text)
+static void add_text(struct fields *f, const char *name, const char *text)
 {
-    add(f, name, text == NULL ? TAIL_NOTHING : TAIL_TEXT)->text = text;
+    add(f, name, text == NULL ? FIELD_NOTHING : FIELD_TEXT)->text = text;
 }
 
-static void add_number(struct tail_fields *f, const char *name, __int128 number)
+static void add_number(struct fields *f, const char *name, __int128 number)
 {
-    add(f, name, TAIL_NUMBER)->number = number;
+    add(f, name, FIELD_NUMBER)->number = number;
 }
 
 /* Without its instrument a mantissa has no value: better nothing than a wrong number. */
-static void add_decimal(struct tail_fields *f, const struct tail_item *item, const char *name,
+static void add_decimal(struct fields *f, const struct record_item *item, const char *name,
                         __int128 mantissa, int exp)
 {
-    struct tail_field *field = add(f, name, item->instrument ? TAIL_NUMBER : TAIL_NOTHING);
+    struct field *field = add(f, name, item->instrument ? FIELD_NUMBER : FIELD_NOTHING);
     field->number = mantissa;
     field->exp = exp;
 }
 
-static void add_time(struct tail_fields *f, const char *name, tb_ns t)
+static void add_time(struct fields *f, const char *name, tb_ns t)
 {
-    add(f, name, t == 0 ? TAIL_NOTHING : TAIL_TIME)->number = t;
+    add(f, name, t == 0 ? FIELD_NOTHING : FIELD_TIME)->number = t;
 }
 
 static const char *flag_names(uint8_t flags, char out[64])
@@ -114,8 +140,8 @@ static const char *action_name(uint8_t action)
     }
 }
 
-static void trade_fields(const struct tail_item *item, int price_exp, int size_exp,
-                         struct tail_fields *f)
+static void trade_fields(const struct record_item *item, int price_exp, int size_exp,
+                         struct fields *f)
 {
     const struct tb_trade *t = &item->record->trade;
     add_text(f, "side", trade_side(t->side));
@@ -127,8 +153,8 @@ static void trade_fields(const struct tail_item *item, int price_exp, int size_e
         add_number(f, "venue_seq", t->venue_seq);
 }
 
-static void quote_fields(const struct tail_item *item, int price_exp, int size_exp,
-                         struct tail_fields *f)
+static void quote_fields(const struct record_item *item, int price_exp, int size_exp,
+                         struct fields *f)
 {
     const struct tb_quote *q = &item->record->quote;
     add_decimal(f, item, "bid_price", q->bid_price, price_exp);
@@ -137,8 +163,8 @@ static void quote_fields(const struct tail_item *item, int price_exp, int size_e
     add_decimal(f, item, "ask_size", q->ask_size, size_exp);
 }
 
-static void level_fields(const struct tail_item *item, int price_exp, int size_exp,
-                         struct tail_fields *f)
+static void level_fields(const struct record_item *item, int price_exp, int size_exp,
+                         struct fields *f)
 {
     const struct tb_level *l = &item->record->level;
     add_text(f, "side", book_side(l->side));
@@ -152,12 +178,12 @@ static void level_fields(const struct tail_item *item, int price_exp, int size_e
     add_number(f, "update_id", l->update_id);
 }
 
-static void candle_fields(const struct tail_item *item, int price_exp, int size_exp,
-                          struct tail_fields *f)
+static void candle_fields(const struct record_item *item, int price_exp, int size_exp,
+                          struct fields *f)
 {
     const struct tb_record *r = item->record;
     add_text(f, "timeframe", tb_timeframe_name[tb_record_timeframe(r)]);
-    add(f, "forming", TAIL_BOOL)->number = (r->flags & TB_F_FORMING) != 0;
+    add(f, "forming", FIELD_BOOL)->number = (r->flags & TB_F_FORMING) != 0;
     if ((r->type & 0xF8) == TB_CANDLE) {
         add_decimal(f, item, "open", r->candle.open, price_exp);
         add_decimal(f, item, "high", r->candle.high, price_exp);
@@ -174,7 +200,7 @@ static void candle_fields(const struct tail_item *item, int price_exp, int size_
     add_decimal(f, item, "taker_buy_volume", v->taker_buy_volume, size_exp);
 }
 
-static void gap_fields(const struct tb_gap *g, struct tail_fields *f)
+static void gap_fields(const struct tb_gap *g, struct fields *f)
 {
     add_text(f, "reason", tb_gap_reason_name(g->reason));
     add_text(f, "channel", tb_channel_name(g->channel));
@@ -183,24 +209,24 @@ static void gap_fields(const struct tb_gap *g, struct tail_fields *f)
     add_number(f, "missing", g->missing);
 }
 
-static void alert_fields(const struct tail_item *item, struct tail_fields *f)
+static void alert_fields(const struct record_item *item, struct fields *f)
 {
     const struct tb_alert *a = &item->record->alert;
     add_text(f, "rule", item->instrument ? item->instrument->label : NULL);
     add_text(f, "state", tb_alert_state_name(a->state));
     add_text(f, "severity", tb_severity_name(a->severity));
     bool sane = a->value_exp <= 0 && a->value_exp >= TB_EXP_MIN;
-    struct tail_field *value = add(f, "value", sane ? TAIL_NUMBER : TAIL_NOTHING);
+    struct field *value = add(f, "value", sane ? FIELD_NUMBER : FIELD_NOTHING);
     value->number = a->value;
     value->exp = a->value_exp;
-    struct tail_field *threshold = add(f, "threshold", sane ? TAIL_NUMBER : TAIL_NOTHING);
+    struct field *threshold = add(f, "threshold", sane ? FIELD_NUMBER : FIELD_NOTHING);
     threshold->number = a->threshold;
     threshold->exp = a->value_exp;
     add_time(f, "since", a->since);
     add_number(f, "alert_id", a->alert_id);
 }
 
-static void body_fields(const struct tail_item *item, struct tail_fields *f)
+static void body_fields(const struct record_item *item, struct fields *f)
 {
     const struct tb_record *r = item->record;
     int price_exp = item->instrument ? item->instrument->price_exp : 0;
@@ -243,7 +269,7 @@ static void body_fields(const struct tail_item *item, struct tail_fields *f)
     }
 }
 
-void tail_fields(const struct tail_item *item, struct tail_fields *f)
+void fields_of(const struct record_item *item, struct fields *f)
 {
     const struct tb_record *r = item->record;
     f->count = 0;

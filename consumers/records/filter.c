@@ -1,5 +1,5 @@
 /* Which records pass: types, venues, symbols, and conditions on fields. */
-#include "tail.h"
+#include "consumers/records/records.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 #include <tickbus/decimal.h>
 
-int tail_filter_type(struct tail_filter *filter, const char *name, struct tb_error *err)
+int filter_type(struct filter *filter, const char *name, struct tb_error *err)
 {
     int type = tb_record_type_parse(name);
     if (type < 0)
@@ -29,10 +29,10 @@ int tail_filter_type(struct tail_filter *filter, const char *name, struct tb_err
 
 static const struct {
     const char *text; /* longer ones first */
-    enum tail_operator op;
+    enum filter_operator op;
 } operators[] = {
-    {"==", TAIL_EQ}, {"!=", TAIL_NE}, {"<=", TAIL_LE}, {">=", TAIL_GE},
-    {"<", TAIL_LT},  {">", TAIL_GT},  {"=", TAIL_EQ},
+    {"==", FILTER_EQ}, {"!=", FILTER_NE}, {"<=", FILTER_LE}, {">=", FILTER_GE},
+    {"<", FILTER_LT},  {">", FILTER_GT},  {"=", FILTER_EQ},
 };
 
 static const char *skip_blanks(const char *at)
@@ -42,7 +42,7 @@ static const char *skip_blanks(const char *at)
     return at;
 }
 
-static const char *take_field(const char *at, struct tail_condition *c, struct tb_error *err)
+static const char *take_field(const char *at, struct filter_condition *c, struct tb_error *err)
 {
     size_t length = strspn(at, "abcdefghijklmnopqrstuvwxyz_0123456789");
     if (length == 0 || length >= sizeof(c->field)) {
@@ -51,7 +51,7 @@ static const char *take_field(const char *at, struct tail_condition *c, struct t
     }
     memcpy(c->field, at, length);
     c->field[length] = 0;
-    if (!tail_is_column(c->field)) {
+    if (!fields_known(c->field)) {
         tb_fail(err, -EINVAL, "--where: there is no field \"%s\"; see FIELDS.md or --help",
                 c->field);
         return NULL;
@@ -59,7 +59,7 @@ static const char *take_field(const char *at, struct tail_condition *c, struct t
     return skip_blanks(at + length);
 }
 
-static const char *take_operator(const char *at, struct tail_condition *c, struct tb_error *err)
+static const char *take_operator(const char *at, struct filter_condition *c, struct tb_error *err)
 {
     for (size_t i = 0; i < TB_COUNT(operators); i++) {
         size_t length = strlen(operators[i].text);
@@ -73,7 +73,7 @@ static const char *take_operator(const char *at, struct tail_condition *c, struc
 }
 
 /* A word, or text in '...' or "..."; a word that is a decimal is one. */
-static const char *take_value(const char *at, struct tail_condition *c, struct tb_error *err)
+static const char *take_value(const char *at, struct filter_condition *c, struct tb_error *err)
 {
     bool quoted = *at == '\'' || *at == '"';
     const char *start = quoted ? at + 1 : at;
@@ -105,23 +105,23 @@ static const char *take_value(const char *at, struct tail_condition *c, struct t
     } else if (!quoted && (isdigit((unsigned char)*start) || *start == '-')) {
         tb_fail(err, -EINVAL, "--where: \"%s\" is not a decimal that fits 64 bits", c->text);
         return NULL;
-    } else if (c->op != TAIL_EQ && c->op != TAIL_NE) {
+    } else if (c->op != FILTER_EQ && c->op != FILTER_NE) {
         tb_fail(err, -EINVAL, "--where: \"%s\" is text, which compares only by == and !=", c->text);
         return NULL;
     }
     return skip_blanks(quoted ? end + 1 : end);
 }
 
-int tail_filter_where(struct tail_filter *filter, const char *text, struct tb_error *err)
+int filter_where(struct filter *filter, const char *text, struct tb_error *err)
 {
     const char *at = skip_blanks(text);
     for (;;) {
-        struct tail_condition c = {0};
+        struct filter_condition c = {0};
         if ((at = take_field(at, &c, err)) == NULL || (at = take_operator(at, &c, err)) == NULL ||
             (at = take_value(at, &c, err)) == NULL)
             return -EINVAL;
-        if (filter->condition_count == TAIL_CONDITIONS_MAX)
-            return tb_fail(err, -EINVAL, "--where: more than %d conditions", TAIL_CONDITIONS_MAX);
+        if (filter->condition_count == FILTER_CONDITIONS_MAX)
+            return tb_fail(err, -EINVAL, "--where: more than %d conditions", FILTER_CONDITIONS_MAX);
         filter->condition[filter->condition_count++] = c;
         if (*at == 0)
             return 0;
@@ -145,7 +145,7 @@ static bool scale(__int128 *value, int digits)
     return true;
 }
 
-int tail_compare(__int128 a, int a_exp, __int128 b, int b_exp)
+int filter_compare(__int128 a, int a_exp, __int128 b, int b_exp)
 {
     /* What does not fit after scaling is greater in size than anything that does. */
     int a_sign = (a > 0) - (a < 0);
@@ -157,20 +157,20 @@ int tail_compare(__int128 a, int a_exp, __int128 b, int b_exp)
     return (a > b) - (a < b);
 }
 
-static bool holds(enum tail_operator op, int order)
+static bool holds(enum filter_operator op, int order)
 {
     switch (op) {
-    case TAIL_EQ:
+    case FILTER_EQ:
         return order == 0;
-    case TAIL_NE:
+    case FILTER_NE:
         return order != 0;
-    case TAIL_LT:
+    case FILTER_LT:
         return order < 0;
-    case TAIL_LE:
+    case FILTER_LE:
         return order <= 0;
-    case TAIL_GT:
+    case FILTER_GT:
         return order > 0;
-    case TAIL_GE:
+    case FILTER_GE:
         return order >= 0;
     default:
         return false;
@@ -178,7 +178,7 @@ static bool holds(enum tail_operator op, int order)
 }
 
 /* flags: the condition names one of them ("flags == last"); other texts compare whole. */
-static bool text_equal(const struct tail_field *field, const char *text)
+static bool text_equal(const struct field *field, const char *text)
 {
     if (strcmp(field->name, "flags") != 0)
         return strcmp(field->text, text) == 0;
@@ -192,27 +192,27 @@ static bool text_equal(const struct tail_field *field, const char *text)
     return length == 0 && field->text[0] == 0;
 }
 
-static bool condition_holds(const struct tail_condition *c, const struct tail_field *field)
+static bool condition_holds(const struct filter_condition *c, const struct field *field)
 {
     switch (field->kind) {
-    case TAIL_NUMBER:
-    case TAIL_TIME:
+    case FIELD_NUMBER:
+    case FIELD_TIME:
         return c->is_number &&
-               holds(c->op, tail_compare(field->number, field->exp, c->mantissa, c->exp));
-    case TAIL_TEXT:
+               holds(c->op, filter_compare(field->number, field->exp, c->mantissa, c->exp));
+    case FIELD_TEXT:
         return holds(c->op, text_equal(field, c->text) ? 0 : 1);
-    case TAIL_BOOL:
+    case FIELD_BOOL:
         return holds(c->op, strcmp(c->text, field->number ? "true" : "false") == 0 ? 0 : 1);
-    case TAIL_NOTHING:
+    case FIELD_NOTHING:
     default:
         return false;
     }
 }
 
-static bool conditions_hold(const struct tail_filter *filter, const struct tail_item *item)
+static bool conditions_hold(const struct filter *filter, const struct record_item *item)
 {
-    struct tail_fields fields;
-    tail_fields(item, &fields);
+    struct fields fields;
+    fields_of(item, &fields);
     for (size_t i = 0; i < filter->condition_count; i++) {
         bool found = false;
         for (size_t k = 0; k < fields.count && !found; k++)
@@ -224,7 +224,7 @@ static bool conditions_hold(const struct tail_filter *filter, const struct tail_
     return true;
 }
 
-bool tail_filter_market(const struct tail_filter *filter, const struct tail_item *item)
+bool filter_market(const struct filter *filter, const struct record_item *item)
 {
     const struct tb_instrument *in = item->instrument;
     bool venue = filter->venue_count == 0;
@@ -236,12 +236,12 @@ bool tail_filter_market(const struct tail_filter *filter, const struct tail_item
     return venue && symbol;
 }
 
-bool tail_filter_match(const struct tail_filter *filter, const struct tail_item *item)
+bool filter_match(const struct filter *filter, const struct record_item *item)
 {
     uint8_t type = item->record->type;
     bool any = (filter->types[0] | filter->types[1] | filter->types[2] | filter->types[3]) == 0;
     if (!any && (filter->types[type / 64] >> (type % 64) & 1) == 0)
         return false;
-    return tail_filter_market(filter, item) &&
+    return filter_market(filter, item) &&
            (filter->condition_count == 0 || conditions_hold(filter, item));
 }

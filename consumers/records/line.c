@@ -1,5 +1,5 @@
 /* Records as lines: text for people, JSON and CSV for programs, raw for pipes. */
-#include "tail.h"
+#include "consumers/records/records.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@ static void put(struct line *line, const char *format, ...) TB_PRINTF(2, 3);
 
 static void put(struct line *line, const char *format, ...)
 {
-    size_t room = TAIL_LINE_BYTES - 1 - line->length;
+    size_t room = LINE_BYTES - 1 - line->length;
     va_list arguments;
     va_start(arguments, format);
     int wanted = vsnprintf(line->text + line->length, room, format, arguments);
@@ -33,7 +33,7 @@ static size_t end_line(struct line *line)
     return line->length;
 }
 
-const char *tail_time(tb_ns t, bool local, int digits, char out[TAIL_TIME_BYTES])
+const char *line_time(tb_ns t, bool local, int digits, char out[LINE_TIME_BYTES])
 {
     time_t seconds = (time_t)(t / TB_NS_PER_S);
     long fraction = (long)(t % TB_NS_PER_S);
@@ -54,36 +54,28 @@ const char *tail_time(tb_ns t, bool local, int digits, char out[TAIL_TIME_BYTES]
         snprintf(zone, sizeof(zone), "%c%02ld:%02ld", minutes < 0 ? '-' : '+', size / 60 % 100,
                  size % 60);
     }
-    snprintf(out, TAIL_TIME_BYTES, "%s.%0*ld%s", date, digits, fraction, zone);
+    snprintf(out, LINE_TIME_BYTES, "%s.%0*ld%s", date, digits, fraction, zone);
     return out;
 }
 
 /* A field's value as text, the same in every format; empty for nothing. */
-static const char *value_text(const struct tail_style *style, const struct tail_field *field,
+static const char *value_text(const struct line_style *style, const struct field *field,
                               char out[TB_DECIMAL_BYTES])
 {
     switch (field->kind) {
-    case TAIL_TEXT:
+    case FIELD_TEXT:
         return field->text;
-    case TAIL_NUMBER:
+    case FIELD_NUMBER:
         tb_decimal_format_wide(field->number, field->exp, out);
         return out;
-    case TAIL_TIME:
-        return tail_time((tb_ns)field->number, style->local, 9, out);
-    case TAIL_BOOL:
+    case FIELD_TIME:
+        return line_time((tb_ns)field->number, style->local, 9, out);
+    case FIELD_BOOL:
         return field->number ? "true" : "false";
-    case TAIL_NOTHING:
+    case FIELD_NOTHING:
     default:
         return "";
     }
-}
-
-static const struct tail_field *find(const struct tail_fields *fields, const char *name)
-{
-    for (size_t i = 0; i < fields->count; i++)
-        if (strcmp(fields->field[i].name, name) == 0)
-            return &fields->field[i];
-    return NULL;
 }
 
 /* ---- JSON ---- */
@@ -102,21 +94,20 @@ static void put_json_string(struct line *line, const char *text)
     put(line, "\"");
 }
 
-static void put_json_field(struct line *line, const struct tail_style *style, const char *name,
-                           const struct tail_field *field)
+static void put_json_field(struct line *line, const struct line_style *style, const char *name,
+                           const struct field *field)
 {
     char value[TB_DECIMAL_BYTES];
     put(line, "%s\"%s\":", line->length > 1 ? "," : "", name);
-    if (field == NULL || field->kind == TAIL_NOTHING)
+    if (field == NULL || field->kind == FIELD_NOTHING)
         put(line, "null");
-    else if (field->kind == TAIL_NUMBER || field->kind == TAIL_BOOL)
+    else if (field->kind == FIELD_NUMBER || field->kind == FIELD_BOOL)
         put(line, "%s", value_text(style, field, value));
     else
         put_json_string(line, value_text(style, field, value));
 }
 
-static void put_json(struct line *line, const struct tail_style *style,
-                     const struct tail_fields *fields)
+static void put_json(struct line *line, const struct line_style *style, const struct fields *fields)
 {
     put(line, "{");
     if (style->columns == NULL)
@@ -124,7 +115,7 @@ static void put_json(struct line *line, const struct tail_style *style,
             put_json_field(line, style, fields->field[i].name, &fields->field[i]);
     else
         for (size_t i = 0; i < style->column_count; i++)
-            put_json_field(line, style, style->columns[i], find(fields, style->columns[i]));
+            put_json_field(line, style, style->columns[i], fields_find(fields, style->columns[i]));
     put(line, "}");
 }
 
@@ -142,15 +133,15 @@ static void put_csv_value(struct line *line, const char *text)
     put(line, "\"");
 }
 
-static void put_csv(struct line *line, const struct tail_style *style,
-                    const struct tail_fields *fields, char separator)
+static void put_csv(struct line *line, const struct line_style *style, const struct fields *fields,
+                    char separator)
 {
-    const char *const *columns = style->columns ? style->columns : tail_columns();
+    const char *const *columns = style->columns ? style->columns : fields_columns();
     for (size_t i = 0; style->columns ? i < style->column_count : columns[i] != NULL; i++) {
         char value[TB_DECIMAL_BYTES];
         if (i > 0)
             put(line, "%c", separator);
-        const struct tail_field *field = find(fields, columns[i]);
+        const struct field *field = fields_find(fields, columns[i]);
         const char *text = field ? value_text(style, field, value) : "";
         if (separator == ',')
             put_csv_value(line, text);
@@ -159,12 +150,12 @@ static void put_csv(struct line *line, const struct tail_style *style,
     }
 }
 
-size_t tail_header(const struct tail_style *style, char out[TAIL_LINE_BYTES])
+size_t line_header(const struct line_style *style, char out[LINE_BYTES])
 {
     struct line line = {.text = out};
-    if (style->format != TAIL_AS_CSV)
+    if (style->format != LINE_AS_CSV)
         return 0;
-    const char *const *columns = style->columns ? style->columns : tail_columns();
+    const char *const *columns = style->columns ? style->columns : fields_columns();
     for (size_t i = 0; style->columns ? i < style->column_count : columns[i] != NULL; i++)
         put(&line, "%s%s", i ? "," : "", columns[i]);
     return end_line(&line);
@@ -195,8 +186,8 @@ static const char *colour_of(const struct tb_record *r)
 }
 
 /* Prices and sizes stand under each other: all digits of the instrument, aligned right. */
-static void put_fixed(struct line *line, const struct tail_item *item, int width, int64_t mantissa,
-                      int exp)
+static void put_fixed(struct line *line, const struct record_item *item, int width,
+                      int64_t mantissa, int exp)
 {
     char text[TB_DECIMAL_BYTES] = "?";
     if (item->instrument != NULL)
@@ -205,8 +196,8 @@ static void put_fixed(struct line *line, const struct tail_item *item, int width
 }
 
 /* The fields behind the common ones, for the types that have no columns of their own. */
-static void put_named(struct line *line, const struct tail_style *style,
-                      const struct tail_fields *fields)
+static void put_named(struct line *line, const struct line_style *style,
+                      const struct fields *fields)
 {
     size_t i = 0;
     while (i < fields->count && strcmp(fields->field[i].name, "flags") != 0)
@@ -219,17 +210,17 @@ static void put_named(struct line *line, const struct tail_style *style,
     }
 }
 
-static void put_body(struct line *line, const struct tail_style *style,
-                     const struct tail_item *item, const struct tail_fields *fields)
+static void put_body(struct line *line, const struct line_style *style,
+                     const struct record_item *item, const struct fields *fields)
 {
     const struct tb_record *r = item->record;
     int price_exp = item->instrument ? item->instrument->price_exp : 0;
     int size_exp = item->instrument ? item->instrument->size_exp : 0;
-    const struct tail_field *side = find(fields, "side");
+    const struct field *side = fields_find(fields, "side");
 
     switch (r->type) {
     case TB_TRADE:
-        put(line, " %-4s", side->kind == TAIL_TEXT ? side->text : "-");
+        put(line, " %-4s", side->kind == FIELD_TEXT ? side->text : "-");
         put_fixed(line, item, 14, r->trade.price, price_exp);
         put_fixed(line, item, 16, r->trade.size, size_exp);
         put(line, "  id=%llu", (unsigned long long)r->trade.trade_id);
@@ -237,7 +228,7 @@ static void put_body(struct line *line, const struct tail_style *style,
             put(line, " count=%u", r->trade.count);
         break;
     case TB_LEVEL:
-        put(line, " %-4s", side->kind == TAIL_TEXT ? side->text : "-");
+        put(line, " %-4s", side->kind == FIELD_TEXT ? side->text : "-");
         put_fixed(line, item, 14, r->level.price, price_exp);
         put_fixed(line, item, 16, r->level.size, size_exp);
         put(line, "  update=%llu", (unsigned long long)r->level.update_id);
@@ -256,14 +247,14 @@ static void put_body(struct line *line, const struct tail_style *style,
     }
 }
 
-static void put_text(struct line *line, const struct tail_style *style,
-                     const struct tail_item *item, const struct tail_fields *fields)
+static void put_text(struct line *line, const struct line_style *style,
+                     const struct record_item *item, const struct fields *fields)
 {
     const struct tb_record *r = item->record;
     const char *colour = style->colour ? colour_of(r) : "";
-    char time[TAIL_TIME_BYTES] = "-";
+    char time[LINE_TIME_BYTES] = "-";
     if (r->ts_event != 0 || r->ts_recv != 0)
-        tail_time(r->ts_event ? r->ts_event : r->ts_recv, style->local, 6, time);
+        line_time(r->ts_event ? r->ts_event : r->ts_recv, style->local, 6, time);
     put(line, "%s%9llu  %s%s ", style->colour ? DIM : "", (unsigned long long)r->seq, time,
         style->colour ? PLAIN : "");
     if (style->show_stream)
@@ -271,28 +262,37 @@ static void put_text(struct line *line, const struct tail_style *style,
     put(line, " %-12s %s%-6s", item->instrument ? item->instrument->symbol : "-", colour,
         tb_record_type_name(r->type));
     put_body(line, style, item, fields);
-    const char *flags = find(fields, "flags")->text;
+    const char *flags = fields_find(fields, "flags")->text;
     if (r->flags & (TB_F_MAYBE_BAD_BOOK | TB_F_BAD_TS_RECV | TB_F_SNAPSHOT | TB_F_FORMING))
         put(line, "  [%s]", flags);
     if (*colour)
         put(line, PLAIN);
 }
 
-size_t tail_print(const struct tail_style *style, const struct tail_item *item,
-                  char out[TAIL_LINE_BYTES])
+size_t line_fields(const struct line_style *style, const struct fields *fields,
+                   char out[LINE_BYTES])
 {
-    if (style->format == TAIL_AS_RAW) {
+    struct line line = {.text = out};
+    if (style->format == LINE_AS_JSON)
+        put_json(&line, style, fields);
+    else
+        put_csv(&line, style, fields, ',');
+    return end_line(&line);
+}
+
+size_t line_print(const struct line_style *style, const struct record_item *item,
+                  char out[LINE_BYTES])
+{
+    if (style->format == LINE_AS_RAW) {
         memcpy(out, item->record, TB_RECORD_BYTES);
         return TB_RECORD_BYTES;
     }
     struct line line = {.text = out};
-    struct tail_fields fields;
-    tail_fields(item, &fields);
-    if (style->format == TAIL_AS_JSON)
-        put_json(&line, style, &fields);
-    else if (style->format == TAIL_AS_CSV)
-        put_csv(&line, style, &fields, ',');
-    else if (style->columns != NULL)
+    struct fields fields;
+    fields_of(item, &fields);
+    if (style->format == LINE_AS_JSON || style->format == LINE_AS_CSV)
+        return line_fields(style, &fields, out);
+    if (style->columns != NULL)
         put_csv(&line, style, &fields, ' ');
     else
         put_text(&line, style, item, &fields);
