@@ -181,15 +181,16 @@ static int give_back(struct tb_service *svc, const char *bytes, size_t total)
         if (rc < 0)
             return rc;
     }
+    /* An output of another epoch was made after the checkpoint, and so was all that it holds. */
     bool same_output = svc->out != NULL && h.out_epoch == svc->out->epoch;
+    p->saved_out_next = same_output ? h.out_next : 1;
     for (unsigned i = 0; i < svc->input_count; i++) {
         p->input[i].epoch = h.input[i].epoch;
         p->input[i].cursor = h.input[i].cursor;
         svc->input[i].skip_output = same_output && svc->ops->replays_output ? h.input[i].skip : 0;
     }
-    if (same_output && svc->ops->replays_output)
-        count_output(svc, h.out_next);
-    p->saved_out_next = same_output ? h.out_next : 0;
+    if (svc->out != NULL && svc->ops->replays_output)
+        count_output(svc, p->saved_out_next);
     return 0;
 }
 

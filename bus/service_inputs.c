@@ -8,6 +8,7 @@
 #include "service_private.h"
 
 #define RETRY_NS (20 * TB_NS_PER_MS)
+#define RETRY_BROKEN_NS TB_NS_PER_S /* the file is there and is mapped to see whether it is another */
 #define BATCH_LATENCY_MAX (60 * TB_NS_PER_S) /* older records were not published just now */
 
 static enum tb_from first_place(const struct tb_service *svc)
@@ -80,6 +81,11 @@ static int open_one(struct tb_service *svc, unsigned i)
     struct tb_error err = {""};
     int rc =
         tb_reader_open(svc->bus_dir, svc->input[i].stream, &options, &svc->input[i].reader, &err);
+    if (rc == 0 && s->broken && svc->input[i].reader.epoch == s->epoch) {
+        tb_reader_close(&svc->input[i].reader, true); /* the broken one still: said already */
+        s->retry_mono = p->mono + RETRY_BROKEN_NS;
+        return 0;
+    }
     if (rc == 0)
         return attach(svc, i);
     if (rc != s->open_rc) { /* once for each reason */
@@ -139,6 +145,8 @@ static void on_overrun(struct tb_service *svc, unsigned i)
     struct input_state *s = &svc->private_->input[i];
     struct tb_input *in = &svc->input[i];
     uint64_t lost = tb_reader_resync(&in->reader);
+    if (lost == 0)
+        return; /* no overrun: a damaged ring, as the next look finds */
     in->lost += lost;
     s->overruns++;
     in->skip_output = 0; /* the records that made those outputs will not come again */
@@ -292,10 +300,10 @@ void tb_service_inputs_housekeep(struct tb_service *svc)
         s->released = 0; /* the heartbeat of the cursor page goes on while nothing moves */
         if (s->empty && tb_reader_retired(&in->reader)) {
             struct tb_record last; /* it was retired after its last record: look once more */
-            if (tb_reader_next(&in->reader, &last) == TB_READ_OK) {
-                tb_reader_seek(&in->reader, cursor);
-                continue;
-            }
+            enum tb_read then = tb_reader_next(&in->reader, &last);
+            tb_reader_seek(&in->reader, cursor);
+            if (then != TB_READ_EMPTY)
+                continue; /* read_one takes it, or counts it as lost */
             tb_log(TB_LOG_INFO, "stream_retired", "stream=%s epoch=%llu seq=%llu", in->stream,
                    (unsigned long long)s->epoch, (unsigned long long)cursor);
             detach(svc, i);

@@ -16,8 +16,8 @@ struct state {
 };
 
 struct sum {
-    bool moody;
-    int64_t slow_ns;
+    bool moody, unsaved;
+    int64_t slow_ns, pause_ns;
     struct state state;
     uint32_t random;
     struct tb_stats_counter *told_lost, *epochs;
@@ -29,6 +29,9 @@ static const struct tb_option options[] = {
      .help = "refuse records and saves at random"},
     {"slow", TB_OPTION_DURATION, offsetof(struct sum, slow_ns), "0", 0, TB_NS_PER_S,
      .help = "busy for so long each batch"},
+    {"pause", TB_OPTION_DURATION, offsetof(struct sum, pause_ns), "0", 0, 10 * TB_NS_PER_S,
+     .help = "busy for so long between reading and housekeeping"},
+    {"unsaved", TB_OPTION_BOOL, offsetof(struct sum, unsaved), "false", .help = "refuse every save"},
 };
 
 static int start(struct tb_service *svc, void *self)
@@ -87,6 +90,19 @@ static int publish_pair(struct tb_service *svc, struct sum *s, unsigned input,
     return 0;
 }
 
+static void busy_for(tb_ns ns)
+{
+    if (ns > 0)
+        (void)nanosleep(&(struct timespec){ns / TB_NS_PER_S, ns % TB_NS_PER_S}, NULL);
+}
+
+static int poll_once(struct tb_service *svc, void *self)
+{
+    (void)svc;
+    busy_for(((struct sum *)self)->pause_ns);
+    return 0;
+}
+
 static int on_records(struct tb_service *svc, void *self, unsigned input,
                       const struct tb_record *records, int count)
 {
@@ -98,8 +114,7 @@ static int on_records(struct tb_service *svc, void *self, unsigned input,
         if (records[i].seq % 3 == 0 && publish_pair(svc, s, input, &records[i]) != 0)
             return i;
     }
-    if (s->slow_ns > 0)
-        (void)nanosleep(&(struct timespec){.tv_nsec = s->slow_ns % TB_NS_PER_S}, NULL);
+    busy_for(s->slow_ns);
     return take;
 }
 
@@ -116,7 +131,7 @@ static size_t save(struct tb_service *svc, void *self, void *bytes, size_t capac
 {
     struct sum *s = self;
     (void)svc;
-    if (s->moody && draw(s, 3) == 0)
+    if (s->unsaved || (s->moody && draw(s, 3) == 0))
         return 0;
     TB_ASSERT(capacity >= sizeof(s->state));
     memcpy(bytes, &s->state, sizeof(s->state));
@@ -141,6 +156,7 @@ int main(int argc, char **argv)
         .on_input = on_input,
         .on_records = on_records,
         .on_overrun = on_overrun,
+        .poll = poll_once,
         .save = save,
     };
     return tb_service_main(&ops, &self, argc, argv);

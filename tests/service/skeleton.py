@@ -189,6 +189,60 @@ def a_new_epoch_is_followed():
         stop(p)
 
 
+def what_is_lost_at_the_end_of_an_epoch_is_counted():
+    """The ring laps the reader and is then replaced, all between its look and its housekeeping."""
+    with Bus() as bus:
+        end(bus.start(MAKE, "--count=40", "--capacity=64"))
+        p = bus.start(SUM, "--streams=made", "--pause=400ms")
+        until(lambda: bus.stats("sum") and bus.stats("sum").counters.get("records_read") == 40, "all read")
+        end(bus.start(MAKE, "--count=1000", "--burst=1000", "--capacity=64"))
+        end(bus.start(MAKE, "--count=50", "--new-epoch", "--capacity=64"))
+        until(lambda: "new_epoch=true" in log_of(p), "attached again")
+        until(lambda: bus.stats("sum").counters["records_read"] >= 90, "the second epoch")
+        stop(p)
+        c = bus.stats("sum").counters
+        check(c["records_read"] + c["records_lost"] == 1050 and c["told_lost"] == c["records_lost"], c)
+
+
+def a_damaged_slot_is_one_line_until_the_ring_is_made_anew():
+    with Bus() as bus:
+        end(bus.start(MAKE, "--count=100", "--capacity=64"))
+        p = bus.start(SUM, "--streams=made")
+        until(lambda: bus.stats("sum") and bus.stats("sum").counters.get("lag_made") == 0 and
+              bus.stats("sum").counters["records_read"] > 60, "all read")
+        with open(bus.path("made.ring"), "r+b") as f:
+            f.seek(4096 + 1024 * 192 + (101 & 63) * 64)
+            f.write(struct.pack("<Q", 101 + 64))
+        until(lambda: "ev=stream_broken" in log_of(p), "the line")
+        begun = bus.stats("sum").cpu_ns
+        time.sleep(0.5)
+        check(log_of(p).count("ev=stream_broken") == 1 and log_of(p).count("ev=attached") == 1, log_of(p))
+        check(bus.stats("sum").state == "degraded", bus.stats("sum").state)
+        check(bus.stats("sum").cpu_ns - begun < 100_000_000, "busy with a broken ring")
+        end(bus.start(MAKE, "--count=50", "--capacity=64"))
+        until(lambda: "new_epoch=true" in log_of(p), "attached again")
+        stop(p)
+
+
+def a_new_output_ring_gets_each_record_once():
+    """Its maker died before the first checkpoint that knows of the new ring."""
+    with Bus() as bus:
+        end(bus.start(MAKE, "--count=300", "--capacity=4096"))
+        p = bus.start(SUM, "--streams=made")
+        until(lambda: bus.stats("sum") and bus.stats("sum").counters.get("records_read") == 300, "the first life")
+        stop(p)
+        end(bus.start(MAKE, "--count=600", "--capacity=4096"))
+        p = bus.start(SUM, "--streams=made", "--capacity=4096", "--unsaved")
+        until(lambda: bus.stats("sum").pid == p.pid and bus.stats("sum").counters.get("records_read") == 300,
+              "the second life")
+        p.kill()
+        p.wait()
+        end(bus.start(MAKE, "--count=900", "--capacity=4096"))
+        end(bus.start(SUM, "--streams=made", "--capacity=4096", "--until-done"))
+        made_of = [struct.unpack_from("<4Q", r, 32)[2] for r in bus.ring("sums").records]
+        check(made_of == [k for k in range(303, 901, 3) for _ in range(2)], len(made_of), made_of[:4], made_of[-4:])
+
+
 def sigterm_drains_and_ends():
     with Bus() as bus:
         make = bus.start(MAKE)
