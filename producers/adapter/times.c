@@ -1,4 +1,4 @@
-#include "producers/adapter/text.h"
+#include "producers/adapter/times.h"
 
 #include <errno.h>
 
