@@ -6,6 +6,18 @@
 
 #include "option_tables.h"
 
+void tb_command_signals(sigset_t *out_set)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL); /* can not fail */
+    if (out_set != NULL)
+        *out_set = set;
+}
+
 static int set_argument(const struct tb_option_table *tables, size_t count,
                         struct tb_config_memory *memory, const char *key, const char *value,
                         struct tb_error *err)

@@ -512,6 +512,7 @@ static int live_on_the_page(struct tb_service *svc)
 
 int tb_service_main(const struct tb_service_ops *ops, void *self, int argc, char **argv)
 {
+    tb_command_signals(NULL);
     struct tb_service_private *p = calloc(1, sizeof(*p));
     TB_ASSERT(p != NULL);
     struct tb_service svc = {

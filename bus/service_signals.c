@@ -42,15 +42,10 @@ int tb_service_signals_open(struct tb_service *svc)
 {
     struct tb_service_private *p = svc->private_;
     sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
+    tb_command_signals(&set);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL); /* a peer that went is an EPIPE */
     (void)sigaction(SIGXFSZ, &ignore, NULL); /* a file that may not grow is an EFBIG */
-    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
-        return -EINVAL;
     p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     notify_open(p);
     return p->signal_fd < 0 ? -errno : 0;

@@ -133,6 +133,12 @@ int main(int argc, char **argv)
     struct tb_config_memory memory = {0};
     struct load_result there = {0};
     struct tb_error err = {""};
+    /* Handled where the load waits: sigtimedwait. What is done before and after that is soon over. */
+    sigset_t set;
+    tb_command_signals(&set);
+    sigaddset(&set, SIGCHLD);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL); /* can not fail */
+
     int count = tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &o, &memory, argc, argv);
     if (count < 0)
         return count == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
@@ -140,15 +146,6 @@ int main(int argc, char **argv)
         return fprintf(stderr, PROGRAM ": \"%s\" is no venue's name; see " PROGRAM " --help\n", o.venue), TB_EXIT_USAGE;
     if (count == 0)
         return fprintf(stderr, PROGRAM ": no capture was given; see " PROGRAM " --help\n"), TB_EXIT_USAGE;
-
-    /* Handled where the load waits: sigtimedwait. What is done before and after that is soon over. */
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL); /* can not fail */
 
     int code;
     if (load_captures_open(o.venue, (const char *const *)argv, (size_t)count, &captures, &err) != 0)

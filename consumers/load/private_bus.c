@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <tickbus/clock.h>
+#include <tickbus/config.h>
 #include <tickbus/ring.h>
 #include <tickbus/stats.h>
 
@@ -205,9 +206,9 @@ static void exec_program(const struct load_bus *b, const struct load_process *p,
     for (size_t k = 0; k < TB_COUNT(more); k++)
         if (more[k][0] != '\0')
             argv[argc++] = more[k];
-    sigset_t none;
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL); /* can not fail */
+    sigset_t held; /* until the service reads them: it may be told to stop before its first line */
+    tb_command_signals(&held);
+    (void)sigprocmask(SIG_SETMASK, &held, NULL); /* can not fail */
     (void)execv(program, (char **)(uintptr_t)argv); /* it changes neither */
 }
 
@@ -263,11 +264,8 @@ static int look(struct load_bus *b, struct tb_error *err)
 static bool wait_turn(void)
 {
     sigset_t set;
-    sigemptyset(&set);
+    tb_command_signals(&set);
     sigaddset(&set, SIGCHLD);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
     struct timespec turn = {.tv_nsec = TURN_NS};
     int number = sigtimedwait(&set, NULL, &turn);
     return number == SIGINT || number == SIGTERM || number == SIGHUP;

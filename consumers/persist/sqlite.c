@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +25,9 @@
 
 /* Pages of the log after which a commit also moves them into the database: 4 MiB, SQLite's default. */
 #define AUTOCHECKPOINT_PAGES 1000
+/* SQLite's pages in memory. It takes them one by one as the database grows: here all at the start. */
+#define CACHE_PAGES 4096
+#define PAGE_BYTES 4096 /* of a database that we make; pages of other sizes come from malloc */
 /* Kept of the log file when it starts over; longer ones are cut. */
 #define WAL_KEPT_BYTES (16 << 20)
 
@@ -276,8 +280,9 @@ static int configure(struct sink *s, struct tb_error *err)
         return rc;
     (void)snprintf(text, sizeof(text),
                    "PRAGMA synchronous = %s; PRAGMA wal_autocheckpoint = %d;"
-                   "PRAGMA journal_size_limit = %d; PRAGMA cache_size = -16384;",
-                   s->options.full_sync ? "FULL" : "NORMAL", AUTOCHECKPOINT_PAGES, WAL_KEPT_BYTES);
+                   "PRAGMA journal_size_limit = %d; PRAGMA cache_size = %d;",
+                   s->options.full_sync ? "FULL" : "NORMAL", AUTOCHECKPOINT_PAGES, WAL_KEPT_BYTES,
+                   CACHE_PAGES);
     return run(s, text, err);
 }
 
@@ -328,8 +333,25 @@ static void sqlite_close(struct sink *s)
     free(s);
 }
 
+/* Once a process, before its first database. Best effort: without it, memory is taken later. */
+static void reserve_cache(void)
+{
+    static bool done;
+    int header = 0;
+    if (done || sqlite3_config(SQLITE_CONFIG_PCACHE_HDRSZ, &header) != SQLITE_OK)
+        return;
+    int slot = (PAGE_BYTES + header + 7) & ~7;
+    void *pages = mmap(NULL, (size_t)slot * CACHE_PAGES, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    done = pages != MAP_FAILED && sqlite3_config(SQLITE_CONFIG_PAGECACHE, pages, slot, CACHE_PAGES) == SQLITE_OK;
+    if (pages != MAP_FAILED && !done)
+        (void)munmap(pages, (size_t)slot * CACHE_PAGES); /* SQLite was in use before us */
+    done = true;
+}
+
 static int sqlite_open(const struct sink_options *options, struct sink **out_sink, struct tb_error *err)
 {
+    reserve_cache();
     struct sink *s = calloc(1, sizeof(*s));
     if (s == NULL || asprintf(&s->wal, "%s-wal", options->database) < 0 ||
         asprintf(&s->shm, "%s-shm", options->database) < 0) {

@@ -69,9 +69,9 @@ static void become(const struct up *up, struct child *c, pid_t parent)
         argv[n++] = c->gates;
     argv[n] = NULL;
 
-    sigset_t none;
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL); /* can not fail */
+    sigset_t held; /* until the service reads them: it may be told to stop before its first line */
+    tb_command_signals(&held);
+    (void)sigprocmask(SIG_SETMASK, &held, NULL); /* can not fail */
     (void)setpgid(0, 0);                         /* ^C is for the parent */
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) /* it died before it could be watched */

@@ -44,10 +44,7 @@ static const char usage[] =
 static int open_signals(void)
 {
     sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
+    tb_command_signals(&set);
     sigaddset(&set, SIGCHLD);
     if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
         return -errno;
@@ -207,6 +204,7 @@ int main(int argc, char **argv)
     static struct up up;
     struct options opt;
     struct tb_config_memory memory = {0};
+    tb_command_signals(NULL);
     int n = tb_command_parse("tickbus-up", usage, options, TB_COUNT(options), &opt, &memory, argc,
                              argv);
     tb_config_release(&memory);

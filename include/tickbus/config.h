@@ -9,6 +9,7 @@
 #ifndef TICKBUS_CONFIG_H
 #define TICKBUS_CONFIG_H
 
+#include <signal.h>
 #include <stdio.h>
 
 #include <tickbus/base.h>
@@ -127,6 +128,13 @@ void tb_config_print(FILE *out, const struct tb_option *options, size_t count, c
 
 /* tb_nearest: the candidate within edit distance 2 (or a third of the length) of word, or NULL. */
 const char *tb_nearest(const char *word, const char *const *candidates, size_t count);
+
+/*
+ * tb_command_signals: the first line of a process that ends in its own way. From here on SIGINT,
+ * SIGTERM and SIGHUP wait until it reads them (signalfd, sigtimedwait), and do not kill it half
+ * started. *out_set, if not NULL, are these three.
+ */
+void tb_command_signals(sigset_t *out_set);
 
 /*
  * tb_command_parse: for tools that are no services: parse argv against a table, with --help and

@@ -78,7 +78,8 @@ class Bus:
     def stats(self, service):
         with contextlib.suppress(FileNotFoundError):
             with open(self.path(service + ".stats"), "rb") as f:
-                return Stats(f.read())
+                data = f.read()
+            return Stats(data) if data else None  # just created, not yet sized
         return None
 
 

@@ -143,9 +143,10 @@ def wait_until(condition, what):
 
 def interrupted(capture, number):
     """At several moments of a load: nothing is left, and the next one works."""
-    for after in (0.02, 0.1, 0.2, 0.35):
+    for after in (0, 0.1, 0.2, 0.35):
         target = path(f"stopped{number}.db")
         p = subprocess.Popen(command("--venue", capture.venue, "--db", target, *capture.files), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        wait_until(lambda: os.listdir(base) or p.poll() is not None, "the load begins")
         time.sleep(after)  # any moment will do
         p.send_signal(number)
         p.communicate(timeout=30)
