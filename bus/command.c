@@ -2,6 +2,7 @@
 #include <tickbus/config.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "option_tables.h"

@@ -9,8 +9,8 @@
 #ifndef TICKBUS_CONFIG_H
 #define TICKBUS_CONFIG_H
 
-#include <signal.h>
 #include <stdio.h>
+#include <sys/select.h> /* sigset_t, also with -std=c17 alone */
 
 #include <tickbus/base.h>
 
