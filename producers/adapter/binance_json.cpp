@@ -9,13 +9,8 @@
 #include <errno.h>
 
 #include <new>
-#include <cstring>
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wshadow"
-#include <simdjson.h>
-#pragma GCC diagnostic pop
+#include "producers/adapter/json.hpp"
 
 using namespace simdjson;
 
@@ -28,8 +23,8 @@ struct field {
     field_type type;
     bool truth;
     int64_t number;
-    binance_text text;
-    binance_levels levels;
+    adapter_text text;
+    adapter_levels levels;
 };
 
 /* Single-letter keys stand at their letter, longer ones behind. */
@@ -72,46 +67,16 @@ struct binance_decoder {
     field fields[KEYS];
     uint8_t used[KEYS]; /* which fields are set: only those are cleared for the next message */
     unsigned used_count;
-    binance_text stream;
-    binance_level level[2 * BINANCE_LEVELS_MAX];
+    adapter_text stream;
+    adapter_level level[2 * ADAPTER_LEVELS_MAX];
     uint32_t level_count;
 };
 
 namespace
 {
 
-/* Reading fails only as a whole: any error of the parser makes the message bad. */
-#define TRY(expression)                                                                            \
-    do {                                                                                           \
-        if ((expression) != SUCCESS)                                                               \
-            return false;                                                                          \
-    } while (0)
-
-bool is(binance_text text, const char *word)
-{
-    size_t length = strlen(word);
-    return text.length == length && memcmp(text.at, word, length) == 0;
-}
-
-/*
- * The characters of a JSON string where they stand: the token reaches to the next structural character,
- * so only blanks may follow the closing quote. Escapes are left as they are: nothing that is taken from
- * the venue has any, and an escaped symbol is simply not ours.
- */
-bool read_text(ondemand::value &value, binance_text &out)
-{
-    std::string_view token = value.raw_json_token();
-    size_t end = token.size();
-    while (end > 1 && token[end - 1] != '"')
-        end--;
-    if (end < 2 || token[0] != '"')
-        return false;
-    out = {token.data() + 1, uint32_t(end - 2)};
-    return true;
-}
-
 /* [["price","size"],...]; what comes after the first two of a level is passed over. */
-bool read_levels(binance_decoder *d, ondemand::array array, binance_levels &out)
+bool read_levels(binance_decoder *d, ondemand::array array, adapter_levels &out)
 {
     uint32_t first = d->level_count;
     for (auto element : array) {
@@ -119,15 +84,15 @@ bool read_levels(binance_decoder *d, ondemand::array array, binance_levels &out)
         ondemand::array pair;
         TRY(element.get(item));
         TRY(item.get_array().get(pair));
-        if (d->level_count == 2 * BINANCE_LEVELS_MAX ||
-            d->level_count - first == BINANCE_LEVELS_MAX)
+        if (d->level_count == 2 * ADAPTER_LEVELS_MAX ||
+            d->level_count - first == ADAPTER_LEVELS_MAX)
             return false;
-        binance_level &level = d->level[d->level_count];
+        adapter_level &level = d->level[d->level_count];
         unsigned part = 0;
         for (auto piece : pair) {
             ondemand::value text;
             TRY(piece.get(text));
-            if (part < 2 && !read_text(text, part == 0 ? level.price : level.size))
+            if (part < 2 && !json_string(text, part == 0 ? level.price : level.size))
                 return false;
             part++;
         }
@@ -163,7 +128,7 @@ bool read_field(binance_decoder *d, unsigned at, ondemand::value &value)
     switch (type) {
     case ondemand::json_type::string:
         f.type = TEXT;
-        return read_text(value, f.text);
+        return json_string(value, f.text);
     case ondemand::json_type::number:
         if (value.get_int64().get(f.number) == SUCCESS)
             f.type = NUMBER;
@@ -194,12 +159,6 @@ unsigned find_key(const char *name)
     return 0;
 }
 
-bool key_is(const char *name, const char *word)
-{
-    size_t length = strlen(word);
-    return strncmp(name, word, length) == 0 && name[length] == '"';
-}
-
 bool read_object(binance_decoder *d, ondemand::object object, unsigned depth)
 {
     for (auto item : object) {
@@ -207,10 +166,10 @@ bool read_object(binance_decoder *d, ondemand::object object, unsigned depth)
         TRY(std::move(item).get(member));
         const char *name = member.key().raw();
         ondemand::value value = member.value();
-        if (depth == 0 && key_is(name, "stream")) {
-            if (!read_text(value, d->stream))
+        if (depth == 0 && json_key_is(name, "stream")) {
+            if (!json_string(value, d->stream))
                 return false;
-        } else if (depth + 1 < DEPTH_MAX && key_is(name, "data")) {
+        } else if (depth + 1 < DEPTH_MAX && json_key_is(name, "data")) {
             ondemand::json_type type;
             TRY(value.type().get(type));
             if (type == ondemand::json_type::object &&
@@ -247,7 +206,7 @@ struct taker {
         whole = whole && f.type == type;
         return f;
     }
-    binance_text text(unsigned at)
+    adapter_text text(unsigned at)
     {
         const field &f = need(at, TEXT);
         whole = whole && f.text.length > 0;
@@ -263,7 +222,7 @@ struct taker {
     {
         return need(at, TRUTH).truth;
     }
-    binance_levels levels(unsigned at)
+    adapter_levels levels(unsigned at)
     {
         return need(at, LEVELS).levels;
     }
@@ -316,7 +275,7 @@ void take_snapshot(taker &t, binance_message *m)
     m->asks = t.levels(ASKS);
 }
 
-binance_kind kind_of_event(binance_text e, const taker &t)
+binance_kind kind_of_event(adapter_text e, const taker &t)
 {
     static constexpr struct {
         const char *name;
@@ -332,7 +291,7 @@ binance_kind kind_of_event(binance_text e, const taker &t)
         {"serverShutdown", BINANCE_SHUTDOWN},
     };
     for (const auto &known : kinds)
-        if (is(e, known.name)) /* with `pu` it is of the futures, whose rule is another */
+        if (json_is(e, known.name)) /* with `pu` it is of the futures, whose rule is another */
             return known.kind == BINANCE_DEPTH && t.has(PREVIOUS) ? BINANCE_UNKNOWN : known.kind;
     return BINANCE_UNKNOWN;
 }
@@ -393,15 +352,15 @@ bool read_message(binance_decoder *d, const char *bytes, size_t length)
     return read_object(d, object, 0) && doc.current_location().error() == OUT_OF_BOUNDS;
 }
 
-bool read_string(ondemand::object &object, const char *key, binance_text &out)
+bool read_string(ondemand::object &object, const char *key, adapter_text &out)
 {
     ondemand::value value;
     TRY(object.find_field_unordered(key).get(value));
-    return read_text(value, out);
+    return json_string(value, out);
 }
 
 /* One market: its filters have the precision. An unreadable one makes the listing bad. */
-bool read_market(ondemand::object object, binance_market_text &m)
+bool read_market(ondemand::object object, adapter_market_text &m)
 {
     if (!read_string(object, "symbol", m.symbol) || !read_string(object, "baseAsset", m.base) ||
         !read_string(object, "quoteAsset", m.quote))
@@ -410,20 +369,20 @@ bool read_market(ondemand::object object, binance_market_text &m)
     TRY(object.find_field_unordered("filters").get_array().get(filters));
     for (auto element : filters) {
         ondemand::object filter;
-        binance_text kind;
+        adapter_text kind;
         TRY(element.get_object().get(filter));
         if (!read_string(filter, "filterType", kind))
             return false;
-        if (is(kind, "PRICE_FILTER") && !read_string(filter, "tickSize", m.tick_size))
+        if (json_is(kind, "PRICE_FILTER") && !read_string(filter, "tickSize", m.tick_size))
             return false;
-        if (is(kind, "LOT_SIZE") && !read_string(filter, "stepSize", m.step_size))
+        if (json_is(kind, "LOT_SIZE") && !read_string(filter, "stepSize", m.step_size))
             return false;
     }
     return true;
 }
 
 int read_listing(binance_decoder *d, const char *bytes, size_t length,
-                 void (*each)(void *context, const binance_market_text *market), void *context)
+                 void (*each)(void *context, const adapter_market_text *market), void *context)
 {
     ondemand::document doc;
     ondemand::array symbols;
@@ -433,7 +392,7 @@ int read_listing(binance_decoder *d, const char *bytes, size_t length,
         return -EBADMSG;
     for (auto element : symbols) {
         ondemand::object object;
-        binance_market_text market = {};
+        adapter_market_text market = {};
         if (element.get_object().get(object) != SUCCESS || !read_market(object, market))
             return -EBADMSG;
         each(context, &market);
@@ -448,7 +407,7 @@ binance_decoder *binance_decoder_create(void)
 {
     try {
         binance_decoder *d = new binance_decoder();
-        if (d->parser.allocate(BINANCE_MESSAGE_BYTES) == SUCCESS)
+        if (d->parser.allocate(ADAPTER_MESSAGE_BYTES) == SUCCESS)
             return d;
         delete d;
     } catch (const std::bad_alloc &) {
@@ -465,7 +424,7 @@ void binance_decoder_destroy(binance_decoder *d)
 void binance_decode(binance_decoder *d, const char *bytes, size_t length, binance_message *out)
 {
     *out = binance_message();
-    if (length == 0 || length > BINANCE_MESSAGE_MAX)
+    if (length == 0 || length > ADAPTER_MESSAGE_MAX)
         return;
     reset(d);
     try {
@@ -479,10 +438,10 @@ void binance_decode(binance_decoder *d, const char *bytes, size_t length, binanc
 }
 
 int binance_decode_listing(binance_decoder *d, const char *bytes, size_t length,
-                           void (*each)(void *context, const binance_market_text *market),
+                           void (*each)(void *context, const adapter_market_text *market),
                            void *context)
 {
-    if (length == 0 || length > BINANCE_MESSAGE_MAX)
+    if (length == 0 || length > ADAPTER_MESSAGE_MAX)
         return -EBADMSG;
     try {
         return read_listing(d, bytes, length, each, context);

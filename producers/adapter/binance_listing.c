@@ -25,7 +25,7 @@ static const char *const quote_assets[] = {
     "NGN",  "UAH",   "ZAR",  "JPY",  "MXN",  "ARS",  "PLN", "RON",  "CZK",   "COP",  "USD",
 };
 
-static bool copy_text(struct binance_text text, char *out, size_t capacity)
+static bool copy_text(struct adapter_text text, char *out, size_t capacity)
 {
     if (text.length == 0 || text.length >= capacity)
         return false;
@@ -34,7 +34,7 @@ static bool copy_text(struct binance_text text, char *out, size_t capacity)
     return true;
 }
 
-static bool unify(struct binance_text base, struct binance_text quote, char out[TB_SYMBOL_BYTES])
+static bool unify(struct adapter_text base, struct adapter_text quote, char out[TB_SYMBOL_BYTES])
 {
     if (base.length == 0 || quote.length == 0 || base.length + quote.length + 1 >= TB_SYMBOL_BYTES)
         return false;
@@ -77,7 +77,7 @@ int binance_listing_path(const char *const *symbols, size_t count, char *out_pat
     return used >= capacity ? -ENOSPC : 0;
 }
 
-static int8_t exp_of(struct binance_text text)
+static int8_t exp_of(struct adapter_text text)
 {
     int exp;
     int64_t value;
@@ -93,7 +93,7 @@ struct listing_reader {
     int count;
 };
 
-static void read_market(void *context, const struct binance_market_text *text)
+static void read_market(void *context, const struct adapter_market_text *text)
 {
     struct listing_reader *reader = context;
     struct adapter_market_config market;
@@ -129,21 +129,21 @@ int binance_listing_read(const char *body, size_t length,
 
 /* ---- recordings ---- */
 
-struct binance_text binance_path_symbol(const char *path)
+struct adapter_text binance_path_symbol(const char *path)
 {
     static const char depth[] = "/api/v3/depth?", key[] = "symbol=";
     const char *at = strstr(path, depth);
     if (at == NULL)
-        return (struct binance_text){"", 0};
+        return (struct adapter_text){"", 0};
     at += sizeof(depth) - 1;
     while (strncmp(at, key, sizeof(key) - 1) != 0) {
         at = strchr(at, '&');
         if (at == NULL)
-            return (struct binance_text){"", 0};
+            return (struct adapter_text){"", 0};
         at++;
     }
     at += sizeof(key) - 1;
-    return (struct binance_text){at, (uint32_t)strcspn(at, "&#")};
+    return (struct adapter_text){at, (uint32_t)strcspn(at, "&#")};
 }
 
 static bool split_symbol(const char *raw, char out[TB_SYMBOL_BYTES])
@@ -154,15 +154,15 @@ static bool split_symbol(const char *raw, char out[TB_SYMBOL_BYTES])
         if (quote > best && quote < length && strcmp(raw + length - quote, quote_assets[i]) == 0)
             best = quote;
     }
-    struct binance_text base = {raw, (uint32_t)(length - best)};
-    struct binance_text quote = {raw + length - best, (uint32_t)best};
+    struct adapter_text base = {raw, (uint32_t)(length - best)};
+    struct adapter_text quote = {raw + length - best, (uint32_t)best};
     if (best > 0)
         return unify(base, quote, out);
     return copy_text(base, out, TB_SYMBOL_BYTES) && tb_symbol_check(out);
 }
 
 /* The market of a raw symbol, added if it is new. NULL: no fit name, or no room. */
-static struct adapter_market_config *find_market(struct binance_text symbol,
+static struct adapter_market_config *find_market(struct adapter_text symbol,
                                                  struct adapter_market_config *markets,
                                                  size_t *count, size_t max)
 {
@@ -181,7 +181,7 @@ static struct adapter_market_config *find_market(struct binance_text symbol,
 }
 
 /* What one message needs: the finest exponents, 0 at first. False: a number that is none. */
-static bool finest(const struct binance_text *text, size_t count, int8_t exp[2])
+static bool finest(const struct adapter_text *text, size_t count, int8_t exp[2])
 {
     for (size_t i = 0; i < count; i++) {
         int64_t value;
@@ -197,10 +197,10 @@ static bool finest(const struct binance_text *text, size_t count, int8_t exp[2])
     return true;
 }
 
-static bool finest_levels(const struct binance_levels *levels, int8_t exp[2])
+static bool finest_levels(const struct adapter_levels *levels, int8_t exp[2])
 {
     for (uint32_t i = 0; i < levels->count; i++) {
-        const struct binance_text pair[2] = {levels->level[i].price, levels->level[i].size};
+        const struct adapter_text pair[2] = {levels->level[i].price, levels->level[i].size};
         if (!finest(pair, 2, exp))
             return false;
     }
@@ -209,8 +209,8 @@ static bool finest_levels(const struct binance_levels *levels, int8_t exp[2])
 
 static bool look(const struct binance_message *msg, int8_t exp[2], unsigned *channels)
 {
-    const struct binance_text trade[2] = {msg->price, msg->size};
-    const struct binance_text quote[4] = {msg->bid_price, msg->bid_size, msg->ask_price,
+    const struct adapter_text trade[2] = {msg->price, msg->size};
+    const struct adapter_text quote[4] = {msg->bid_price, msg->bid_size, msg->ask_price,
                                           msg->ask_size};
     switch (msg->kind) {
     case BINANCE_TRADE:
@@ -242,7 +242,7 @@ int binance_scan(const char *path, const char *bytes, size_t length,
     if (msg.kind != BINANCE_TRADE && msg.kind != BINANCE_AGG_TRADE && msg.kind != BINANCE_QUOTE &&
         msg.kind != BINANCE_DEPTH && msg.kind != BINANCE_SNAPSHOT)
         return 0;
-    struct binance_text symbol = path == NULL ? msg.symbol : binance_path_symbol(path);
+    struct adapter_text symbol = path == NULL ? msg.symbol : binance_path_symbol(path);
     int8_t exp[2] = {0, 0};
     unsigned seen = 0;
     if (symbol.length == 0)

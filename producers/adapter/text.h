@@ -1,13 +1,24 @@
 /*
  * What decoders give and books take: pieces of a venue's message, its numbers still as the venue wrote
- * them; and the ways in which venues write times.
+ * them.
  */
-#ifndef TICKBUS_PRODUCERS_TEXT_H
-#define TICKBUS_PRODUCERS_TEXT_H
+#ifndef TICKBUS_PRODUCERS_ADAPTER_TEXT_H
+#define TICKBUS_PRODUCERS_ADAPTER_TEXT_H
 
 #include <tickbus/base.h>
 
 TB_EXTERN_BEGIN
+
+/* Levels of one side in one message: three times what the deepest snapshot has. Fuzzing makes it small,
+ * to come to the limits. */
+#ifndef ADAPTER_LEVELS_MAX
+#define ADAPTER_LEVELS_MAX 16384
+#endif
+/* Memory is set aside for messages of this size; a longer one makes it grow, up to the maximum. */
+#ifndef ADAPTER_MESSAGE_BYTES
+#define ADAPTER_MESSAGE_BYTES (1U << 20)
+#endif
+#define ADAPTER_MESSAGE_MAX (32U << 20)
 
 /* A piece of a message; not ended by NUL. */
 struct adapter_text {
@@ -25,13 +36,10 @@ struct adapter_levels {
     uint32_t count;
 };
 
-/*
- * adapter_time_rfc3339: "2021-04-17T16:43:30.244075Z", up to nine digits of a fraction, "Z" or "+00:00".
- * A time before 1970 is 0, unknown (venues send the year 1 for it). 0 or -EBADMSG.
- */
-int adapter_time_rfc3339(struct adapter_text text, tb_ns *out);
-/* adapter_time_seconds: "1618678145.920133", digits beyond nanoseconds are cut. 0 or -EBADMSG. */
-int adapter_time_seconds(struct adapter_text text, tb_ns *out);
+/* One market of a listing. */
+struct adapter_market_text {
+    struct adapter_text symbol, base, quote, tick_size, step_size;
+};
 
 TB_EXTERN_END
 

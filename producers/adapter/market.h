@@ -1,0 +1,200 @@
+/*
+ * What every adapter is made of: its markets by the venue's symbol, exact numbers and their refinement,
+ * continuity of trades and quotes, order books as they are published, and the records of the event at
+ * hand. A family (binance.c, bybit.c, ...) has a struct whose first member is struct adapter, and for
+ * each market a struct of its own at market->own.
+ *
+ *   frame -> family: decode, whose is it, does it follow -> adapter_* below -> records -> host
+ */
+#ifndef TICKBUS_PRODUCERS_ADAPTER_MARKET_H
+#define TICKBUS_PRODUCERS_ADAPTER_MARKET_H
+
+#include <tickbus/book.h>
+
+#include "producers/adapter/adapter.h"
+#include "producers/adapter/text.h"
+
+/* Book events kept while a snapshot is awaited: over a minute of a busy market. Fuzzing makes it small. */
+#ifndef ADAPTER_PENDING_EVENTS
+#define ADAPTER_PENDING_EVENTS 1024
+#endif
+#define ADAPTER_CHANGES_MAX (2U * ADAPTER_LEVELS_MAX) /* of one message */
+#define ADAPTER_SYMBOL_SLOTS (2 * ADAPTER_MARKETS_MAX)
+
+struct adapter_change {
+    int64_t price;
+    int64_t size;
+    uint8_t side;
+};
+
+/* One change of a book: ids as the family's rule has them; `last` is published as its update id. */
+struct adapter_event {
+    uint64_t first;
+    uint64_t last;
+    tb_ns ts_event;
+    tb_ns ts_recv;
+    uint32_t change; /* index of its first change, where it is kept */
+    uint32_t count;
+};
+
+/* Events that came before the snapshot that they follow on. */
+struct adapter_pending {
+    struct adapter_event *event;
+    struct adapter_change *change;
+    uint32_t event_count;
+    uint32_t change_count;
+};
+
+struct adapter_sync {
+    struct tb_book book;
+    bool synced; /* the book is the venue's, up to `last` */
+    bool has_last;
+    bool unsynced_to_say; /* TB_STATUS_UNSYNCED is owed, at the next connection */
+    bool suspect;        /* since a gap, until the next snapshot is complete: TB_F_MAYBE_BAD_BOOK */
+    uint32_t reason;     /* enum tb_gap_reason of the next jump; 0: TB_GAP_SEQUENCE */
+    uint64_t last;       /* newest update id seen, kept over reconnects */
+    tb_ns crossed_since; /* ts_recv; 0: not crossed */
+    struct adapter_pending pending; /* where the family keeps events */
+};
+
+struct adapter_market {
+    struct adapter_market_config config;
+    uint16_t index;
+    uint16_t instrument;
+    bool has_trade;
+    bool has_quote;
+    uint32_t trade_reason; /* of the next jump of trade ids; 0: TB_GAP_SEQUENCE */
+    uint32_t quote_reason; /* quotes were missed since the last one; 0: none that we know of */
+    uint64_t last_trade;
+    struct adapter_sync sync;
+    void *own; /* the family's */
+};
+
+struct adapter {
+    struct adapter_config config;
+    struct adapter_host host;
+    char venue[TB_VENUE_BYTES];
+    char stream[TB_STREAM_BYTES];
+    struct adapter_market *market;
+    size_t market_count;
+    void *own;                           /* of all markets */
+    uint16_t slot[ADAPTER_SYMBOL_SLOTS]; /* hash of raw symbol -> market index + 1 */
+    uint64_t counter[ADAPTER_COUNTERS];
+    struct tb_record *out; /* of one event, until it is given to the host */
+    size_t out_count;
+    struct adapter_change *scratch; /* of one message */
+    tb_ns resumed_recv;             /* ts_recv of the newest record that resume saw */
+    /* After an instrument was refined: what the family keeps in the old exponents. May be NULL. */
+    void (*refined)(struct adapter_market *m);
+};
+
+/* ---- life ---- */
+
+struct adapter_shape {
+    size_t bytes;        /* of the family's struct */
+    size_t market_bytes; /* of its struct of a market; 0: none */
+    uint32_t book_depth; /* levels kept a side */
+    bool pending;        /* events are kept while a snapshot is awaited */
+};
+
+/* adapter_new: with its markets in the instrument table. NULL: said why in err. */
+struct adapter *adapter_new(const struct adapter_shape *shape, const struct adapter_config *config,
+                            const struct adapter_host *host, struct tb_error *err);
+void adapter_free(struct adapter *a);
+/* adapter_market_find: by the venue's symbol, in upper or lower case. NULL: not ours. */
+struct adapter_market *adapter_market_find(const struct adapter *a, struct adapter_text raw);
+
+/* ---- records ---- */
+
+/* adapter_record: the next record of the event at hand; adapter_flush: give the event to the host. */
+struct tb_record *adapter_record(struct adapter *a, const struct adapter_market *m, uint8_t type,
+                                 tb_ns ts_event, tb_ns ts_recv);
+int adapter_flush(struct adapter *a);
+/* adapter_gap: from..to are missing; 0..0: the ids do not tell. Returns it, to say less than that. */
+struct tb_record *adapter_gap(struct adapter *a, const struct adapter_market *m,
+                              enum tb_channel channel, uint64_t from, uint64_t to, uint32_t reason,
+                              tb_ns ts_recv);
+void adapter_status(struct adapter *a, const struct adapter_market *m, enum tb_status_code code,
+                    int64_t detail, tb_ns ts_recv);
+
+/* ---- numbers ---- */
+
+/*
+ * adapter_number: text to a mantissa of *exp; if that is too coarse *exp becomes what text needs (and
+ * *out is not written). 0; -EBADMSG: no decimal, negative, or too large.
+ */
+int adapter_number(struct adapter_text text, int8_t *exp, int64_t *out);
+/*
+ * adapter_numbers: prices and sizes of one message, alternating, to mantissas: once through if the
+ * exponents hold them, again after the instrument was refined if they do not.
+ */
+int adapter_numbers(struct adapter *a, struct adapter_market *m, const struct adapter_text *text,
+                    size_t count, int64_t *out, tb_ns ts_recv);
+/* adapter_refine: a new instrument entry with these exponents. 0, -EBADMSG if values no longer fit. */
+int adapter_refine(struct adapter *a, struct adapter_market *m, int8_t price_exp, int8_t size_exp,
+                   tb_ns ts_recv);
+
+/* ---- trades and quotes ---- */
+
+/* adapter_trade_seen: an id that is not above the last one: counted, to be dropped. */
+bool adapter_trade_seen(struct adapter *a, const struct adapter_market *m, uint64_t id);
+/* adapter_trade_follows: the ids first..last come now: a jump is a gap, its record goes first. */
+void adapter_trade_follows(struct adapter *a, struct adapter_market *m, uint64_t first,
+                           uint64_t last, tb_ns ts_recv);
+/* adapter_trade_follows_any: the same where ids rise with holes by nature: only what is known to be
+ * missed (a reconnect, a bad frame) makes a gap, of unknown extent. */
+void adapter_trade_follows_any(struct adapter *a, struct adapter_market *m, uint64_t id,
+                               tb_ns ts_recv);
+/* adapter_trade: the record; false and counted as unknown if price or size is none. */
+bool adapter_trade(struct adapter *a, const struct adapter_market *m, const struct tb_trade *trade,
+                   tb_ns ts_event, tb_ns ts_recv);
+/* adapter_quote: bid price, bid size, ask price, ask size; behind a gap if quotes were missed. */
+struct tb_quote *adapter_quote(struct adapter *a, struct adapter_market *m, const int64_t number[4],
+                               tb_ns ts_event, tb_ns ts_recv);
+
+/* adapter_bad: a frame could not be read. m: whose it was, NULL if it does not say. -EBADMSG. */
+int adapter_bad(struct adapter *a, struct adapter_market *m);
+
+/* ---- books (market_book.c) ---- */
+
+/* adapter_changes: all levels of a message into a->scratch, bids first. Their number, or -EBADMSG. */
+int adapter_changes(struct adapter *a, struct adapter_market *m, const struct adapter_levels *bids,
+                    const struct adapter_levels *asks, tb_ns ts_recv);
+/*
+ * adapter_book_fill: the levels in a->scratch, of which the first `bids` are bids, make the book.
+ * adapter_book_publish: the whole book as one event: a clear and every level; flushes before and after.
+ * adapter_book_joined: after that: it is synced, which is said; the caller flushes.
+ */
+void adapter_book_fill(struct adapter *a, struct adapter_market *m,
+                       const struct adapter_event *event, uint32_t bids);
+int adapter_book_publish(struct adapter *a, struct adapter_market *m, tb_ns ts_event,
+                         tb_ns ts_recv);
+void adapter_book_joined(struct adapter *a, struct adapter_market *m, uint64_t last, tb_ns ts_recv);
+/* adapter_book_apply: an event that follows on the book: set the levels, make records of what changed. */
+void adapter_book_apply(struct adapter *a, struct adapter_market *m,
+                        const struct adapter_event *event, const struct adapter_change *change);
+/* adapter_book_crossed: the best prices have crossed for too long: something was applied wrongly. */
+bool adapter_book_crossed(struct adapter_sync *s, tb_ns ts_recv);
+/* adapter_book_unsync: the book is not to be used from here on, which is said if it was. */
+void adapter_book_unsync(struct adapter *a, struct adapter_market *m, tb_ns ts_recv);
+/* adapter_book_rescale: everything that is kept, to finer exponents. 0, or -EBADMSG and nothing done. */
+int adapter_book_rescale(struct adapter_market *m, int8_t price_exp, int8_t size_exp);
+
+int adapter_pending_init(struct adapter_pending *p);
+void adapter_pending_fini(struct adapter_pending *p);
+void adapter_pending_drop(struct adapter_pending *p);
+/* adapter_pending_keep: the event with its changes in a->scratch. A full buffer is given up first: a
+ * snapshot that is younger than the rest will still come. */
+void adapter_pending_keep(struct adapter *a, struct adapter_pending *p, struct adapter_event event);
+
+/* ---- connections and restarts: as adapter_ops has them ---- */
+
+void adapter_connected(struct adapter *a, tb_ns ts_recv);
+/* adapter_disconnected: books are lost, the reason is kept for the jumps to come. */
+void adapter_disconnected(struct adapter *a, tb_ns ts_recv, int code, enum tb_gap_reason reason);
+bool adapter_resume(struct adapter *a, const struct tb_record *record);
+void adapter_resumed(struct adapter *a);
+const uint64_t *adapter_counters(const struct adapter *a);
+const struct tb_book *adapter_book(const struct adapter *a, const char *symbol);
+
+#endif
