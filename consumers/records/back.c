@@ -468,13 +468,17 @@ static void put_text(struct fields *f, const char *name, const char *text)
         fields_put(f, column_of(name), text, 0, 0);
 }
 
-static bool times_fit(const struct fields *f)
+/* A time that can not be read back is left out, and is in `bytes`. */
+static bool times_fit(struct fields *f)
 {
+    bool fit = true;
     for (size_t i = 0; i < f->count; i++)
         if (f->field[i].kind == FIELD_TIME &&
-            (f->field[i].number < 0 || f->field[i].number / TB_NS_PER_S > TIME_MAX_SECONDS))
-            return false;
-    return true;
+            (f->field[i].number < 0 || f->field[i].number / TB_NS_PER_S > TIME_MAX_SECONDS)) {
+            f->field[i].kind = FIELD_NOTHING;
+            fit = false;
+        }
+    return fit;
 }
 
 void fields_of_export(const struct record_item *item, bool exps, struct fields *out_fields)
