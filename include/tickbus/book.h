@@ -3,7 +3,11 @@
  * sync and check), by venue (to serve snapshots), and by every consumer that needs depth.
  *
  * Sides are arrays sorted with the best level LAST, so that the many changes near the top move few
- * levels. A side that is full drops its worst level (counted in `dropped`).
+ * levels. A side that is full drops its worst level (counted in `dropped`): it does not come back when
+ * there is room again, and a producer that drops one publishes no record of it. Below the depth of a
+ * venue's snapshot there is only what has changed since. An overrun or another epoch makes a book
+ * invalid as a gap does: call tb_book_clear(). Snapshots come when a producer syncs its book, not from
+ * time to time.
  */
 #ifndef TICKBUS_BOOK_H
 #define TICKBUS_BOOK_H

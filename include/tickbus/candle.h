@@ -3,8 +3,9 @@
  *
  * A bucket is half-open, [start, start + width), aligned to the Unix epoch in UTC, by the venue's
  * trade time. A candle opens at its first trade (as Binance and Kraken do); an empty bucket makes no
- * candle. A bucket is complete when a trade of a later bucket arrives. A trade older than the open
- * bucket (venues do step back) is counted in `late` and otherwise left out of that timeframe.
+ * candle. A bucket is complete when a trade of a later bucket arrives; the last bucket of a stream that
+ * ends stays forming. A trade older than the open bucket (venues do step back) is counted in `late` and
+ * otherwise left out of that timeframe. Sums that do not fit are held at the limit.
  */
 #ifndef TICKBUS_CANDLE_H
 #define TICKBUS_CANDLE_H
@@ -59,8 +60,9 @@ struct tb_candles {
 void tb_candles_init(struct tb_candles *c, int8_t price_exp, int8_t size_exp);
 
 /*
- * tb_candles_trade: add one trade, `count` venue trades merged into it (what `trades` counts). Each candle that this trade completes is handed to `completed` with
- * its timeframe, shortest timeframe first, before the new bucket is opened.
+ * tb_candles_trade: add one trade, `count` venue trades merged into it (what `trades` counts; 0 is 1).
+ * `time` is the trade's ts_event, or ts_recv if that is 0. Each candle that this trade completes is handed
+ * to `completed` with its timeframe, shortest timeframe first, before the new bucket is opened.
  */
 void tb_candles_trade(struct tb_candles *c, tb_ns time, tb_ns ts_recv, int64_t price, int64_t size,
                       uint8_t side, uint16_t count,

@@ -7,8 +7,12 @@
  * record means the stream as a whole.
  *
  * `market` groups the entries of one (venue, symbol, label): it is the id of the first of them. A
- * venue that refines its tick gets a new entry with the same market and finer exponents. Readers
- * keep their state per market, and rescale it (multiply, exactly) when a finer entry appears.
+ * venue that refines its tick gets a new entry with the same market, of which at least one exponent is
+ * finer. Readers keep their state per market, and rescale it (multiply, exactly) when a finer entry
+ * appears; a producer that starts again may name a coarser entry once more. Entries of one market may
+ * differ in `stream` alone, where two inputs have the market: there state is per market and stream.
+ *
+ * An entry is there before the first record that names it. Ids hold for one epoch of one stream.
  */
 #ifndef TICKBUS_INSTRUMENT_H
 #define TICKBUS_INSTRUMENT_H
@@ -26,8 +30,8 @@ TB_EXTERN_BEGIN
 struct tb_instrument {
     char venue[TB_VENUE_BYTES];   /* ccxt's id: "binance", "binanceus" */
     char symbol[TB_SYMBOL_BYTES]; /* unified: "BTC/USDT" */
-    char raw[TB_SYMBOL_BYTES];    /* the venue's own: "BTCUSDT" */
-    char stream[TB_STREAM_BYTES]; /* the stream whose records this came from first */
+    char raw[TB_SYMBOL_BYTES];    /* the venue's own: "BTCUSDT"; alert streams: a reader, or empty */
+    char stream[TB_STREAM_BYTES]; /* where this stream's producer read it: its input, or itself */
     char label[TB_LABEL_BYTES];   /* alert streams: the rule's name; else empty */
     int8_t price_exp;             /* -18 .. 0 */
     int8_t size_exp;              /* -18 .. 0 */
@@ -47,9 +51,9 @@ TB_STATIC_ASSERT(offsetof(struct tb_instrument, market) == 178, "layout");
 #define TB_EXP_MIN (-18)
 
 /*
- * tb_instrument_check: is this entry, which another process wrote, fit to be used? Strings end,
- * exponents are in range, the symbol has none but printable ASCII or UTF-8 bytes and no control
- * characters, market is not 0 and not above id.
+ * tb_instrument_check: is this entry, which another process wrote, fit to be used? Strings end and have
+ * no control characters, symbol and raw pass tb_symbol_check (raw may be empty; venue and symbol too if
+ * there is a label), stream is empty or a name, exponents are in range, market is not 0 and not above id.
  */
 bool tb_instrument_check(const struct tb_instrument *entry, uint16_t id);
 

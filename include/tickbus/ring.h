@@ -35,11 +35,13 @@
  * Life: the file is made under a temporary name, filled, prefaulted and renamed, under the lock.
  * A producer that starts again finds the file, finds the greatest complete sequence by looking at
  * all slots, and continues the same epoch at the next one. The epoch is new (and the old file is
- * marked retired, for those who have it mapped) when the capacity or the layout changes, when the
- * file is damaged, or when the caller asks for it.
+ * marked retired, for those who have it mapped) when the capacity, the layout or the tag changes, when
+ * the file is damaged, or when the caller asks for it. Nothing is written to a retired file.
  *
  * Pace: `free` producers never wait. `gated` producers wait until every reader named as a gate has
- * released (tb_reader_release) what is about to be overwritten.
+ * released (tb_reader_release) what is about to be overwritten: seq is published when seq < needed +
+ * capacity. A gate counts whether its reader lives or not; one that has no page, or that of another
+ * epoch, needs 1: the first lap is free.
  */
 #ifndef TICKBUS_RING_H
 #define TICKBUS_RING_H
@@ -64,10 +66,10 @@ TB_EXTERN_BEGIN
 enum tb_pace { TB_PACE_FREE = 0, TB_PACE_GATED = 1 };
 
 enum tb_stream_state {
-    TB_STREAM_STARTING = 1, /* made, nothing said yet */
-    TB_STREAM_RUNNING = 2,
-    TB_STREAM_DONE = 3,    /* finite producer: all is published, nothing more will come */
-    TB_STREAM_STOPPED = 4, /* stopped as asked; may be continued */
+    TB_STREAM_STARTING = 1, /* a life has begun, no housekeeping yet */
+    TB_STREAM_RUNNING = 2,  /* since its first housekeeping; stays if it crashes or fails */
+    TB_STREAM_DONE = 3,     /* finite producer: all is published, this life publishes nothing more */
+    TB_STREAM_STOPPED = 4,  /* stopped as asked; may be continued */
     TB_STREAM_RETIRED = 5  /* replaced by a new file with a new epoch: attach again */
 };
 
@@ -87,13 +89,13 @@ struct tb_ring_fixed {
 
 struct tb_ring_live {
     TB_ATOMIC(uint64_t) last_seq;
-    TB_ATOMIC(int64_t) heartbeat; /* wall clock, ns */
+    TB_ATOMIC(int64_t) heartbeat; /* wall clock, ns: of the last housekeeping */
     TB_ATOMIC(int64_t) started;   /* wall clock at which this life of the producer began */
     TB_ATOMIC(uint64_t) lives;    /* how often a producer opened this file */
     TB_ATOMIC(uint64_t) tag;      /* the producer's own mark of what it plays; 0 none */
     TB_ATOMIC(uint32_t) instrument_count;
     TB_ATOMIC(uint32_t) state; /* enum tb_stream_state */
-    TB_ATOMIC(uint32_t) pid;
+    TB_ATOMIC(uint32_t) pid;   /* of the last producer; the lock says whether it lives */
     TB_ATOMIC(uint32_t) reserved;
 };
 

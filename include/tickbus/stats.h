@@ -20,7 +20,7 @@ TB_EXTERN_BEGIN
 #define TB_STATS_LAYOUT 1
 #define TB_STATS_COUNTERS 96
 #define TB_STATS_HISTOGRAMS 4
-#define TB_STATS_BUCKETS 40 /* bucket i counts values in [2^i, 2^(i+1)) ns; 0 and less in bucket 0 */
+#define TB_STATS_BUCKETS 40 /* bucket i: values in [2^i, 2^(i+1)) ns; less in 0, more in the last */
 
 enum tb_service_state {
     TB_SERVICE_STARTING = 1,
@@ -36,7 +36,7 @@ enum tb_stat_kind { TB_STAT_COUNTER = 1, TB_STAT_GAUGE = 2 };
 
 struct tb_stats_counter {
     char name[40];
-    uint32_t kind; /* enum tb_stat_kind; 0: free */
+    uint32_t kind; /* enum tb_stat_kind; 0: free. Stored after the name: load it first, acquire */
     uint32_t reserved;
     TB_ATOMIC(int64_t) value;
 };
