@@ -72,11 +72,11 @@ static struct tb_record random_record(void)
 {
     static const uint8_t types[] = {TB_TRADE,  TB_QUOTE, TB_LEVEL,      TB_CLEAR,
                                     TB_GAP,    TB_ALERT, TB_CANDLE + 3, TB_CANDLE_VOLUME + 3,
-                                    TB_STATUS, TB_EVENT};
+                                    TB_STATUS, TB_EVENT, 0x77 /* of a newer build */};
     struct tb_record record = {
         .ts_event = (tb_ns)random_word(),
         .ts_recv = (tb_ns)random_word(),
-        .instrument = (uint16_t)(random_word() % 3),
+        .instrument = (uint16_t)(random_word() % 4), /* 3 is not in the table */
         .type = types[random_word() % TB_COUNT(types)],
         .flags = (uint8_t)random_word(),
         .publish_delta_ns = (uint32_t)random_word(),
