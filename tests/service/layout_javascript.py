@@ -34,7 +34,10 @@ def node(base, stream, *options):
 
 def finish(reader):
     """The lines that it printed, the next sequence, how many were lost."""
-    out, err = reader.communicate(timeout=DEADLINE)
+    try:
+        out, err = reader.communicate(timeout=DEADLINE)
+    finally:
+        reader.kill()
     check(reader.returncode == 0, f"the reader ended with {reader.returncode}:\n{err}")
     told = re.search(r"next=(\d+) lost=(\d+)", err)
     return out.splitlines(), int(told[1]), int(told[2])
