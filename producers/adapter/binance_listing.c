@@ -6,44 +6,20 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <tickbus/decimal.h>
-
 #include "producers/adapter/binance_state.h"
+#include "producers/adapter/listing.h"
 
 /* Without a filter the venue's own eight decimals hold. */
 #define LISTING_EXP_DEFAULT (-8)
 
-/*
- * Quote assets of Binance and Binance.US, for splitting "BTCUSDT" of a recording; a listing has base
- * and quote apart. Where several fit, the longest is meant: BTCFDUSD is BTC/FDUSD, not BTCFD/USD.
- * A symbol that ends in none of these keeps its raw name.
- */
+/* Quote assets of Binance and Binance.US, for splitting "BTCUSDT" of a recording; a listing has base and
+ * quote apart. */
 static const char *const quote_assets[] = {
     "USDT", "FDUSD", "USDC", "BUSD", "TUSD", "USDP", "PAX", "USDS", "USDSB", "USD1", "USDE",
     "DAI",  "UST",   "AEUR", "EURI", "BTC",  "ETH",  "BNB", "XRP",  "TRX",   "DOGE", "DOT",
     "SOL",  "VAI",   "BVND", "BIDR", "IDRT", "EUR",  "GBP", "AUD",  "BRL",   "TRY",  "RUB",
     "NGN",  "UAH",   "ZAR",  "JPY",  "MXN",  "ARS",  "PLN", "RON",  "CZK",   "COP",  "USD",
 };
-
-static bool copy_text(struct adapter_text text, char *out, size_t capacity)
-{
-    if (text.length == 0 || text.length >= capacity)
-        return false;
-    memset(out, 0, capacity);
-    memcpy(out, text.at, text.length);
-    return true;
-}
-
-static bool unify(struct adapter_text base, struct adapter_text quote, char out[TB_SYMBOL_BYTES])
-{
-    if (base.length == 0 || quote.length == 0 || base.length + quote.length + 1 >= TB_SYMBOL_BYTES)
-        return false;
-    memset(out, 0, TB_SYMBOL_BYTES);
-    memcpy(out, base.at, base.length);
-    out[base.length] = '/';
-    memcpy(out + base.length + 1, quote.at, quote.length);
-    return tb_symbol_check(out);
-}
 
 /* ---- the listing ---- */
 
@@ -77,16 +53,6 @@ int binance_listing_path(const char *const *symbols, size_t count, char *out_pat
     return used >= capacity ? -ENOSPC : 0;
 }
 
-static int8_t exp_of(struct adapter_text text)
-{
-    int exp;
-    int64_t value;
-    if (text.length == 0 || tb_decimal_exp(text.at, text.length, &exp) != 0 ||
-        tb_decimal_parse(text.at, text.length, exp, &value) != 0 || value == 0)
-        return LISTING_EXP_DEFAULT; /* absent, or "0.00000000": no such filter */
-    return (int8_t)exp;
-}
-
 struct listing_reader {
     void (*each)(void *context, const struct adapter_market_config *market);
     void *context;
@@ -97,11 +63,8 @@ static void read_market(void *context, const struct adapter_market_text *text)
 {
     struct listing_reader *reader = context;
     struct adapter_market_config market;
-    if (!copy_text(text->symbol, market.raw, sizeof(market.raw)) ||
-        !unify(text->base, text->quote, market.symbol))
+    if (!listing_config(text, LISTING_EXP_DEFAULT, &market))
         return; /* a name that the bus can not carry */
-    market.price_exp = exp_of(text->tick_size);
-    market.size_exp = exp_of(text->step_size);
     reader->each(reader->context, &market);
     reader->count++;
 }
@@ -146,65 +109,9 @@ struct adapter_text binance_path_symbol(const char *path)
     return (struct adapter_text){at, (uint32_t)strcspn(at, "&#")};
 }
 
-static bool split_symbol(const char *raw, char out[TB_SYMBOL_BYTES])
+static bool name_market(const char *raw, char out[TB_SYMBOL_BYTES])
 {
-    size_t length = strlen(raw), best = 0;
-    for (size_t i = 0; i < TB_COUNT(quote_assets); i++) {
-        size_t quote = strlen(quote_assets[i]);
-        if (quote > best && quote < length && strcmp(raw + length - quote, quote_assets[i]) == 0)
-            best = quote;
-    }
-    struct adapter_text base = {raw, (uint32_t)(length - best)};
-    struct adapter_text quote = {raw + length - best, (uint32_t)best};
-    if (best > 0)
-        return unify(base, quote, out);
-    return copy_text(base, out, TB_SYMBOL_BYTES) && tb_symbol_check(out);
-}
-
-/* The market of a raw symbol, added if it is new. NULL: no fit name, or no room. */
-static struct adapter_market_config *find_market(struct adapter_text symbol,
-                                                 struct adapter_market_config *markets,
-                                                 size_t *count, size_t max)
-{
-    struct adapter_market_config market = {0};
-    if (!copy_text(symbol, market.raw, sizeof(market.raw)))
-        return NULL;
-    for (char *c = market.raw; *c != '\0'; c++)
-        *c = (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
-    for (size_t i = 0; i < *count; i++)
-        if (strcmp(markets[i].raw, market.raw) == 0)
-            return &markets[i];
-    if (*count == max || !split_symbol(market.raw, market.symbol))
-        return NULL;
-    markets[*count] = market;
-    return &markets[(*count)++];
-}
-
-/* What one message needs: the finest exponents, 0 at first. False: a number that is none. */
-static bool finest(const struct adapter_text *text, size_t count, int8_t exp[2])
-{
-    for (size_t i = 0; i < count; i++) {
-        int64_t value;
-        int needed, rc = tb_decimal_parse(text[i].at, text[i].length, exp[i % 2], &value);
-        if (rc == 0)
-            continue;
-        /* Too large for int64 at this exponent is the adapter's business: it refuses the frame. */
-        if (rc == -EINVAL || tb_decimal_exp(text[i].at, text[i].length, &needed) != 0)
-            return false;
-        if (needed < exp[i % 2])
-            exp[i % 2] = (int8_t)needed;
-    }
-    return true;
-}
-
-static bool finest_levels(const struct adapter_levels *levels, int8_t exp[2])
-{
-    for (uint32_t i = 0; i < levels->count; i++) {
-        const struct adapter_text pair[2] = {levels->level[i].price, levels->level[i].size};
-        if (!finest(pair, 2, exp))
-            return false;
-    }
-    return true;
+    return listing_split(raw, quote_assets, TB_COUNT(quote_assets), out);
 }
 
 static bool look(const struct binance_message *msg, int8_t exp[2], unsigned *channels)
@@ -215,16 +122,16 @@ static bool look(const struct binance_message *msg, int8_t exp[2], unsigned *cha
     switch (msg->kind) {
     case BINANCE_TRADE:
         *channels |= ADAPTER_TRADES | ADAPTER_SCAN_SINGLE;
-        return finest(trade, 2, exp);
+        return listing_finest(trade, 2, exp);
     case BINANCE_AGG_TRADE:
         *channels |= ADAPTER_TRADES | ADAPTER_SCAN_AGGREGATED;
-        return finest(trade, 2, exp);
+        return listing_finest(trade, 2, exp);
     case BINANCE_QUOTE:
         *channels |= ADAPTER_QUOTES;
-        return finest(quote, 4, exp);
+        return listing_finest(quote, 4, exp);
     default:
         *channels |= ADAPTER_BOOK;
-        return finest_levels(&msg->bids, exp) && finest_levels(&msg->asks, exp);
+        return listing_finest_levels(&msg->bids, exp) && listing_finest_levels(&msg->asks, exp);
     }
 }
 
@@ -249,11 +156,7 @@ int binance_scan(const char *path, const char *bytes, size_t length,
         return 0;
     if (!look(&msg, exp, &seen))
         return -EBADMSG;
-    struct adapter_market_config *market = find_market(symbol, markets, count, max);
-    if (market == NULL)
-        return 0;
-    market->price_exp = exp[0] < market->price_exp ? exp[0] : market->price_exp;
-    market->size_exp = exp[1] < market->size_exp ? exp[1] : market->size_exp;
-    *channels |= seen;
+    if (listing_found(symbol, name_market, exp, markets, count, max))
+        *channels |= seen;
     return 0;
 }

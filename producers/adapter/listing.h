@@ -1,0 +1,40 @@
+/*
+ * Names and precisions of markets: from a venue's listing, and from what a recording shows when there is
+ * no listing.
+ */
+#ifndef TICKBUS_PRODUCERS_ADAPTER_LISTING_H
+#define TICKBUS_PRODUCERS_ADAPTER_LISTING_H
+
+#include "producers/adapter/adapter.h"
+#include "producers/adapter/text.h"
+
+/* listing_copy: ended and padded with NUL. False: empty, or longer than that. */
+bool listing_copy(struct adapter_text text, char *out, size_t capacity);
+/* listing_unify: "BTC" and "USDT" to "BTC/USDT". False: the bus can not carry the name. */
+bool listing_unify(struct adapter_text base, struct adapter_text quote, char out[TB_SYMBOL_BYTES]);
+/*
+ * listing_split: "BTCUSDT" of a recording to "BTC/USDT", by the venue's quote assets. Where several fit,
+ * the longest is meant: BTCFDUSD is BTC/FDUSD, not BTCFD/USD. A symbol that ends in none keeps its raw
+ * name. False: the bus can not carry it.
+ */
+bool listing_split(const char *raw, const char *const *quotes, size_t count,
+                   char out[TB_SYMBOL_BYTES]);
+/* listing_exp: of a tick or step size; `otherwise` if it is absent or zero. */
+int8_t listing_exp(struct adapter_text text, int8_t otherwise);
+/* listing_config: one market as adapters take it. False: a name that the bus can not carry. */
+bool listing_config(const struct adapter_market_text *text, int8_t otherwise,
+                    struct adapter_market_config *out);
+
+/* listing_finest: makes exponents as fine as prices and sizes, alternating, need. False: no number. */
+bool listing_finest(const struct adapter_text *text, size_t count, int8_t exp[2]);
+bool listing_finest_levels(const struct adapter_levels *levels, int8_t exp[2]);
+
+/*
+ * listing_found: a recording shows this market, whose numbers need these exponents: found or added.
+ * `name` makes the unified symbol of the raw one. False: it has no fit name, or there is no room.
+ */
+bool listing_found(struct adapter_text raw,
+                   bool (*name)(const char *raw, char out[TB_SYMBOL_BYTES]), const int8_t exp[2],
+                   struct adapter_market_config *markets, size_t *count, size_t max);
+
+#endif
