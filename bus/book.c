@@ -108,6 +108,20 @@ uint8_t tb_book_set(struct tb_book *book, uint8_t side, int64_t price, int64_t s
     return TB_REMOVE;
 }
 
+static void cut_side(struct tb_book_side *s, uint32_t depth)
+{
+    if (s->count <= depth)
+        return;
+    memmove(s->level, s->level + (s->count - depth), depth * sizeof(s->level[0]));
+    s->count = depth;
+}
+
+void tb_book_cut(struct tb_book *book, uint32_t depth)
+{
+    cut_side(&book->bid, depth);
+    cut_side(&book->ask, depth);
+}
+
 /* ---- records ---- */
 
 static bool rescale_side(struct tb_book_side *s, int price_from, int price_to, int size_from,

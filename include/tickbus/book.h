@@ -55,6 +55,9 @@ void tb_book_clear(struct tb_book *book);
  */
 uint8_t tb_book_set(struct tb_book *book, uint8_t side, int64_t price, int64_t size);
 
+/* tb_book_cut: only the best `depth` levels of each side stay. */
+void tb_book_cut(struct tb_book *book, uint32_t depth);
+
 /*
  * tb_book_apply: a record of the bus, of this book's instrument, whose exponents are price_exp and
  * size_exp (the book rescales itself to finer ones). Handles TB_LEVEL, TB_CLEAR, TB_GAP on the book

@@ -215,6 +215,8 @@ void adapter_disconnected(struct adapter *a, tb_ns ts_recv, int code, enum tb_ga
         m->quote_reason = reason;
         adapter_book_unsync(a, m, ts_recv);
         m->sync.reason = reason;
+        m->sync.asked = false;
+        m->awaited = 0;
     }
     (void)adapter_flush(a); /* as above */
 }
@@ -352,12 +354,13 @@ void adapter_free(struct adapter *a)
 
 static bool allocate(struct adapter *a, const struct adapter_shape *shape, size_t markets)
 {
+    size_t changes = shape->changes == 0 ? ADAPTER_CHANGES_MAX : shape->changes;
     size_t levels = 2 * (size_t)shape->book_depth;
-    if (levels < ADAPTER_CHANGES_MAX)
-        levels = ADAPTER_CHANGES_MAX;
+    if (levels < changes)
+        levels = changes;
     /* Besides one event: a gap and two states of each market, when a connection ends. */
     size_t out_bytes = (levels + 2 * markets + 16) * sizeof(*a->out);
-    size_t scratch_bytes = ADAPTER_CHANGES_MAX * sizeof(*a->scratch);
+    size_t scratch_bytes = changes * sizeof(*a->scratch);
     a->out = malloc(out_bytes);
     a->scratch = malloc(scratch_bytes);
     if (a->out == NULL || a->scratch == NULL)

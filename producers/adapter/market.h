@@ -54,6 +54,10 @@ struct adapter_sync {
     uint32_t reason;     /* enum tb_gap_reason of the next jump; 0: TB_GAP_SEQUENCE */
     uint64_t last;       /* newest update id seen, kept over reconnects */
     tb_ns crossed_since; /* ts_recv; 0: not crossed */
+    uint32_t window; /* levels a side that the venue keeps, without saying what falls out; 0: all */
+    bool asked;      /* a snapshot must come */
+    uint8_t asks;    /* how often it was asked for in a row */
+    tb_ns asked_at;  /* when the last request goes out, of ts_recv's clock */
     struct adapter_pending pending; /* where the family keeps events */
 };
 
@@ -66,6 +70,7 @@ struct adapter_market {
     uint32_t trade_reason; /* of the next jump of trade ids; 0: TB_GAP_SEQUENCE */
     uint32_t quote_reason; /* quotes were missed since the last one; 0: none that we know of */
     uint64_t last_trade;
+    unsigned awaited; /* channels whose subscription is not acknowledged yet */
     struct adapter_sync sync;
     void *own; /* the family's */
 };
@@ -86,6 +91,12 @@ struct adapter {
     tb_ns resumed_recv;             /* ts_recv of the newest record that resume saw */
     /* After an instrument was refined: what the family keeps in the old exponents. May be NULL. */
     void (*refined)(struct adapter_market *m);
+    /*
+     * Where books are asked for by subscribing: the message that ends or makes the subscription of a
+     * market's book. Its length, or -ENOSPC. NULL: not so at this venue.
+     */
+    int (*book_request)(struct adapter *a, const struct adapter_market *m, bool subscribe,
+                        char *out_text, size_t capacity);
 };
 
 /* ---- life ---- */
@@ -93,8 +104,10 @@ struct adapter {
 struct adapter_shape {
     size_t bytes;        /* of the family's struct */
     size_t market_bytes; /* of its struct of a market; 0: none */
-    uint32_t book_depth; /* levels kept a side */
-    bool pending;        /* events are kept while a snapshot is awaited */
+    uint32_t
+        book_depth; /* levels kept a side; where there is a window, changes of a message besides */
+    uint32_t changes; /* levels of one message, both sides; 0: ADAPTER_CHANGES_MAX */
+    bool pending;     /* events are kept while a snapshot is awaited */
 };
 
 /* adapter_new: with its markets in the instrument table. NULL: said why in err. */
@@ -186,6 +199,20 @@ void adapter_pending_drop(struct adapter_pending *p);
 /* adapter_pending_keep: the event with its changes in a->scratch. A full buffer is given up first: a
  * snapshot that is younger than the rest will still come. */
 void adapter_pending_keep(struct adapter *a, struct adapter_pending *p, struct adapter_event event);
+
+/* ---- subscriptions (market_ask.c) ---- */
+
+/* adapter_subscribed: on a new connection: all that is wanted is asked for, in `messages` of the family. */
+void adapter_subscribed(struct adapter *a, unsigned messages, tb_ns interval_ns, tb_ns ts_recv);
+/* adapter_answered: the venue acknowledged (or refused, or sends) these channels of a market. */
+void adapter_answered(struct adapter_market *m, unsigned channels);
+/*
+ * adapter_book_ask: unsubscribe and subscribe: at once the first time, after a growing pause if it did not
+ * help for long. Nothing while an answer is awaited.
+ */
+void adapter_book_ask(struct adapter *a, struct adapter_market *m, tb_ns ts_recv);
+/* adapter_deadlines: adapter_ops.on_time: what was not acknowledged, and books that did not come. */
+void adapter_deadlines(struct adapter *a, tb_ns now);
 
 /* ---- connections and restarts: as adapter_ops has them ---- */
 

@@ -166,15 +166,34 @@ int adapter_book_publish(struct adapter *a, struct adapter_market *m, tb_ns ts_e
     return adapter_flush(a);
 }
 
+/*
+ * How many of a side's levels are looked at. If they are in order, as venues send them, those behind the
+ * book's last would only be pushed out again, each with a move of the whole side.
+ */
+static uint32_t fill_count(struct tb_book *book, uint8_t side, const struct adapter_change *change,
+                           uint32_t count)
+{
+    uint32_t capacity = side == TB_BUY ? book->bid.capacity : book->ask.capacity;
+    if (count <= capacity)
+        return count;
+    for (uint32_t i = 1; i < count; i++)
+        if (change[i].size == 0 || (side == TB_BUY ? change[i].price >= change[i - 1].price
+                                                   : change[i].price <= change[i - 1].price))
+            return count;
+    book->dropped += count - capacity;
+    return change[0].size == 0 ? count : capacity;
+}
+
 void adapter_book_fill(struct adapter *a, struct adapter_market *m,
                        const struct adapter_event *event, uint32_t bids)
 {
     struct tb_book *book = &m->sync.book;
     const struct adapter_change *change = a->scratch;
     tb_book_clear(book);
-    for (uint32_t i = bids; i > 0; i--)
+    for (uint32_t i = fill_count(book, TB_BUY, change, bids); i > 0; i--)
         (void)tb_book_set(book, TB_BUY, change[i - 1].price, change[i - 1].size);
-    for (uint32_t i = event->count; i > bids; i--)
+    change += bids;
+    for (uint32_t i = fill_count(book, TB_SELL, change, event->count - bids); i > 0; i--)
         (void)tb_book_set(book, TB_SELL, change[i - 1].price, change[i - 1].size);
     book->update_id = event->last;
     book->ts_event = event->ts_event;
@@ -189,7 +208,26 @@ void adapter_book_joined(struct adapter *a, struct adapter_market *m, uint64_t l
     s->synced = true;
     s->has_last = true;
     s->last = last;
+    s->asked = false;
     adapter_status(a, m, TB_STATUS_SYNCED, (int64_t)last, ts_recv);
+}
+
+/* What fell out of the venue's window is removed here too: it says no more of those levels. */
+static void cut_side(struct adapter *a, const struct adapter_market *m,
+                     const struct adapter_event *event, uint8_t side,
+                     const struct tb_book_side *levels)
+{
+    for (uint32_t i = 0; i + m->sync.window < levels->count; i++)
+        (void)emit_level(a, m, event, side, levels->level[i].price, 0, TB_REMOVE);
+}
+
+static void cut(struct adapter *a, struct adapter_market *m, const struct adapter_event *event)
+{
+    if (m->sync.window == 0)
+        return;
+    cut_side(a, m, event, TB_BUY, &m->sync.book.bid);
+    cut_side(a, m, event, TB_SELL, &m->sync.book.ask);
+    tb_book_cut(&m->sync.book, m->sync.window);
 }
 
 void adapter_book_apply(struct adapter *a, struct adapter_market *m,
@@ -202,6 +240,7 @@ void adapter_book_apply(struct adapter *a, struct adapter_market *m,
         if (action != TB_NO_ACTION)
             (void)emit_level(a, m, event, change[i].side, change[i].price, change[i].size, action);
     }
+    cut(a, m, event);
     if (a->out_count > before)
         a->out[a->out_count - 1].flags |= TB_F_LAST;
     a->counter[ADAPTER_LEVELS_OUT] += a->out_count - before;

@@ -1,0 +1,62 @@
+/*
+ * Subscriptions: which the venue has not answered, and books that are asked for anew by ending their
+ * subscription and making it again.
+ */
+#include "producers/adapter/market.h"
+
+#define ANSWER_NS (10 * TB_NS_PER_S) /* from asking to the answer, at the latest */
+#define HELPED_NS (60 * TB_NS_PER_S) /* a book that was right for so long: asking anew did help */
+#define PAUSE_FIRST                                                                                \
+    (500 * TB_NS_PER_MS) /* after the second request in a row, doubled by each next */
+#define ASKS_MAX 7       /* 32 s at most */
+
+void adapter_subscribed(struct adapter *a, unsigned messages, tb_ns interval_ns, tb_ns ts_recv)
+{
+    for (size_t i = 0; i < a->market_count; i++) {
+        struct adapter_market *m = &a->market[i];
+        m->awaited = a->config.channels & (ADAPTER_TRADES | ADAPTER_QUOTES | ADAPTER_BOOK);
+        m->sync.asked = (a->config.channels & ADAPTER_BOOK) != 0;
+        m->sync.asked_at = ts_recv + messages * interval_ns;
+    }
+}
+
+void adapter_answered(struct adapter_market *m, unsigned channels)
+{
+    m->awaited &= ~channels;
+}
+
+void adapter_book_ask(struct adapter *a, struct adapter_market *m, tb_ns ts_recv)
+{
+    struct adapter_sync *s = &m->sync;
+    char text[ADAPTER_REQUEST_BYTES];
+    if (s->asked || a->host.send == NULL || a->book_request == NULL)
+        return;
+    if (ts_recv - s->asked_at > HELPED_NS)
+        s->asks = 0;
+    tb_ns pause = s->asks == 0 ? 0 : PAUSE_FIRST << (s->asks - 1);
+    if (s->asks < ASKS_MAX)
+        s->asks++;
+    s->asked = true;
+    s->asked_at = ts_recv + pause;
+    for (int subscribe = 0; subscribe <= 1; subscribe++) {
+        int length = a->book_request(a, m, subscribe, text, sizeof(text));
+        if (length > 0)
+            a->host.send(a->host.context, text, (size_t)length, pause);
+    }
+    a->counter[ADAPTER_RESUBSCRIBED]++;
+}
+
+void adapter_deadlines(struct adapter *a, tb_ns now)
+{
+    for (size_t i = 0; i < a->market_count; i++) {
+        struct adapter_market *m = &a->market[i];
+        if (now - m->sync.asked_at <= ANSWER_NS)
+            continue;
+        for (; m->awaited != 0; m->awaited &= m->awaited - 1)
+            a->counter[ADAPTER_UNANSWERED]++;
+        if (m->sync.asked && !m->sync.synced) {
+            m->sync.asked = false;
+            adapter_book_ask(a, m, now);
+        }
+    }
+}
