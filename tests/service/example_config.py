@@ -35,7 +35,7 @@ BASE = {
                  "alerts": {"rules": "[{name: HighSpread, kind: spread_above, exchange: binance, symbol: BTC/USDT, "
                                      "threshold: 10, for: 30s, severity: warning, summary: spread above 10 USDT}]"}},
 }
-SKELETON = ["streams", "stream", "from", "until_done", "log_level", "bus", "directory", "name", "wait", "attach_timeout",
+SKELETON = ["streams", "stream", "from", "until_done", "journal", "log_level", "bus", "directory", "name", "wait", "attach_timeout",
             "drain_timeout", "housekeep_every", "checkpoint_every", "capacity", "pace", "gates", "lock_pages", "huge_pages",
             "new_epoch"]
 TITLES = {"venues": "# Recorded sessions, served as the venues they came from.",
