@@ -65,9 +65,9 @@ static int map_file(int fd, size_t capacity, struct tb_checkpoint_page **out_pag
         return -errno;
     if (st.st_size != wanted && (ftruncate(fd, 0) != 0 || ftruncate(fd, wanted) != 0))
         return -errno;
-    int rc = posix_fallocate(fd, 0, BUFFERS_OFFSET);
+    int rc = tb_segment_reserve(fd, 0, BUFFERS_OFFSET);
     if (rc != 0)
-        return -rc;
+        return rc;
     void *page =
         mmap(NULL, (size_t)wanted, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (page == MAP_FAILED)
@@ -129,8 +129,7 @@ void *tb_checkpoint_begin(struct tb_checkpoint *c, size_t bytes)
     if (bytes > c->capacity)
         return NULL;
     if (bytes > c->reserved[i]) {
-        off_t at = (off_t)(BUFFERS_OFFSET + i * c->capacity);
-        if (posix_fallocate(c->fd, at, (off_t)bytes) != 0)
+        if (tb_segment_reserve(c->fd, BUFFERS_OFFSET + i * c->capacity, bytes) != 0)
             return NULL;
         c->reserved[i] = bytes;
     }

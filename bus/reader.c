@@ -284,11 +284,11 @@ static int open_page(struct tb_reader_private *p, const char *dir, const char *r
         return fail_busy(p->cursor_path, p->stream, reader, err);
     if (rc != 0)
         return tb_fail(err, rc, "cannot open %s: %s", p->cursor_path, strerror(-rc));
-    do
-        rc = posix_fallocate(p->cursor_fd, 0, 4096);
-    while (rc == EINTR);
-    if (rc != 0)
-        return tb_fail(err, -rc, "cannot reserve %s: %s", p->cursor_path, strerror(rc));
+    rc = tb_segment_reserve(p->cursor_fd, 0, 4096);
+    if (rc != 0) {
+        (void)unlink(p->cursor_path); /* it was never whole */
+        return tb_fail(err, rc, "cannot reserve %s: %s", p->cursor_path, strerror(-rc));
+    }
     return tb_segment_map(p->cursor_fd, p->cursor_path, true, 4096, &p->cursor, err);
 }
 
@@ -384,9 +384,10 @@ static int attach(struct tb_reader *r, const char *dir, struct tb_error *err)
 static tb_seq oldest_surely(const struct tb_reader *r)
 {
     const struct tb_ring_fixed *fixed = r->private_->ring.base;
+    uint32_t pace = __atomic_load_n(&fixed->pace, __ATOMIC_RELAXED);
     tb_seq newest = tb_reader_newest(r);
     tb_seq oldest = tb_reader_oldest(r);
-    if (newest < r->capacity || fixed->pace == TB_PACE_GATED || !tb_lock_held(r->private_->lock_path))
+    if (newest < r->capacity || pace == TB_PACE_GATED || !tb_lock_held(r->private_->lock_path))
         return oldest;
     tb_seq margin = r->capacity / 64;
     return newest - oldest > margin ? oldest + margin : oldest;
@@ -444,10 +445,10 @@ int tb_reader_open(const char *bus_dir, const char *stream, const struct tb_read
 
     struct tb_reader r = {.private_ = p};
     int rc = attach(&r, bus_dir, err);
-    if (rc == 0 && options->name != NULL)
-        rc = open_page(p, bus_dir, options->name, err);
     if (rc == 0)
         rc = place(&r, options, err);
+    if (rc == 0 && options->name != NULL)
+        rc = open_page(p, bus_dir, options->name, err);
     if (rc != 0) {
         free_private(p);
         return rc;

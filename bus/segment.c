@@ -129,11 +129,11 @@ bool tb_lock_held(const char *path)
 
 /* ---- making ---- */
 
-static int reserve(int fd, size_t bytes)
+int tb_segment_reserve(int fd, size_t at, size_t bytes)
 {
     int rc;
     do
-        rc = posix_fallocate(fd, 0, (off_t)bytes);
+        rc = posix_fallocate(fd, (off_t)at, (off_t)bytes);
     while (rc == EINTR);
     return -rc;
 }
@@ -172,7 +172,7 @@ int tb_segment_create(const char *path, size_t bytes, const struct tb_segment_op
         return tb_fail(err, -errno, "cannot create %s: %s", temporary, strerror(errno));
     struct tb_segment s = TB_SEGMENT_NONE;
     struct stat st;
-    int rc = reserve(fd, bytes);
+    int rc = tb_segment_reserve(fd, 0, bytes);
     if (rc != 0) {
         rc =
             tb_fail(err, rc, "cannot reserve %zu bytes for %s: %s; make room or a smaller capacity",

@@ -44,6 +44,9 @@ int tb_lock_open(const char *path, bool create, mode_t mode, int *out_fd);
 /* tb_lock_held: does somebody hold that lock now? False if there is no such file. */
 bool tb_lock_held(const char *path);
 
+/* tb_segment_reserve: make sure that the memory of these bytes of a file is there. 0 or -errno. */
+int tb_segment_reserve(int fd, size_t at, size_t bytes);
+
 /*
  * tb_segment_create: a new file of `bytes` under the temporary name `path`.new, memory reserved,
  * mapped for writing, every page present. tb_segment_publish gives it its name: the last step.

@@ -88,24 +88,27 @@ static const struct ck_ec_mode event_mode = {.ops = &event_ops, .single_producer
 
 int tb_wait_create(const char *path, struct tb_segment *out_segment, struct tb_error *err)
 {
-    /* 0660: those of the group who may read the stream may also sleep on it, umask permitting. */
+    /* 0660: those of the group who may read the stream may also sleep on it, umask permitting. A file
+     * that is there stays whatever fails: readers sleep on it. */
     for (int tries = 0; tries < 2; tries++) {
+        struct stat st;
         int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0660);
         if (fd < 0)
             return tb_fail(err, -errno, "cannot create %s: %s", path, strerror(errno));
-        int rc = posix_fallocate(fd, 0, TB_WAIT_BYTES);
+        if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+            (void)close(fd);
+            (void)unlink(path); /* something else has the name: once more, afresh */
+            continue;
+        }
+        int rc = tb_segment_reserve(fd, 0, TB_WAIT_BYTES);
         if (rc == 0)
-            rc = -tb_segment_map(fd, path, true, TB_WAIT_BYTES, out_segment, err);
+            rc = tb_segment_map(fd, path, true, TB_WAIT_BYTES, out_segment, err);
         else
-            (void)tb_fail(err, -rc, "cannot reserve %s: %s", path, strerror(rc));
+            (void)tb_fail(err, rc, "cannot reserve %s: %s", path, strerror(-rc));
         (void)close(fd);
-        if (rc == 0)
-            return 0;
-        if (rc == ENOSPC || rc == EACCES)
-            return -rc;
-        (void)unlink(path); /* something else has the name: once more, afresh */
+        return rc;
     }
-    return -EBADMSG;
+    return tb_fail(err, -EBADMSG, "%s is not a regular file", path);
 }
 
 void tb_wait_wake(struct tb_wait_page *page)

@@ -67,13 +67,11 @@ static int take_lock(const char *path, const char *stream, int *out_fd, struct t
     }
     if (rc != 0)
         return tb_fail(err, rc, "cannot lock %s: %s", path, strerror(-rc));
+    /* Always as long, over the old one: that needs no memory, and so a full bus is no reason to stop. */
     char text[16];
-    int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-    if (ftruncate(*out_fd, 0) != 0 || pwrite(*out_fd, text, (size_t)n, 0) != n) {
-        rc = tb_fail(err, -errno, "cannot write %s: %s", path, strerror(errno));
-        (void)close(*out_fd);
-        return rc;
-    }
+    int n = snprintf(text, sizeof(text), "%-10d\n", (int)getpid());
+    ssize_t written = pwrite(*out_fd, text, (size_t)n, 0);
+    (void)written;
     return 0;
 }
 
@@ -132,18 +130,22 @@ static bool slots_sound(const struct tb_segment *s, const struct tb_ring_fixed *
 enum found { FOUND_NOTHING, FOUND_OTHER, FOUND_GOOD };
 
 /*
- * Look at the ring file that has the name. GOOD: *out_segment is mapped and may be continued.
+ * Look at the ring file that has the name. -errno: this process is out of means to look.
+ * GOOD: *out_segment is mapped and may be continued.
  * OTHER: it has to be replaced; *out_segment is mapped if its header is sound, so that its readers
  * can be told. *out_epoch is that of a sound header, else 0.
  */
-static enum found find_ring(const char *path, const char *stream,
-                            const struct tb_writer_options *options, struct tb_segment *out_segment,
-                            struct tb_ring_fixed *out_fixed, tb_seq *out_last)
+static int find_ring(const char *path, const char *stream, const struct tb_writer_options *options,
+                     struct tb_segment *out_segment, struct tb_ring_fixed *out_fixed,
+                     tb_seq *out_last, struct tb_error *err)
 {
-    struct stat st;
-    if (lstat(path, &st) != 0)
+    struct tb_error why;
+    int rc = tb_segment_attach(path, true, TB_RING_SLOTS_OFFSET, out_segment, &why);
+    if (rc == -ENOENT)
         return FOUND_NOTHING;
-    if (tb_segment_attach(path, true, TB_RING_SLOTS_OFFSET, out_segment, NULL) != 0)
+    if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM)
+        return tb_fail(err, rc, "%s", why.text);
+    if (rc != 0)
         return FOUND_OTHER;
     if (tb_ring_header_check(out_segment, stream, out_fixed, NULL) != 0) {
         tb_segment_detach(out_segment);
@@ -222,7 +224,9 @@ static int open_ring(struct tb_writer_private *p, const struct tb_writer_options
 {
     struct tb_segment old = TB_SEGMENT_NONE;
     struct tb_ring_fixed fixed = {0};
-    enum found found = find_ring(p->ring_path, p->stream, options, &old, &fixed, out_last);
+    int found = find_ring(p->ring_path, p->stream, options, &old, &fixed, out_last, err);
+    if (found < 0)
+        return found;
     if (found == FOUND_GOOD) {
         /* Our own stores go to the file or kill us: a producer on private zero pages would be silent. */
         tb_guard_remove(old.guard);
@@ -266,10 +270,11 @@ static int check_options(const char *stream, const struct tb_writer_options *o,
     return 0;
 }
 
-static void begin_life(struct tb_writer *w)
+static void begin_life(struct tb_writer *w, enum tb_pace pace)
 {
     tb_ns now = tb_clock_wall();
     struct tb_ring_live *live = w->live;
+    __atomic_store_n(&w->fixed->pace, (uint32_t)pace, __ATOMIC_RELAXED);
     uint64_t lives = atomic_load_explicit(&live->lives, memory_order_relaxed);
     atomic_store_explicit(&live->last_seq, w->next_seq - 1, memory_order_relaxed);
     atomic_store_explicit(&live->heartbeat, now, memory_order_relaxed);
@@ -354,7 +359,7 @@ int tb_writer_open(const char *bus_dir, const char *stream, const struct tb_writ
         .first_seq = last + 1,
         .private_ = p,
     };
-    begin_life(out_writer);
+    begin_life(out_writer, options->pace);
     /* Those who slept on the ring that was replaced find out now. */
     tb_writer_wake(out_writer);
     return 0;
@@ -375,7 +380,7 @@ void tb_writer_close(struct tb_writer *w, enum tb_stream_state state)
 
 int tb_writer_unlink(const char *bus_dir, const char *stream, struct tb_error *err)
 {
-    static const char *const suffixes[] = {".ring", ".wait", ".lock"}; /* the lock last */
+    static const char *const suffixes[] = {".ring", ".ring.new", ".wait", ".lock"}; /* it last */
     char path[TB_PATH_BYTES];
     if (!tb_name_check(stream))
         return tb_fail(err, -EINVAL, "\"%.40s\" is no stream name", stream);

@@ -16,6 +16,7 @@
  *   offset                                            written by
  *        0  +--------------------------------------+
  *           | struct tb_ring_fixed                 |  creator, before the name exists; never again
+ *           |                                      |  but for the pace: each producer, when it opens
  *      256  +--------------------------------------+
  *           | struct tb_ring_live                  |  producer: state changes and housekeeping;
  *           |  last_seq may trail the slots        |  a relaxed hint, never needed for reading
@@ -83,7 +84,7 @@ struct tb_ring_fixed {
     uint32_t instruments_offset;
     uint32_t instruments_max;
     char stream[TB_STREAM_BYTES];
-    uint32_t pace;        /* enum tb_pace: of the producer that made the file */
+    uint32_t pace;        /* enum tb_pace: of the last producer that opened the file */
     uint32_t reserved[43];
 };
 

@@ -31,7 +31,8 @@ static const struct tb_option options[] = {
      .help = "busy for so long each batch"},
     {"pause", TB_OPTION_DURATION, offsetof(struct sum, pause_ns), "0", 0, 10 * TB_NS_PER_S,
      .help = "busy for so long between reading and housekeeping"},
-    {"unsaved", TB_OPTION_BOOL, offsetof(struct sum, unsaved), "false", .help = "refuse every save"},
+    {"unsaved", TB_OPTION_BOOL, offsetof(struct sum, unsaved), "false",
+     .help = "refuse every save"},
 };
 
 static int start(struct tb_service *svc, void *self)

@@ -1,6 +1,7 @@
 /* Cursor pages: one living reader a name, taken over from the dead, gone when closed. */
 #include "bus_fixture.h"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 static void a_name_belongs_to_one_living_reader(void **state)
@@ -87,6 +88,31 @@ static void what_a_killed_reader_lost_is_not_forgotten(void **state)
     tb_writer_close(&w, TB_STREAM_STOPPED);
 }
 
+static void a_reader_that_could_not_be_opened_leaves_no_page(void **state)
+{
+    struct bus *bus = bus_of(state);
+    struct tb_writer w = bus_writer_of(bus, 8);
+    int files = bus_files(bus, false);
+    const struct tb_reader_options far = {.from = TB_FROM_SEQ, .seq = 100, .name = "x"};
+    struct tb_reader r;
+    assert_int_equal(tb_reader_open(bus->dir, "s", &far, &r, &bus->err), -ERANGE);
+    assert_int_equal(bus_files(bus, false), files);
+
+    pid_t child = bus_fork();
+    if (child == 0) { /* no room for the page */
+        const struct rlimit none = {0, 0};
+        (void)signal(SIGXFSZ, SIG_IGN);
+        (void)setrlimit(RLIMIT_FSIZE, &none);
+        int rc = tb_reader_open(bus->dir, "s", &(struct tb_reader_options){.name = "x"}, &r, NULL);
+        _exit(rc == -EFBIG ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(bus_files(bus, false), files);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+}
+
 static void a_damaged_page_is_made_anew(void **state)
 {
     struct bus *bus = bus_of(state);
@@ -149,6 +175,7 @@ int main(void)
         BUS_TEST(a_name_belongs_to_one_living_reader),
         BUS_TEST(the_page_says_where_the_reader_is),
         BUS_TEST(what_a_killed_reader_lost_is_not_forgotten),
+        BUS_TEST(a_reader_that_could_not_be_opened_leaves_no_page),
         BUS_TEST(a_damaged_page_is_made_anew),
         BUS_TEST(a_bus_lists_its_files),
     };

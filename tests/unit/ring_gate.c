@@ -116,6 +116,24 @@ static void hostile_cursor_pages_can_only_hold_the_gate(void **state)
     tb_writer_close(&w, TB_STREAM_STOPPED);
 }
 
+/* The margin of TB_FROM_OLDEST would release, unread, what a checkpoint still needs. */
+static void a_reader_leaves_nothing_out_once_the_pace_is_gated(void **state)
+{
+    struct bus *bus = bus_of(state);
+    struct tb_writer w = bus_writer_of(bus, 256);
+    publish(&w, 300);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+    struct tb_writer_options one = gated;
+    one.capacity = 0;
+    one.gate_count = 1;
+    w = bus_writer(bus, &one);
+    struct tb_reader a = bus_reader(bus, &(struct tb_reader_options){.name = "a"});
+    assert_int_equal(a.cursor, 45);
+    assert_int_equal(tb_writer_room(&w), 0);
+    tb_reader_close(&a, false);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+}
+
 static int stop_after_five(void *context)
 {
     return ++*(int *)context == 5 ? -EINTR : 0;
@@ -193,6 +211,7 @@ int main(void)
         BUS_TEST(a_cursor_of_another_epoch_holds_the_gate),
         BUS_TEST(a_kept_cursor_goes_on_holding),
         BUS_TEST(hostile_cursor_pages_can_only_hold_the_gate),
+        BUS_TEST(a_reader_leaves_nothing_out_once_the_pace_is_gated),
         BUS_TEST(a_wait_can_be_ended),
         BUS_TEST(nothing_is_lost_through_a_gate),
     };

@@ -1,6 +1,7 @@
 /* The lives of a stream: one producer at a time, restarts, epochs, instruments, who is alive. */
 #include "bus_fixture.h"
 
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 
@@ -146,6 +147,9 @@ static void removing_a_stream_leaves_nothing_and_tells_its_readers(void **state)
     struct tb_writer w = bus_writer_of(bus, 8);
     struct tb_reader r = bus_reader(bus, NULL);
     tb_writer_close(&w, TB_STREAM_STOPPED);
+    char path[160];
+    int fd = open(bus_path(bus, "s.ring.new", path), O_CREAT | O_WRONLY, 0600); /* half made */
+    (void)close(fd);
     assert_int_equal(tb_writer_unlink(bus->dir, "s", &bus->err), 0);
     assert_int_equal(bus_files(bus, false), 0);
     assert_true(tb_reader_retired(&r));
@@ -354,6 +358,64 @@ static void too_large_a_ring_is_refused_at_once(void **state)
     assert_int_equal(access(bus_path(bus, "s.ring.new", path), F_OK), -1);
 }
 
+/* All that a restart needs is there already: not a byte more can be had, and it does without. */
+static void a_full_bus_does_not_stop_a_restart(void **state)
+{
+    struct bus *bus = bus_of(state);
+    struct tb_writer w = bus_writer_of(bus, 8);
+    uint64_t epoch = w.epoch;
+    publish(&w, 3);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+    pid_t child = bus_fork();
+    if (child == 0) {
+        const struct rlimit none = {0, 0};
+        (void)signal(SIGXFSZ, SIG_IGN);
+        (void)setrlimit(RLIMIT_FSIZE, &none);
+        int rc = tb_writer_open(bus->dir, "s", NULL, &w, &bus->err);
+        _exit(rc != 0 ? 1 : w.epoch != epoch ? 2 : w.next_seq != 4 ? 3 : 0);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+/* What can not be looked at now is not therefore damaged. */
+static void a_process_out_of_means_replaces_no_ring(void **state)
+{
+    struct bus *bus = bus_of(state);
+    struct tb_writer w = bus_writer_of(bus, 8);
+    uint64_t epoch = w.epoch;
+    char path[160];
+    struct stat before, after;
+    publish(&w, 3);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+    assert_int_equal(stat(bus_path(bus, "s.wait", path), &before), 0);
+    static struct tb_reader readers[5000];
+    size_t open = 0;
+    while (open < TB_COUNT(readers) &&
+           tb_reader_open(bus->dir, "s", NULL, &readers[open], &bus->err) == 0)
+        open++;
+    assert_true(open < TB_COUNT(readers));
+    assert_int_equal(tb_writer_open(bus->dir, "s", NULL, &w, &bus->err), -EMFILE);
+    tb_reader_close(&readers[--open], false); /* room for one or two mappings */
+    for (int tries = 0; tries < 2; tries++) {
+        int rc = tb_writer_open(bus->dir, "s", NULL, &w, &bus->err);
+        if (rc == 0)
+            tb_writer_close(&w, TB_STREAM_STOPPED);
+        else
+            assert_int_equal(rc, -EMFILE);
+        tb_reader_close(&readers[--open], false);
+    }
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(after.st_ino, before.st_ino);
+    while (open > 0)
+        tb_reader_close(&readers[--open], false);
+    w = bus_writer(bus, NULL);
+    assert_int_equal(w.epoch, epoch);
+    assert_int_equal(w.next_seq, 4);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -372,6 +434,8 @@ int main(void)
         BUS_TEST(a_hostile_instrument_table_is_not_believed),
         BUS_TEST(bad_names_and_options_are_refused),
         BUS_TEST(too_large_a_ring_is_refused_at_once),
+        BUS_TEST(a_full_bus_does_not_stop_a_restart),
+        BUS_TEST(a_process_out_of_means_replaces_no_ring),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
