@@ -43,7 +43,7 @@ static struct tb_stats_page *map_page(int fd)
         return NULL;
     if (st.st_size != (off_t)bytes && (ftruncate(fd, 0) != 0 || ftruncate(fd, (off_t)bytes) != 0))
         return NULL;
-    if (posix_fallocate(fd, 0, (off_t)bytes) != 0)
+    if (tb_segment_reserve(fd, 0, bytes) != 0)
         return NULL;
     void *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     return page == MAP_FAILED ? NULL : page;
@@ -223,6 +223,23 @@ void tb_stats_housekeep(struct tb_stats *s, tb_ns now)
     atomic_store_explicit(&p->open_fds, count_fds(), memory_order_relaxed);
 }
 
+/*
+ * The page may have been written while it was copied, and a copy has no order: a counter's kind may be
+ * from after its name was stored, the name in the same copy from before. What was there in an earlier
+ * copy was whole when the later one began; the rest is left out this time.
+ */
+static void leave_out_what_moved(const struct tb_stats_page *earlier, struct tb_stats_page *p)
+{
+    for (size_t i = 0; i < TB_STATS_COUNTERS; i++)
+        if (earlier->counter[i].kind == 0 ||
+            memcmp(earlier->counter[i].name, p->counter[i].name, sizeof(p->counter[i].name)) != 0)
+            p->counter[i].kind = 0;
+    for (size_t i = 0; i < TB_STATS_HISTOGRAMS; i++)
+        if (memcmp(earlier->histogram[i].name, p->histogram[i].name,
+                   sizeof(p->histogram[i].name)) != 0)
+            p->histogram[i].name[0] = '\0';
+}
+
 /* Another process wrote it: every text ends, nothing is believed beyond that. */
 static void make_safe(struct tb_stats_page *p)
 {
@@ -245,20 +262,24 @@ int tb_stats_inspect(const char *bus_dir, const char *service, struct tb_stats_p
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return tb_fail(err, -errno, "cannot open %s: %s", path, strerror(errno));
-    struct tb_stats_page *page = malloc(sizeof(*page));
-    ssize_t n = page == NULL ? -1 : pread(fd, page, sizeof(*page), 0);
+    struct tb_stats_page *copies = malloc(2 * sizeof(*copies)), *page = copies + 1;
+    bool whole = copies != NULL;
+    for (int i = 0; whole && i < 2; i++)
+        whole = pread(fd, &copies[i], sizeof(*page), 0) == (ssize_t)sizeof(*page) &&
+                copies[i].magic == TB_STATS_MAGIC;
     (void)close(fd); /* only read */
-    if (n != (ssize_t)sizeof(*page) || page->magic != TB_STATS_MAGIC) {
+    if (!whole || copies->starts != page->starts) {
         rc = tb_fail(err, -EBADMSG, "%s is not a statistics page, or not yet", path);
     } else if (page->layout != TB_STATS_LAYOUT) {
         rc = tb_fail(err, -EPROTO, "%s has layout %u, this build reads %d", path, page->layout,
                      TB_STATS_LAYOUT);
     } else {
+        leave_out_what_moved(copies, page);
         make_safe(page);
         memcpy((void *)out_page, (const void *)page, sizeof(*page));
         *out_alive = tb_lock_held(path);
     }
-    free(page);
+    free(copies);
     return rc;
 }
 

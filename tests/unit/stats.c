@@ -1,6 +1,7 @@
 /* Statistics pages: of the living and of the dead. */
 #include "unit/bus_fixture.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -138,6 +139,50 @@ static void counters_have_an_end(void **state)
     tb_stats_close(&s, TB_SERVICE_STOPPED, 0);
 }
 
+static void *live_again_and_again(void *context)
+{
+    struct bus *bus = context;
+    char name[40];
+    for (int life = 0; life < 3000; life++) {
+        struct tb_stats s;
+        if (tb_stats_open(bus->dir, "svc", "x", &s, NULL) != 0)
+            return (void *)1;
+        for (int i = 0; i < TB_STATS_COUNTERS; i++) {
+            snprintf(name, sizeof(name), "a_counter_with_a_long_name_%012d", i);
+            (void)tb_stats_add(&s, name, TB_STAT_COUNTER);
+        }
+        for (int i = 0; i < TB_STATS_HISTOGRAMS; i++) {
+            snprintf(name, sizeof(name), "a_histogram_of_a_long_name_%012d", i);
+            (void)tb_stats_add_histogram(&s, name);
+        }
+        tb_stats_close(&s, TB_SERVICE_STOPPED, 0);
+    }
+    return NULL;
+}
+
+static void a_page_in_the_making_shows_no_half_name(void **state)
+{
+    struct bus *bus = bus_of(state);
+    struct tb_stats_page page;
+    pthread_t thread;
+    bool alive;
+    void *fault = NULL;
+    assert_int_equal(pthread_create(&thread, NULL, live_again_and_again, bus), 0);
+    while (pthread_tryjoin_np(thread, &fault) != 0) {
+        if (tb_stats_inspect(bus->dir, "svc", &page, &alive, NULL) != 0)
+            continue; /* not yet */
+        assert_string_equal(page.program, "x");
+        assert_true(page.starts > 0);
+        for (size_t i = 0; i < TB_STATS_COUNTERS; i++)
+            if (page.counter[i].kind != 0)
+                assert_int_equal(strlen(page.counter[i].name), 39);
+        for (size_t i = 0; i < TB_STATS_HISTOGRAMS; i++)
+            if (page.histogram[i].name[0] != '\0')
+                assert_int_equal(strlen(page.histogram[i].name), 39);
+    }
+    assert_null(fault);
+}
+
 static void quantiles_are_upper_bounds(void **state)
 {
     struct tb_stats s = open_page(bus_of(state));
@@ -167,6 +212,7 @@ int main(void)
         BUS_TEST(a_killed_process_is_seen_to_be_dead),
         BUS_TEST(a_hostile_page_is_refused_or_made_safe),
         BUS_TEST(counters_have_an_end),
+        BUS_TEST(a_page_in_the_making_shows_no_half_name),
         BUS_TEST(quantiles_are_upper_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
