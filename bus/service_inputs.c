@@ -8,7 +8,8 @@
 #include "service_private.h"
 
 #define RETRY_NS (20 * TB_NS_PER_MS)
-#define RETRY_BROKEN_NS TB_NS_PER_S /* the file is there and is mapped to see whether it is another */
+#define RETRY_BROKEN_NS                                                                            \
+    TB_NS_PER_S /* the file is there and is mapped to see whether it is another */
 #define BATCH_LATENCY_MAX (60 * TB_NS_PER_S) /* older records were not published just now */
 
 static enum tb_from first_place(const struct tb_service *svc)
@@ -51,12 +52,13 @@ static int attach(struct tb_service *svc, unsigned i)
     }
     if (new_epoch || !s->opened_once)
         memset(s->mirror, 0, sizeof(s->mirror));
-    if (in->reader.epoch != s->epoch || in->reader.cursor != s->cursor)
-        s->anchored = !tb_service_keeps_checkpoints(svc);
-    else
-        s->anchored = true; /* it is where a checkpoint put it */
+    bool elsewhere = in->reader.epoch != s->epoch || in->reader.cursor != s->cursor;
+    if (elsewhere || !s->opened_once) { /* not elsewhere: it is where a checkpoint put it */
+        s->anchored = !elsewhere || !tb_service_keeps_checkpoints(svc);
+        s->saved_cursor = in->reader.cursor;
+    }
     s->epoch = in->reader.epoch;
-    s->cursor = s->saved_cursor = in->reader.cursor;
+    s->cursor = in->reader.cursor;
     s->released = 0;
     s->opened_once = true;
     s->broken = false;
@@ -264,6 +266,8 @@ int tb_service_inputs_read(struct tb_service *svc)
         if (taken < 0)
             return taken;
         total += taken;
+        if (!tb_service_keeps_checkpoints(svc) && svc->input[i].open)
+            p->input[i].saved_cursor = svc->input[i].reader.cursor;
         /* The output's readers see each input's share at once; checkpoints keep the bounds. */
         if (taken > 0 && tb_service_checkpoint_urgent(svc))
             (void)tb_service_checkpoint(svc);
@@ -271,7 +275,6 @@ int tb_service_inputs_read(struct tb_service *svc)
     return total;
 }
 
-/* What is released will never be read again: up to the checkpoint, or all that was consumed. */
 void tb_service_inputs_release(struct tb_service *svc)
 {
     for (unsigned i = 0; i < svc->input_count; i++) {
@@ -279,11 +282,10 @@ void tb_service_inputs_release(struct tb_service *svc)
         struct tb_input *in = &svc->input[i];
         if (!in->open)
             continue;
-        tb_seq needed = tb_service_keeps_checkpoints(svc) ? s->saved_cursor : in->reader.cursor;
-        if (needed == s->released && in->reader.cursor == s->cursor)
+        if (s->saved_cursor == s->released && in->reader.cursor == s->cursor)
             continue;
-        tb_reader_release(&in->reader, needed, svc->now);
-        s->released = needed;
+        tb_reader_release(&in->reader, s->saved_cursor, svc->now);
+        s->released = s->saved_cursor;
         s->cursor = in->reader.cursor;
     }
 }

@@ -26,7 +26,8 @@ struct skeleton_options {
 struct input_state {
     uint64_t epoch;      /* of the position below; 0: it has none yet */
     tb_seq cursor;       /* where to go on in that epoch when it is opened (again) */
-    tb_seq saved_cursor; /* of the last checkpoint: what is before it is never needed again */
+    /* What is before it is never needed again: of the last checkpoint or, without, behind what was taken. */
+    tb_seq saved_cursor;
     tb_seq released;
     tb_seq stop_at; /* stopping: what came before the signal is still read */
     bool opened_once;
