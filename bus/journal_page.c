@@ -38,8 +38,8 @@ const char *tb_journal_page_check(const void *page, enum tb_journal_kind kind, u
         return "a page of another kind";
     if (epoch != 0 && header.epoch != epoch)
         return "a page of another epoch";
-    if (header.count > (kind == TB_JOURNAL_INSTRUMENTS_KIND ? TB_JOURNAL_INSTRUMENTS
-                                                            : TB_JOURNAL_RECORDS))
+    if (header.count >
+        (kind == TB_JOURNAL_INSTRUMENTS_KIND ? TB_JOURNAL_INSTRUMENTS : TB_JOURNAL_RECORDS))
         return "more entries than a page has room for";
     return NULL;
 }

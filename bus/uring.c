@@ -24,7 +24,7 @@ struct request {
     size_t count;
     uint64_t offset, tag, number;
     long result;
-    unsigned delay;      /* completions that come before this one */
+    unsigned delay;       /* completions that come before this one */
     struct request *next; /* queued (plain), or done */
 };
 
@@ -222,8 +222,8 @@ int tb_uring_read(struct tb_uring *u, int fd, int buffer, void *bytes, size_t co
 
 int tb_uring_sync(struct tb_uring *u, int fd, uint64_t tag)
 {
-    return request_new(u, (struct request){.op = TB_URING_SYNC, .fd = fd, .buffer = -1, .tag = tag}) !=
-                   NULL
+    return request_new(
+               u, (struct request){.op = TB_URING_SYNC, .fd = fd, .buffer = -1, .tag = tag}) != NULL
                ? 0
                : -EAGAIN;
 }
@@ -386,8 +386,7 @@ static unsigned deliver(struct tb_uring *u, struct tb_uring_done *out_done, unsi
     struct request *r;
     collect(u);
     while (count < max && (r = next_done(u)) != NULL) {
-        out_done[count++] =
-            (struct tb_uring_done){.op = r->op, .tag = r->tag, .result = r->result};
+        out_done[count++] = (struct tb_uring_done){.op = r->op, .tag = r->tag, .result = r->result};
         r->used = false;
         u->in_flight--;
     }

@@ -34,6 +34,11 @@
  * extends) them. What follows is cut. Damage before the end page of a closed segment costs the
  * sequences of that page and no others: a gap that is told, never skipped in silence.
  *
+ * A segment counts only up to the first sequence of the next one of its epoch: a file whose disk failed
+ * is given up without an end page, and what was not durable in it is written again in a new segment,
+ * which begins right behind what was. An end page is written only when all before it was synced. A
+ * segment with state_pages 0 has no state of its own: take the one before it and read on from there.
+ *
  * Time: page headers carry the least and greatest publish time; publish times do not decrease within
  * an epoch as long as the clock does not step back, so "from 09:30" is a binary search over pages.
  *
@@ -80,7 +85,7 @@ struct tb_journal_page {
     uint64_t generation; /* SPARE, INSTRUMENTS: of two valid copies the greater counts */
     tb_ns time_min;     /* publish times (ts_recv + publish_delta_ns) of the body; 0 if there are none */
     tb_ns time_max;
-    uint64_t page;      /* index of the page in its file for which it was made (SPARE: of its place) */
+    uint64_t page;      /* index in its file; SPARE: of the place that its records will have */
 };
 TB_STATIC_ASSERT(sizeof(struct tb_journal_page) == 64, "a page header is a record's size");
 TB_STATIC_ASSERT(offsetof(struct tb_journal_page, epoch) == 16, "layout");

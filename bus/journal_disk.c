@@ -1,0 +1,296 @@
+/* The writers' ring, its registered memory, and the jobs that go through it (journal_write_private.h). */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "bus/journal_write_private.h"
+
+#define DISK_DEPTH 128
+#define DONE_MAX 32
+
+struct tb_journal_disk {
+    struct tb_uring *ring;
+    char *memory;
+    size_t memory_bytes;
+    unsigned writers;
+    bool taken[TB_JOURNAL_WRITERS_MAX]; /* shares of the memory */
+};
+
+/* ---- the disk ---- */
+
+int tb_journal_disk_open(unsigned writers, enum tb_journal_io io, struct tb_journal_disk **out_disk,
+                         const char **out_fallback, struct tb_error *err)
+{
+    const char *fallback = NULL;
+    if (writers > TB_JOURNAL_WRITERS_MAX)
+        return tb_fail(err, -EINVAL, "more than %d journals in one process",
+                       TB_JOURNAL_WRITERS_MAX);
+    struct tb_journal_disk *disk = calloc(1, sizeof(*disk));
+    if (disk == NULL)
+        return tb_fail(err, -ENOMEM, "no memory for the journal");
+    unsigned buffers = writers * (BUFFERS + 1);
+    disk->writers = writers;
+    disk->memory_bytes = buffers * BUFFER_BYTES;
+    disk->memory =
+        mmap(NULL, disk->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (disk->memory == MAP_FAILED) {
+        free(disk);
+        return tb_fail(err, -ENOMEM, "no memory for %u journal buffers", buffers);
+    }
+    int rc = io == TB_JOURNAL_IO_PLAIN ? tb_uring_open_plain(DISK_DEPTH, &disk->ring, err)
+                                       : tb_uring_open(DISK_DEPTH, disk->memory, buffers,
+                                                       BUFFER_BYTES, &disk->ring, &fallback, err);
+    if (rc == 0 && io == TB_JOURNAL_IO_URING && fallback != NULL)
+        rc = tb_fail(err, -EPERM, "%s", fallback);
+    if (rc != 0) {
+        tb_journal_disk_close(disk);
+        return rc;
+    }
+    if (out_fallback != NULL)
+        *out_fallback = fallback;
+    *out_disk = disk;
+    return 0;
+}
+
+void tb_journal_disk_close(struct tb_journal_disk *disk)
+{
+    if (disk == NULL)
+        return;
+    tb_uring_close(disk->ring); /* first: nothing is in flight to this memory after it */
+    (void)munmap(disk->memory, disk->memory_bytes);
+    free(disk);
+}
+
+struct tb_uring *tb_journal_disk_ring(struct tb_journal_disk *disk)
+{
+    return disk->ring;
+}
+
+/* ---- shares of the memory ---- */
+
+int tb_journal_share_take(struct tb_journal_writer *w, struct tb_journal_disk *disk)
+{
+    unsigned share = 0;
+    while (share < disk->writers && disk->taken[share])
+        share++;
+    if (share == disk->writers)
+        return -ENOBUFS;
+    disk->taken[share] = true;
+    w->share = (int)share;
+    int first = (int)share * (BUFFERS + 1);
+    for (int i = 0; i < BUFFERS; i++) {
+        w->buffer[i].memory = disk->memory + (size_t)(first + i) * BUFFER_BYTES;
+        w->buffer[i].registered = first + i;
+    }
+    w->extra = disk->memory + (size_t)(first + BUFFERS) * BUFFER_BYTES;
+    w->extra_registered = first + BUFFERS;
+    return 0;
+}
+
+void tb_journal_share_give(struct tb_journal_writer *w)
+{
+    if (w->share >= 0)
+        w->disk->taken[w->share] = false;
+}
+
+/* ---- jobs ---- */
+
+struct job *tb_journal_job(struct tb_journal_writer *w, enum job_kind kind)
+{
+    for (size_t i = 0; i < JOBS; i++)
+        if (w->job[i].state == JOB_FREE) {
+            w->job[i] = (struct job){.writer = w,
+                                     .kind = kind,
+                                     .state = JOB_WAITING,
+                                     .life = w->life,
+                                     .number = ++w->job_number,
+                                     .registered = -1};
+            return &w->job[i];
+        }
+    return NULL;
+}
+
+unsigned tb_journal_jobs_free(const struct tb_journal_writer *w)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < JOBS; i++)
+        count += w->job[i].state == JOB_FREE;
+    return count;
+}
+
+void tb_journal_job_end(struct job *job)
+{
+    free(job->owned);
+    job->owned = NULL;
+    job->state = JOB_FREE;
+}
+
+void tb_journal_write_bytes(struct tb_journal_writer *w, const char *bytes, size_t count,
+                            uint64_t page, int registered, void *owned)
+{
+    struct job *job = tb_journal_job(w, JOB_WRITE);
+    TB_ASSERT(job != NULL); /* callers made sure */
+    job->bytes = bytes;
+    job->count = count;
+    job->offset = page * TB_JOURNAL_PAGE;
+    job->registered = registered;
+    job->owned = owned;
+    w->counts.pages += count / TB_JOURNAL_PAGE;
+    w->counts.bytes += count;
+}
+
+/* Of those that the flush waits for: how many are not done, and one that is not even queued. */
+static unsigned flush_open(struct tb_journal_writer *w, struct job **out_waiting)
+{
+    unsigned open = 0;
+    *out_waiting = NULL;
+    for (size_t i = 0; i < JOBS; i++) {
+        struct job *job = &w->job[i];
+        if (job->state == JOB_FREE || job->number > w->flush_number || job->kind == JOB_SYNC)
+            continue;
+        open++;
+        if (job->state == JOB_WAITING)
+            *out_waiting = job;
+    }
+    return open;
+}
+
+static bool job_queue(struct tb_journal_writer *w, struct job *job, bool link)
+{
+    struct tb_uring *ring = w->disk->ring;
+    uint64_t tag = (uint64_t)(uintptr_t)job;
+    int rc;
+    if (job->kind == JOB_WRITE)
+        rc = tb_uring_write(ring, w->fd, job->registered, job->bytes + job->done,
+                            job->count - job->done, job->offset + job->done, tag, link);
+    else
+        rc = tb_uring_sync(ring, job->kind == JOB_DIRECTORY ? w->directory_fd : w->fd, tag);
+    if (rc != 0)
+        return false;
+    job->state = JOB_FLYING;
+    w->flying++;
+    return true;
+}
+
+static void sync_begin(struct tb_journal_writer *w)
+{
+    struct job *job = tb_journal_job(w, JOB_SYNC);
+    if (job == NULL || !job_queue(w, job, false)) {
+        if (job != NULL)
+            tb_journal_job_end(job);
+        return; /* next turn */
+    }
+    w->flush = FLUSH_SYNCING;
+}
+
+/*
+ * A sync covers only writes that are complete when it starts: so it waits for them all, or, when one
+ * is left, is linked behind that one in the same submission.
+ */
+void tb_journal_jobs_queue(struct tb_journal_writer *w)
+{
+    struct job *last = NULL;
+    if (w->flush == FLUSH_WRITING && flush_open(w, &last) == 1 && last != NULL &&
+        last->kind == JOB_WRITE && tb_journal_jobs_free(w) > 0 &&
+        tb_uring_in_flight(w->disk->ring) + 2 <= DISK_DEPTH) {
+        TB_ASSERT(job_queue(w, last, true));
+        sync_begin(w);
+    }
+    for (size_t i = 0; i < JOBS; i++)
+        if (w->job[i].state == JOB_WAITING && !job_queue(w, &w->job[i], false))
+            return;
+    if (w->flush == FLUSH_WRITING && flush_open(w, &last) == 0)
+        sync_begin(w);
+}
+
+/* ---- completions ---- */
+
+static void write_done(struct tb_journal_writer *w, struct job *job, long result)
+{
+    if (result == -EINTR || result == -EAGAIN || result == -ECANCELED) {
+        job->state = JOB_WAITING;
+        return;
+    }
+    if (result <= 0) {
+        tb_journal_job_end(job);
+        tb_journal_give_up(w, result == 0 ? -EIO : (int)result, "cannot write");
+        return;
+    }
+    job->done += (size_t)result;
+    if (job->done < job->count) {
+        job->done -= job->done % TB_JOURNAL_PAGE; /* direct writes begin on a page */
+        job->state = JOB_WAITING;
+        return;
+    }
+    tb_journal_job_end(job);
+}
+
+static void job_done(struct job *job, long result)
+{
+    struct tb_journal_writer *w = job->writer;
+    w->flying--;
+    if (job->life != w->life) {
+        tb_journal_job_end(job); /* of a file that was given up */
+    } else if (job->kind == JOB_ONCE) {
+        job->result = result;
+        job->state = JOB_FREE;
+    } else if (job->kind == JOB_WRITE) {
+        write_done(w, job, result);
+    } else if (result == -ECANCELED) {
+        /* Linked behind a write that came short: when that is done the sync is queued again. */
+        if (job->kind == JOB_SYNC) {
+            tb_journal_job_end(job);
+            w->flush = FLUSH_WRITING;
+        } else {
+            job->state = JOB_WAITING;
+        }
+    } else {
+        enum job_kind kind = job->kind;
+        tb_journal_job_end(job);
+        if (result < 0)
+            tb_journal_give_up(w, (int)result,
+                               kind == JOB_SYNC ? "cannot sync" : "cannot sync the directory of");
+        else if (kind == JOB_SYNC)
+            tb_journal_flush_end(w);
+    }
+}
+
+int tb_journal_once(struct tb_journal_writer *w, enum tb_uring_op op, int fd, const void *bytes,
+                    size_t count, uint64_t offset)
+{
+    size_t done = 0;
+    struct tb_uring *ring = w->disk->ring;
+    do {
+        struct job job = {.writer = w, .kind = JOB_ONCE, .state = JOB_FLYING, .life = w->life};
+        uint64_t tag = (uint64_t)(uintptr_t)&job;
+        while ((op == TB_URING_SYNC ? tb_uring_sync(ring, fd, tag)
+                                    : tb_uring_write(ring, fd, -1, (const char *)bytes + done,
+                                                     count - done, offset + done, tag, false)) != 0)
+            if (tb_journal_disk_turn(w->disk, TB_NS_PER_S) < 0)
+                return -EIO;
+        w->flying++;
+        while (job.state == JOB_FLYING)
+            if (tb_journal_disk_turn(w->disk, TB_NS_PER_S) < 0)
+                abort(); /* the ring does not work, and the request points at our stack */
+        if (job.result < 0 && (op == TB_URING_SYNC || job.result != -EINTR))
+            return (int)job.result;
+        if (op == TB_URING_SYNC)
+            return 0;
+        if (job.result == 0)
+            return -EIO;
+        done += job.result > 0 ? (size_t)job.result : 0;
+    } while (done < count);
+    return 0;
+}
+
+int tb_journal_disk_turn(struct tb_journal_disk *disk, tb_ns wait_ns)
+{
+    struct tb_uring_done done[DONE_MAX];
+    int rc = tb_uring_submit(disk->ring);
+    if (rc < 0)
+        return rc;
+    int count = tb_uring_reap(disk->ring, done, DONE_MAX, wait_ns > 0, wait_ns);
+    for (int i = 0; i < count; i++)
+        job_done((struct job *)(uintptr_t)done[i].tag, done[i].result);
+    return count;
+}

@@ -1,0 +1,181 @@
+/* What the parts of the journal's writer share: journal_write.c, journal_file.c, journal_recover.c. */
+#ifndef TICKBUS_JOURNAL_WRITE_PRIVATE_H
+#define TICKBUS_JOURNAL_WRITE_PRIVATE_H
+
+#include "bus/journal_write.h"
+
+#define BUFFER_PAGES 64
+#define BUFFER_BYTES (BUFFER_PAGES * (size_t)TB_JOURNAL_PAGE)
+#define BUFFERS 16    /* of records, a writer; one more for the pages that are made at a flush */
+#define JOBS 96       /* data, spare, end, directory, sync, and every instrument page at once */
+#define FLUSH_JOBS 56 /* most that one flush adds */
+#define SOFT_PAGES 64 /* before a segment's last: from here on it may end, at the end of an event */
+#define NAME_BYTES 64
+#define FILE_MODE 0640
+
+/* Pages of the extra buffer. */
+#define EXTRA_SPARE 0 /* and 1 */
+#define EXTRA_END 2
+#define EXTRA_INSTRUMENTS 3
+
+struct buffer {
+    char *memory;
+    int registered;
+    uint32_t pages;   /* begun */
+    uint32_t written; /* of them, given to jobs */
+    uint64_t first_page;
+};
+
+enum job_kind { JOB_WRITE, JOB_DIRECTORY, JOB_SYNC, JOB_ONCE };
+enum job_state { JOB_FREE, JOB_WAITING, JOB_FLYING };
+
+struct job {
+    struct tb_journal_writer *writer;
+    enum job_kind kind;
+    enum job_state state;
+    uint64_t life; /* of the segment it belongs to: else its result is of no matter */
+    uint64_t number;
+    int registered;
+    const char *bytes;
+    void *owned; /* freed with the job */
+    size_t count, done;
+    uint64_t offset;
+    long result; /* JOB_ONCE */
+};
+
+enum writer_state { WRITER_NONE, WRITER_OPEN, WRITER_ENDING, WRITER_ENDED, WRITER_BROKEN };
+enum flush_state { FLUSH_NONE, FLUSH_WRITING, FLUSH_SYNCING };
+
+struct tb_journal_writer {
+    struct tb_journal_write_options opt;
+    struct tb_journal_disk *disk;
+    int share; /* of the disk's memory; -1: none */
+    char path[512];
+    char stream[TB_STREAM_BYTES], bus[TB_STREAM_BYTES];
+    int lock_fd, directory_fd;
+    bool buffered_said, direct;
+
+    enum writer_state state;
+    uint64_t epoch;
+    tb_seq next_seq, durable;
+    tb_ns mono;         /* of this turn */
+    tb_ns pending_mono; /* since when something is not durable; 0: nothing is */
+    uint64_t pending_bytes;
+    bool flush_asked, end_asked;
+
+    /* the segment */
+    int fd;
+    char file[NAME_BYTES];
+    uint64_t life;
+    tb_seq first_seq;
+    uint64_t data_page, pages, next_page; /* next_page: the next record page to begin */
+    int64_t day;
+    uint64_t spare_generation;
+    uint32_t instrument_generation[TB_JOURNAL_INSTRUMENT_PAGES];
+    uint16_t instruments_written;
+    struct tb_instrument *instruments;
+    uint16_t instrument_count;
+
+    /* records on their way */
+    struct buffer buffer[BUFFERS];
+    unsigned first_buffer, buffer_count;
+    char *extra;
+    int extra_registered;
+
+    struct job job[JOBS];
+    unsigned flying;
+    uint64_t job_number;
+    enum flush_state flush;
+    uint64_t flush_number;
+    tb_seq flush_seq;
+    uint16_t flush_instruments;
+    tb_ns flush_mono;
+
+    struct journal_past {
+        uint64_t epoch;
+        tb_seq last;
+    } * past; /* what was found when it was opened */
+    size_t past_count;
+
+    tb_ns retry_mono;
+    char trouble[700];  /* empty: none */
+    tb_seq trouble_seq; /* it is over when this is durable */
+    struct tb_journal_counts counts;
+};
+
+static inline struct tb_journal_page *page_at(char *memory, size_t index)
+{
+    return (struct tb_journal_page *)(void *)(memory + index * TB_JOURNAL_PAGE);
+}
+
+static inline struct tb_record *page_records(struct tb_journal_page *page)
+{
+    return (struct tb_record *)(page + 1);
+}
+
+static inline tb_ns publish_time(const struct tb_record *r)
+{
+    return r->ts_recv + r->publish_delta_ns;
+}
+
+static inline struct buffer *buffer_at(struct tb_journal_writer *w, unsigned n)
+{
+    return &w->buffer[(w->first_buffer + n) % BUFFERS];
+}
+
+/* ---- journal_disk.c ---- */
+
+int tb_journal_share_take(struct tb_journal_writer *w, struct tb_journal_disk *disk);
+void tb_journal_share_give(struct tb_journal_writer *w);
+/* A free job, or NULL; how many there are; done with it. */
+struct job *tb_journal_job(struct tb_journal_writer *w, enum job_kind kind);
+unsigned tb_journal_jobs_free(const struct tb_journal_writer *w);
+void tb_journal_job_end(struct job *job);
+/* Whole pages to their place; `owned` (may be NULL) is freed when they are there. */
+void tb_journal_write_bytes(struct tb_journal_writer *w, const char *bytes, size_t count,
+                            uint64_t page, int registered, void *owned);
+/* Hand waiting jobs to the ring, and the sync when its turn has come. */
+void tb_journal_jobs_queue(struct tb_journal_writer *w);
+/* One request, waited for: recovery. 0 or -errno. */
+int tb_journal_once(struct tb_journal_writer *w, enum tb_uring_op op, int fd, const void *bytes,
+                    size_t count, uint64_t offset);
+
+/* ---- journal_write.c ---- */
+
+void tb_journal_say(const struct tb_journal_writer *w, bool bad, const char *event,
+                    const char *format, ...) TB_PRINTF(4, 5);
+/* A write or sync of the segment failed; what the flush waited for is synced. */
+void tb_journal_give_up(struct tb_journal_writer *w, int rc, const char *what);
+void tb_journal_flush_end(struct tb_journal_writer *w);
+void tb_journal_page_begin(struct tb_journal_writer *w, struct tb_journal_page *page,
+                           uint64_t index);
+/* Count a record that was put behind the others of its page. */
+static inline void tb_journal_page_count(struct tb_journal_page *page, const struct tb_record *r)
+{
+    tb_ns time = publish_time(r);
+    if (page->count++ == 0 || time < page->time_min)
+        page->time_min = time;
+    if (page->count == 1 || time > page->time_max)
+        page->time_max = time;
+}
+
+/* ---- journal_file.c: the segment's file ---- */
+
+/* A new file, its first pages on their way. Books may be asked for: with_state. 0 or -errno (said). */
+int tb_journal_file_create(struct tb_journal_writer *w, tb_seq first_seq, bool with_state,
+                           tb_ns wall);
+/* An instrument page as it is now, for its other copy. Returns the page's place. */
+uint64_t tb_journal_instruments_fill(struct tb_journal_writer *w, unsigned index, char *page);
+/* After a failure: give back what was reserved behind the durable pages, and close. */
+void tb_journal_file_give_up(struct tb_journal_writer *w);
+/* After the end page was synced: give back the rest, and close. */
+void tb_journal_file_end(struct tb_journal_writer *w);
+/* Never delete: give a damaged file another name. */
+void tb_journal_file_aside(struct tb_journal_writer *w, const char *file, const char *why);
+
+/* ---- journal_recover.c ---- */
+
+/* Find the last position, end segments that were left open. */
+int tb_journal_recover(struct tb_journal_writer *w, struct tb_error *err);
+
+#endif
