@@ -1,0 +1,158 @@
+#include "consumers/journals/journals.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <zstd.h>
+
+#define DEPTH_MAX 3 /* journal, bus, stream */
+
+static bool ends_in(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length > tail && strcmp(text + length - tail, end) == 0;
+}
+
+static bool is_segment(const char *name)
+{
+    return ends_in(name, ".tbj") || ends_in(name, ".tbj.zst");
+}
+
+bool journals_is_path(const char *text)
+{
+    struct stat st;
+    return strchr(text, '/') != NULL || is_segment(text) || strcmp(text, ".") == 0 ||
+           (stat(text, &st) == 0 && S_ISDIR(st.st_mode));
+}
+
+/* ---- whose segment it is ---- */
+
+/* The first page of a segment; of a compressed one as much of the first frame as that needs. */
+static bool read_head(const char *path, unsigned char page[TB_JOURNAL_PAGE])
+{
+    static unsigned char packed[1 << 16];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, packed, sizeof(packed));
+    (void)close(fd); /* read only */
+    if (n <= 0)
+        return false;
+    if (!ends_in(path, ".zst")) {
+        memcpy(page, packed, TB_JOURNAL_PAGE);
+        return n >= TB_JOURNAL_PAGE;
+    }
+    ZSTD_DStream *z = ZSTD_createDStream();
+    ZSTD_inBuffer in = {packed, (size_t)n, 0};
+    ZSTD_outBuffer out = {page, TB_JOURNAL_PAGE, 0};
+    while (z != NULL && out.pos < out.size && in.pos < in.size)
+        if (ZSTD_isError(ZSTD_decompressStream(z, &out, &in)))
+            break;
+    ZSTD_freeDStream(z);
+    return out.pos == TB_JOURNAL_PAGE;
+}
+
+static void name_stream(const char *segment, struct journal_path *out)
+{
+    unsigned char page[TB_JOURNAL_PAGE];
+    struct tb_journal_head head;
+    if (!read_head(segment, page) || tb_journal_page_check(page, TB_JOURNAL_HEAD, 0) != NULL)
+        return;
+    memcpy(&head, page + sizeof(struct tb_journal_page), sizeof(head));
+    snprintf(out->stream, sizeof(out->stream), "%.*s", (int)sizeof(head.stream) - 1, head.stream);
+    snprintf(out->bus, sizeof(out->bus), "%.*s", (int)sizeof(head.bus) - 1, head.bus);
+}
+
+/* ---- looking ---- */
+
+static int add(struct journals *journals, const char *path, const char *segment,
+               struct tb_error *err)
+{
+    struct journal_path *more =
+        realloc(journals->item, (journals->count + 1) * sizeof(*journals->item));
+    if (more == NULL || journals->count >= JOURNALS_MAX)
+        return tb_fail(err, -ENOMEM, "%s: more than %d journals", path, JOURNALS_MAX);
+    journals->item = more;
+    struct journal_path *item = &more[journals->count++];
+    memset(item, 0, sizeof(*item));
+    snprintf(item->path, sizeof(item->path), "%s", path);
+    name_stream(segment, item);
+    return 0;
+}
+
+static int visit(const char *path, int depth, struct journals *journals, struct tb_error *err)
+{
+    struct dirent **entries;
+    char below[512], segment[512] = "";
+    int rc = 0, count = scandir(path, &entries, NULL, alphasort);
+    if (count < 0)
+        return tb_fail(err, -errno, "cannot read %s: %s", path, strerror(errno));
+    for (int i = 0; i < count; i++)
+        if (is_segment(entries[i]->d_name) && segment[0] == 0)
+            snprintf(segment, sizeof(segment), "%s/%s", path, entries[i]->d_name);
+    if (segment[0] != 0)
+        rc = add(journals, path, segment, err);
+    for (int i = 0; i < count && rc == 0 && segment[0] == 0 && depth < DEPTH_MAX; i++) {
+        struct stat st;
+        int length = snprintf(below, sizeof(below), "%s/%s", path, entries[i]->d_name);
+        if (entries[i]->d_name[0] != '.' && length < (int)sizeof(below) && stat(below, &st) == 0 &&
+            S_ISDIR(st.st_mode))
+            rc = visit(below, depth + 1, journals, err);
+    }
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
+    return rc;
+}
+
+int journals_find(const char *path, struct journals *journals, struct tb_error *err)
+{
+    struct stat st;
+    size_t before = journals->count;
+    if (stat(path, &st) != 0)
+        return tb_fail(err, -errno, "cannot read %s: %s", path, strerror(errno));
+    int rc = S_ISDIR(st.st_mode) ? visit(path, 1, journals, err) : add(journals, path, path, err);
+    if (rc == 0 && journals->count == before)
+        return tb_fail(err, -ENOENT, "no journal in %s: no file *.tbj or *.tbj.zst below it", path);
+    return rc;
+}
+
+void journals_free(struct journals *journals)
+{
+    free(journals->item);
+    memset(journals, 0, sizeof(*journals));
+}
+
+static int count_records(void *context, const struct tb_journal_segment *segment)
+{
+    if (segment->last_seq != 0)
+        *(uint64_t *)context += segment->last_seq - segment->first_seq + 1;
+    return 0;
+}
+
+uint64_t journals_records(struct tb_journal *j)
+{
+    uint64_t count = 0;
+    struct tb_error err;
+    (void)tb_journal_list(j, false, count_records, &count, &err); /* only shown: 0 does no harm */
+    return count;
+}
+
+static int keep_epoch(void *context, const struct tb_journal_segment *segment)
+{
+    *(uint64_t *)context = segment->epoch;
+    return 0;
+}
+
+uint64_t journals_newest_epoch(struct tb_journal *j)
+{
+    uint64_t epoch = 0;
+    struct tb_error err;
+    (void)tb_journal_list(j, false, keep_epoch, &epoch, &err); /* 0: nothing will be found there */
+    return epoch;
+}

@@ -1,0 +1,48 @@
+/*
+ * What the tools for journals share: which journals a path means, how far they are, and a line on the
+ * terminal that shows it.
+ */
+#ifndef TICKBUS_CONSUMERS_JOURNALS_H
+#define TICKBUS_CONSUMERS_JOURNALS_H
+
+#include <tickbus/base.h>
+#include <tickbus/journal.h>
+
+#define JOURNALS_MAX 256
+
+struct journal_path {
+    char path[512];               /* a stream's directory, or one segment */
+    char stream[TB_STREAM_BYTES]; /* as its segments say; "" if there is none to ask */
+    char bus[TB_STREAM_BYTES];
+};
+
+struct journals {
+    struct journal_path *item;
+    size_t count;
+};
+
+/*
+ * journals_find: add what `path` means: a segment file, a stream's directory, or all streams below a
+ * directory (of a bus, or of all buses), sorted. -ENOENT: nothing is there; others from the system.
+ */
+int journals_find(const char *path, struct journals *journals, struct tb_error *err);
+void journals_free(struct journals *journals);
+
+/* journals_is_path: is this operand a path to journals rather than a stream's name? */
+bool journals_is_path(const char *text);
+
+/* journals_records: how many records the segments hold, as their names and heads tell. */
+uint64_t journals_records(struct tb_journal *j);
+
+/* journals_newest_epoch: in which a sequence that someone typed is meant; 0: the journal is empty. */
+uint64_t journals_newest_epoch(struct tb_journal *j);
+
+/* "verify  47 %  1203111 records  2.1 M/s" on stderr, if that is a terminal. */
+struct progress {
+    const char *what;
+    tb_ns begun, shown;
+};
+void progress_show(struct progress *p, uint64_t done, uint64_t total, uint64_t records);
+void progress_end(struct progress *p);
+
+#endif
