@@ -51,6 +51,8 @@ static void state_update(struct tb_service *svc)
         state_set(svc, TB_SERVICE_DRAINING, NULL);
     } else if (p->degraded) {
         state_set(svc, TB_SERVICE_DEGRADED, p->note);
+    } else if (p->no_room) {
+        state_set(svc, TB_SERVICE_DEGRADED, "no room in the bus directory for a checkpoint");
     } else if (broken != NULL) {
         snprintf(note, sizeof(note), "cannot read stream %s", broken);
         state_set(svc, TB_SERVICE_DEGRADED, note);

@@ -66,7 +66,8 @@ bool tb_service_checkpoint(struct tb_service *svc)
                   : svc->ops->save_size != NULL ? svc->ops->save_size(svc, svc->self)
                                                 : svc->ops->checkpoint_bytes;
     char *bytes = tb_checkpoint_begin(&p->checkpoint, sizeof(struct saved) + room);
-    if (bytes == NULL) {
+    p->no_room = bytes == NULL;
+    if (p->no_room) {
         static struct tb_log_limit limit;
         tb_log_limited(&limit, 10 * TB_NS_PER_S, TB_LOG_ERROR, "no_checkpoint",
                        "bytes=%zu reason=\"no room in the bus directory\" then=\"trying again\"",

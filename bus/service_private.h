@@ -69,6 +69,7 @@ struct tb_service_private {
     tb_seq woken_seq; /* readers were woken for what came before this */
     struct tb_checkpoint checkpoint;
     bool checkpoint_due;
+    bool no_room; /* the last one could not be made for want of memory */
     unsigned refusals; /* turns in a row in which nothing moved because something was refused */
     tb_ns checkpoint_mono;
     tb_seq saved_out_next;
