@@ -338,6 +338,13 @@ void tb_reader_release(struct tb_reader *r, tb_seq needed, tb_ns now)
     atomic_store_explicit(&page->needed, needed, memory_order_release);
 }
 
+void tb_reader_durable(struct tb_reader *r, tb_seq durable)
+{
+    struct tb_cursor_page *page = page_of(r);
+    if (page != NULL)
+        atomic_store_explicit(&page->durable, durable, memory_order_release);
+}
+
 /* ---- opening ---- */
 
 static int attach(struct tb_reader *r, const char *dir, struct tb_error *err)

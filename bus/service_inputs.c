@@ -266,13 +266,22 @@ int tb_service_inputs_read(struct tb_service *svc)
         if (taken < 0)
             return taken;
         total += taken;
-        if (!tb_service_keeps_checkpoints(svc) && svc->input[i].open)
+        if (!tb_service_keeps_checkpoints(svc) && !p->input[i].keeps && svc->input[i].open)
             p->input[i].saved_cursor = svc->input[i].reader.cursor;
         /* The output's readers see each input's share at once; checkpoints keep the bounds. */
         if (taken > 0 && tb_service_checkpoint_urgent(svc))
             (void)tb_service_checkpoint(svc);
     }
     return total;
+}
+
+void tb_service_durable(struct tb_service *svc, unsigned input, tb_seq durable)
+{
+    struct input_state *s = &svc->private_->input[input];
+    s->keeps = true;
+    s->saved_cursor = durable + 1;
+    if (svc->input[input].open)
+        tb_reader_durable(&svc->input[input].reader, durable);
 }
 
 void tb_service_inputs_release(struct tb_service *svc)

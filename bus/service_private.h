@@ -31,6 +31,7 @@ struct input_state {
     tb_seq released;
     tb_seq stop_at; /* stopping: what came before the signal is still read */
     bool opened_once;
+    bool keeps; /* tb_service_durable says what is released */
     bool anchored; /* a checkpoint says where its reading began (or none is kept) */
     bool refused;  /* on_records took less than it was given in this turn */
     bool empty;    /* nothing at the cursor in this turn */

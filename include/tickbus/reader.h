@@ -225,6 +225,9 @@ uint16_t tb_reader_instrument_count(struct tb_reader *r);
  */
 void tb_reader_release(struct tb_reader *r, tb_seq needed, tb_ns now);
 
+/* tb_reader_durable: journals: in the cursor page, the last sequence that is on disk. */
+void tb_reader_durable(struct tb_reader *r, tb_seq durable);
+
 struct tb_producer {
     bool alive;                 /* the kernel says so: the lock is held */
     enum tb_stream_state state; /* as last stored; RUNNING and not alive: it crashed */

@@ -162,6 +162,13 @@ uint16_t tb_service_mirror(struct tb_service *svc, unsigned input, uint16_t inst
 /* tb_service_degraded: enter or leave DEGRADED; note says why, NULL leaves it. Logged when it changes. */
 void tb_service_degraded(struct tb_service *svc, const char *note);
 
+/*
+ * tb_service_durable: for a service that keeps its inputs' records itself (the journal) and no checkpoint:
+ * input i is on disk up to `durable` and no further; only so much is released upstream from the first
+ * call on. Also stored in the cursor page.
+ */
+void tb_service_durable(struct tb_service *svc, unsigned input, tb_seq durable);
+
 /* tb_service_checkpoint: save now if save allows it. True if a checkpoint was made. */
 bool tb_service_checkpoint(struct tb_service *svc);
 
