@@ -65,6 +65,42 @@ inline bool json_number(simdjson::ondemand::value &value, adapter_text &out)
     return true;
 }
 
+struct json_level_store { /* of one message */
+    adapter_level level[2 * ADAPTER_LEVELS_MAX];
+    uint32_t count;
+};
+
+/* [["price","size"],...]; what comes after the first two of a level is passed over. */
+inline bool json_levels(json_level_store &store, simdjson::ondemand::value &value,
+                        adapter_levels &out)
+{
+    uint32_t first = store.count;
+    simdjson::ondemand::array array;
+    TRY(value.get_array().get(array));
+    for (auto element : array) {
+        simdjson::ondemand::value item;
+        simdjson::ondemand::array pair;
+        TRY(element.get(item));
+        TRY(item.get_array().get(pair));
+        if (store.count == 2 * ADAPTER_LEVELS_MAX || store.count - first == ADAPTER_LEVELS_MAX)
+            return false;
+        adapter_level &level = store.level[store.count];
+        unsigned part = 0;
+        for (auto piece : pair) {
+            simdjson::ondemand::value text;
+            TRY(piece.get(text));
+            if (part < 2 && !json_string(text, part == 0 ? level.price : level.size))
+                return false;
+            part++;
+        }
+        if (part < 2)
+            return false;
+        store.count++;
+    }
+    out = {store.level + first, store.count - first};
+    return true;
+}
+
 /* A decimal as text, whether the venue quotes its numbers or not. */
 inline bool json_decimal(simdjson::ondemand::value &value, adapter_text &out)
 {

@@ -1,0 +1,390 @@
+/*
+ * Messages of Bybit v5 through simdjson On-Demand. Fields are taken by key, whatever their order (it differs
+ * between topics); what a message is, and whether it is whole, is decided when all of it was read.
+ *
+ *   {"topic":"orderbook.200.BTCUSDT","ts":..,"type":"delta","data":{"s":..,"b":[..],"a":[..],"u":1,"seq":2},"cts":..}
+ *   {"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":..,"data":[{"i":..,"T":..,"p":..,"v":..,"S":"Buy",..},..]}
+ *   {"success":true,"ret_msg":"subscribe","conn_id":..,"req_id":"1","op":"subscribe"}
+ */
+#include "producers/adapter/bybit_json.h"
+
+#include <cerrno>
+#include <new>
+
+#include <tickbus/record.h>
+
+#include "producers/adapter/json.hpp"
+
+using namespace simdjson;
+
+namespace
+{
+
+/* Which fields were there; one of the wrong type or out of range leaves WRONG. */
+enum part : uint32_t {
+    TOPIC = 1,
+    TYPE = 2,
+    TS = 4,
+    CTS = 8,
+    DATA = 16,
+    SYMBOL = 32,
+    BIDS = 64,
+    ASKS = 128,
+    UPDATE_ID = 256,
+    ID = 512,
+    TIME = 1024,
+    PRICE = 2048,
+    SIZE = 4096,
+    SIDE = 8192,
+    OP = 16384,
+    SUCCESS_FIELD = 32768,
+    WRONG = 65536,
+};
+
+constexpr uint32_t TRADE_PARTS = ID | TIME | PRICE | SIZE | SIDE;
+constexpr uint32_t BOOK_PARTS = TYPE | DATA | SYMBOL | BIDS | ASKS | UPDATE_ID;
+
+} // namespace
+
+struct bybit_decoder {
+    ondemand::parser parser;
+    uint32_t parts;
+    bool list;   /* data is an array of objects */
+    bool trades; /* each of them is a whole trade */
+    bool success;
+    int64_t ts, cts;
+    adapter_text type, symbol, op;
+    bybit_trade trade[BYBIT_TRADES_MAX];
+    json_level_store levels;
+};
+
+namespace
+{
+
+void take_text(uint32_t &parts, uint32_t part, ondemand::value &value, adapter_text &out)
+{
+    ondemand::json_type type;
+    bool whole = value.type().get(type) == SUCCESS && type == ondemand::json_type::string &&
+                 json_string(value, out);
+    parts |= whole ? part : uint32_t(WRONG);
+}
+
+void take_number(uint32_t &parts, uint32_t part, ondemand::value &value, int64_t &out)
+{
+    parts |= value.get_int64().get(out) == SUCCESS && out >= 0 ? part : uint32_t(WRONG);
+}
+
+/* A list of anything else is WRONG for whoever wanted levels, and no error for others. */
+bool take_levels(bybit_decoder *d, uint32_t part, ondemand::value &value, adapter_levels &out)
+{
+    ondemand::json_type type;
+    TRY(value.type().get(type));
+    d->parts |= type == ondemand::json_type::array ? part : uint32_t(WRONG);
+    return type != ondemand::json_type::array || json_levels(d->levels, value, out);
+}
+
+bool read_book(bybit_decoder *d, ondemand::object object, bybit_message *m)
+{
+    for (auto element : object) {
+        ondemand::field member;
+        TRY(std::move(element).get(member));
+        const char *name = member.key().raw();
+        ondemand::value value = member.value();
+        if (json_key_is(name, "s"))
+            take_text(d->parts, SYMBOL, value, d->symbol);
+        else if (json_key_is(name, "u"))
+            take_number(d->parts, UPDATE_ID, value, m->update_id);
+        else if (json_key_is(name, "b") && !take_levels(d, BIDS, value, m->bids))
+            return false;
+        else if (json_key_is(name, "a") && !take_levels(d, ASKS, value, m->asks))
+            return false;
+    }
+    return true;
+}
+
+void take_side(uint32_t &parts, ondemand::value &value, uint8_t &out)
+{
+    adapter_text text = {"", 0};
+    take_text(parts, SIDE, value, text);
+    out = json_is(text, "Buy") ? TB_BUY : json_is(text, "Sell") ? TB_SELL : TB_NO_SIDE;
+    if (out == TB_NO_SIDE)
+        parts |= WRONG;
+}
+
+bool read_trade(ondemand::object object, bybit_trade &t, uint32_t &parts)
+{
+    t = bybit_trade();
+    for (auto element : object) {
+        ondemand::field member;
+        TRY(std::move(element).get(member));
+        const char *name = member.key().raw();
+        ondemand::value value = member.value();
+        if (json_key_is(name, "i"))
+            take_text(parts, ID, value, t.id);
+        else if (json_key_is(name, "T"))
+            take_number(parts, TIME, value, t.time);
+        else if (json_key_is(name, "p"))
+            take_text(parts, PRICE, value, t.price);
+        else if (json_key_is(name, "v"))
+            take_text(parts, SIZE, value, t.size);
+        else if (json_key_is(name, "S"))
+            take_side(parts, value, t.side);
+        else if (json_key_is(name, "seq"))
+            take_number(parts, 0, value, t.seq);
+    }
+    return true;
+}
+
+/* Klines are lists too: what the list holds matters only when the topic is known to be trades. */
+bool read_list(bybit_decoder *d, ondemand::array array, bybit_message *m)
+{
+    d->list = true;
+    d->trades = true;
+    for (auto element : array) {
+        ondemand::value value;
+        ondemand::json_type type;
+        uint32_t parts = 0;
+        TRY(element.get(value));
+        TRY(value.type().get(type));
+        if (type != ondemand::json_type::object || m->trade_count == BYBIT_TRADES_MAX)
+            return false;
+        bybit_trade &trade = d->trade[m->trade_count++];
+        if (!read_trade(value.get_object(), trade, parts))
+            return false;
+        d->trades = d->trades && (parts & (TRADE_PARTS | WRONG)) == TRADE_PARTS;
+    }
+    return true;
+}
+
+bool read_data(bybit_decoder *d, ondemand::value &value, bybit_message *m)
+{
+    ondemand::json_type type;
+    TRY(value.type().get(type));
+    d->parts |= d->parts & DATA ? uint32_t(WRONG) : uint32_t(DATA);
+    if (type == ondemand::json_type::object)
+        return read_book(d, value.get_object(), m);
+    if (type == ondemand::json_type::array)
+        return read_list(d, value.get_array(), m);
+    d->parts |= WRONG;
+    return true;
+}
+
+bool read_member(bybit_decoder *d, const char *name, ondemand::value &value, bybit_message *m)
+{
+    if (json_key_is(name, "topic"))
+        take_text(d->parts, TOPIC, value, m->topic);
+    else if (json_key_is(name, "type"))
+        take_text(d->parts, TYPE, value, d->type);
+    else if (json_key_is(name, "ts"))
+        take_number(d->parts, TS, value, d->ts);
+    else if (json_key_is(name, "cts"))
+        take_number(d->parts, CTS, value, d->cts);
+    else if (json_key_is(name, "data"))
+        return read_data(d, value, m);
+    else if (json_key_is(name, "op"))
+        take_text(d->parts, OP, value, d->op);
+    else if (json_key_is(name, "ret_msg"))
+        take_text(d->parts, 0, value, m->reason);
+    else if (json_key_is(name, "req_id"))
+        take_text(d->parts, 0, value, m->request);
+    else if (json_key_is(name, "success"))
+        d->parts |=
+            value.get_bool().get(d->success) == SUCCESS ? uint32_t(SUCCESS_FIELD) : uint32_t(WRONG);
+    return true;
+}
+
+bool read_message(bybit_decoder *d, const char *bytes, size_t length, bybit_message *m)
+{
+    ondemand::document doc;
+    ondemand::object object;
+    TRY(d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc));
+    TRY(doc.get_object().get(object));
+    for (auto element : object) {
+        ondemand::field member;
+        TRY(std::move(element).get(member));
+        const char *name = member.key().raw();
+        ondemand::value value = member.value();
+        if (!read_member(d, name, value, m))
+            return false;
+    }
+    /* Nothing may follow: the parser has no place any more when all was read. */
+    return doc.current_location().error() == OUT_OF_BOUNDS;
+}
+
+/* ---- what it is ---- */
+
+bool starts(adapter_text text, const char *word)
+{
+    size_t length = strlen(word);
+    return text.length > length && memcmp(text.at, word, length) == 0;
+}
+
+/* "orderbook.200.BTCUSDT": 200. 0: no such number. */
+uint32_t depth_of(adapter_text topic)
+{
+    uint32_t depth = 0;
+    for (size_t i = sizeof("orderbook.") - 1; i < topic.length && topic.at[i] != '.'; i++) {
+        unsigned digit = (unsigned char)topic.at[i] - (unsigned)'0';
+        if (digit > 9 || depth > 100000)
+            return 0;
+        depth = depth * 10 + digit;
+    }
+    return depth;
+}
+
+bool same(adapter_text a, adapter_text b)
+{
+    return a.length == b.length && memcmp(a.at, b.at, a.length) == 0;
+}
+
+bybit_kind book_kind(const bybit_decoder *d, bybit_message *m)
+{
+    m->depth = depth_of(m->topic);
+    if (m->depth == 0)
+        return BYBIT_UNKNOWN; /* orderbook.full, orderbook.rpi: of another rule */
+    m->snapshot = json_is(d->type, "snapshot");
+    bool whole = (d->parts & (BOOK_PARTS | WRONG)) == BOOK_PARTS && !d->list &&
+                 same(d->symbol, m->symbol) && (m->snapshot || json_is(d->type, "delta"));
+    return whole ? BYBIT_BOOK : BYBIT_BAD;
+}
+
+bybit_kind topic_kind(const bybit_decoder *d, bybit_message *m)
+{
+    if (starts(m->topic, "orderbook."))
+        return book_kind(d, m);
+    if (starts(m->topic, "publicTrade."))
+        return d->list && d->trades && !(d->parts & WRONG) ? BYBIT_TRADES : BYBIT_BAD;
+    if (starts(m->topic, "kline.") || starts(m->topic, "tickers."))
+        return BYBIT_IGNORED;
+    return json_is(m->topic, "system.status") ? BYBIT_STATUS : BYBIT_UNKNOWN;
+}
+
+bybit_kind answer_kind(const bybit_decoder *d, const bybit_message *m)
+{
+    if (json_is(d->op, "pong") || (json_is(d->op, "ping") && json_is(m->reason, "pong")))
+        return BYBIT_PONG;
+    if (!(d->parts & SUCCESS_FIELD))
+        return BYBIT_UNKNOWN;
+    if (!d->success)
+        return BYBIT_REFUSED;
+    return json_is(d->op, "subscribe")     ? BYBIT_SUBSCRIBED
+           : json_is(d->op, "unsubscribe") ? BYBIT_UNSUBSCRIBED
+                                           : BYBIT_UNKNOWN;
+}
+
+void classify(const bybit_decoder *d, bybit_message *m)
+{
+    if (d->parts & TOPIC) {
+        const char *dot = (const char *)memrchr(m->topic.at, '.', m->topic.length);
+        if (dot != nullptr)
+            m->symbol = {dot + 1, uint32_t(m->topic.at + m->topic.length - dot - 1)};
+        m->kind = topic_kind(d, m);
+        m->time = d->parts & CTS ? d->cts : d->ts;
+        m->trade = d->trade;
+    } else if (d->parts & OP) {
+        m->kind = answer_kind(d, m);
+    } else if (!(d->parts & WRONG))
+        m->kind = BYBIT_UNKNOWN;
+}
+
+/* ---- the listing ---- */
+
+bool read_string(ondemand::object &object, const char *key, adapter_text &out)
+{
+    ondemand::value value;
+    TRY(object.find_field_unordered(key).get(value));
+    return json_string(value, out);
+}
+
+bool read_market(ondemand::object object, adapter_market_text &m)
+{
+    ondemand::object price, lot;
+    if (!read_string(object, "symbol", m.symbol) || !read_string(object, "baseCoin", m.base) ||
+        !read_string(object, "quoteCoin", m.quote))
+        return false;
+    TRY(object.find_field_unordered("lotSizeFilter").get_object().get(lot));
+    if (!read_string(lot, "basePrecision", m.step_size))
+        return false;
+    TRY(object.find_field_unordered("priceFilter").get_object().get(price));
+    return read_string(price, "tickSize", m.tick_size);
+}
+
+int read_listing(bybit_decoder *d, const char *bytes, size_t length,
+                 void (*each)(void *context, const adapter_market_text *market), void *context)
+{
+    ondemand::document doc;
+    ondemand::object result;
+    ondemand::array list;
+    int count = 0;
+    if (d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc) != SUCCESS ||
+        doc.find_field_unordered("result").get_object().get(result) != SUCCESS ||
+        result.find_field_unordered("list").get_array().get(list) != SUCCESS)
+        return -EBADMSG;
+    for (auto element : list) {
+        ondemand::object object;
+        adapter_market_text market = {};
+        if (element.get_object().get(object) != SUCCESS || !read_market(object, market))
+            return -EBADMSG;
+        each(context, &market);
+        count++;
+    }
+    return count;
+}
+
+} // namespace
+
+bybit_decoder *bybit_decoder_create(void)
+{
+    try {
+        bybit_decoder *d = new bybit_decoder();
+        if (d->parser.allocate(ADAPTER_MESSAGE_BYTES) == SUCCESS)
+            return d;
+        delete d;
+    } catch (const std::bad_alloc &) {
+        /* NULL says it */
+    }
+    return nullptr;
+}
+
+void bybit_decoder_destroy(bybit_decoder *d)
+{
+    delete d;
+}
+
+void bybit_decode(bybit_decoder *d, const char *bytes, size_t length, bybit_message *out)
+{
+    *out = bybit_message();
+    if (length == 0 || length > ADAPTER_MESSAGE_MAX)
+        return;
+    d->parts = 0;
+    d->list = d->trades = d->success = false;
+    d->ts = d->cts = 0;
+    d->type = d->symbol = d->op = {"", 0};
+    out->topic = out->symbol = out->request = out->reason = {"", 0};
+    d->levels.count = 0;
+    try {
+        bool whole = read_message(d, bytes, length, out);
+        classify(d, out);
+        if (!whole)
+            out->kind = BYBIT_BAD;
+    } catch (const simdjson_error &) {
+        out->kind = BYBIT_BAD;
+    } catch (const std::bad_alloc &) {
+        out->kind = BYBIT_BAD;
+    }
+}
+
+int bybit_decode_listing(bybit_decoder *d, const char *bytes, size_t length,
+                         void (*each)(void *context, const adapter_market_text *market),
+                         void *context)
+{
+    if (length == 0 || length > ADAPTER_MESSAGE_MAX)
+        return -EBADMSG;
+    try {
+        return read_listing(d, bytes, length, each, context);
+    } catch (const simdjson_error &) {
+        return -EBADMSG;
+    } catch (const std::bad_alloc &) {
+        return -EBADMSG;
+    }
+}

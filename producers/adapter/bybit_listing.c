@@ -1,0 +1,140 @@
+#include "producers/adapter/bybit_listing.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "producers/adapter/bybit_json.h"
+#include "producers/adapter/listing.h"
+
+#define LISTING_EXP_DEFAULT (-8)
+
+/* Quote assets of Bybit spot, for splitting "BTCUSDT" of a recording; a listing has base and quote apart. */
+static const char *const quote_assets[] = {
+    "USDT", "USDC", "USDE", "USD1", "USDQ", "USDR", "EURQ", "EURR", "XUSD", "RLUSD", "DAI",
+    "BTC",  "ETH",  "SOL",  "MNT",  "EUR",  "BRL",  "BRZ",  "TRY",  "PLN",  "GBP",   "USD",
+};
+
+/* Looking at listings and recordings needs no adapter; this decoder is made at the first look. */
+static struct bybit_decoder *shared_decoder(void)
+{
+    static struct bybit_decoder *decoder;
+    if (decoder == NULL)
+        decoder = bybit_decoder_create();
+    return decoder;
+}
+
+/* ---- the listing ---- */
+
+/* One symbol can be asked for alone; spot has no pages, so otherwise all of them are. */
+int bybit_listing_path(const char *const *symbols, size_t count, char *out_path, size_t capacity)
+{
+    size_t used =
+        (size_t)snprintf(out_path, capacity, "/v5/market/instruments-info?category=spot%s",
+                         count == 1 ? "&symbol=" : "");
+    for (const char *c = count == 1 ? symbols[0] : ""; *c != '\0' && used < capacity; c++) {
+        bool plain =
+            (*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9');
+        if (*c != '/') /* unified to raw: BTC/USDT is BTCUSDT */
+            used += (size_t)snprintf(out_path + used, capacity - used, plain ? "%c" : "%%%02X",
+                                     (unsigned char)*c);
+    }
+    return used >= capacity ? -ENOSPC : 0;
+}
+
+struct listing_reader {
+    void (*each)(void *context, const struct adapter_market_config *market);
+    void *context;
+    int count;
+};
+
+static void read_market(void *context, const struct adapter_market_text *text)
+{
+    struct listing_reader *reader = context;
+    struct adapter_market_config market;
+    if (!listing_config(text, LISTING_EXP_DEFAULT, &market))
+        return; /* a name that the bus can not carry */
+    reader->each(reader->context, &market);
+    reader->count++;
+}
+
+int bybit_listing_read(const char *body, size_t length,
+                       void (*each)(void *context, const struct adapter_market_config *market),
+                       void *context)
+{
+    struct listing_reader reader = {each, context, 0};
+    struct bybit_decoder *decoder = shared_decoder();
+    if (decoder == NULL)
+        return -ENOMEM;
+    int rc = bybit_decode_listing(decoder, body, length, read_market, &reader);
+    return rc < 0 ? rc : reader.count;
+}
+
+/* ---- recordings ---- */
+
+static bool name_spot(const char *raw, char out[TB_SYMBOL_BYTES])
+{
+    return listing_split(raw, quote_assets, TB_COUNT(quote_assets), out);
+}
+
+/* BANDUSDT, a contract settled in its quote currency, is BAND/USDT:USDT. */
+static bool name_linear(const char *raw, char out[TB_SYMBOL_BYTES])
+{
+    if (!name_spot(raw, out))
+        return false;
+    const char *slash = strchr(out, '/');
+    if (slash == NULL)
+        return true; /* BTC-26JUN26 and the like keep their raw names */
+    size_t length = strlen(out), quote = strlen(slash + 1);
+    if (length + quote + 2 > TB_SYMBOL_BYTES)
+        return false;
+    out[length] = ':';
+    memcpy(out + length + 1, slash + 1, quote);
+    return true;
+}
+
+/* Spot and linear name their markets alike: only the URL tells. */
+void bybit_scan_connect(const char *url, unsigned *channels)
+{
+    if (strstr(url, "/v5/public/linear") != NULL)
+        *channels |= ADAPTER_SCAN_LINEAR;
+}
+
+static bool look(const struct bybit_message *msg, int8_t exp[2], unsigned *channels)
+{
+    if (msg->kind == BYBIT_BOOK) {
+        *channels |= msg->depth == 1 ? ADAPTER_QUOTES : ADAPTER_BOOK;
+        return listing_finest_levels(&msg->bids, exp) && listing_finest_levels(&msg->asks, exp);
+    }
+    *channels |= ADAPTER_TRADES | ADAPTER_SCAN_SINGLE;
+    for (uint32_t i = 0; i < msg->trade_count; i++) {
+        const struct adapter_text pair[2] = {msg->trade[i].price, msg->trade[i].size};
+        if (!listing_finest(pair, 2, exp))
+            return false;
+    }
+    return true;
+}
+
+int bybit_scan(const char *path, const char *bytes, size_t length,
+               struct adapter_market_config *markets, size_t *count, size_t max, unsigned *channels)
+{
+    struct bybit_message msg;
+    struct bybit_decoder *decoder = shared_decoder();
+    int8_t exp[2] = {0, 0};
+    unsigned seen = 0;
+    if (decoder == NULL)
+        return -ENOMEM;
+    if (path != NULL)
+        return 0; /* nothing of REST is needed */
+    bybit_decode(decoder, bytes, length, &msg);
+    if (msg.kind == BYBIT_BAD)
+        return -EBADMSG;
+    if (msg.kind != BYBIT_BOOK && msg.kind != BYBIT_TRADES)
+        return 0;
+    if (!look(&msg, exp, &seen))
+        return -EBADMSG;
+    bool linear = *channels & ADAPTER_SCAN_LINEAR;
+    if (listing_found(msg.symbol, linear ? name_linear : name_spot, exp, markets, count, max))
+        *channels |= seen;
+    return 0;
+}

@@ -1,0 +1,91 @@
+/*
+ * What was subscribed to, and whether the venue agreed, for venues whose requests look like
+ *
+ *   {"id":"7","op":"subscribe","args":[..,..]}        ("req_id" at Bybit)
+ *
+ * One subscription is one channel of one market. Each is asked for, in batches, after connecting; each
+ * answer, or the first data, settles it; one that is not settled in time makes the connection useless.
+ * A request that is refused because of one argument is asked again without it.
+ *
+ * Books that must begin anew are unsubscribed and subscribed, after a pause that grows while they do not
+ * stay good for a minute.
+ */
+#ifndef TICKBUS_PRODUCERS_ADAPTER_SUBSCRIPTION_H
+#define TICKBUS_PRODUCERS_ADAPTER_SUBSCRIPTION_H
+
+#include "producers/adapter/market.h"
+
+#define SUBSCRIPTION_DEADLINE (10 * TB_NS_PER_S)
+#define SUBSCRIPTION_CHANNELS 3 /* trades, quotes, book */
+#define SUBSCRIPTION_NONE SIZE_MAX
+
+enum subscription_state {
+    SUBSCRIPTION_IDLE,
+    SUBSCRIPTION_ASKED,
+    SUBSCRIPTION_AGREED,
+    SUBSCRIPTION_REFUSED,
+};
+
+struct subscription {
+    enum subscription_state state;
+    uint32_t request; /* the last one that asked for it */
+    tb_ns due;        /* of the answer; 0: from the next look at the clock on */
+};
+
+struct subscriptions {
+    struct adapter *a;
+    const char *id_key; /* "id", "req_id" */
+    unsigned args_max;  /* of one request */
+    unsigned
+        requests_max; /* sent on one connection after the first round; then: a new connection */
+    /* One argument of a request, as JSON. Its length; as snprintf. */
+    int (*argument)(const struct adapter *a, const struct adapter_market *m,
+                    enum adapter_channel channel, char *out, size_t capacity);
+    enum adapter_channel channel[SUBSCRIPTION_CHANNELS]; /* those that are wanted */
+    size_t channel_count;
+    struct subscription *item; /* market by market, channel by channel */
+    size_t count;
+    uint32_t last_request;
+    unsigned sent; /* requests of this connection, after the first round */
+};
+
+/* Of one book: when it was asked for anew. */
+struct subscription_book {
+    tb_ns due;    /* a snapshot is awaited until then; 0: none is */
+    tb_ns joined; /* when it last became good */
+    uint8_t attempts;
+};
+
+int subscriptions_init(struct subscriptions *s, struct adapter *a);
+void subscriptions_fini(struct subscriptions *s);
+/* subscriptions_length: of all arguments together, in bytes. */
+size_t subscriptions_length(const struct subscriptions *s);
+
+/* subscriptions_reset: a new connection: nothing is asked for yet. */
+void subscriptions_reset(struct subscriptions *s);
+/* subscriptions_text: as adapter_ops.subscribe. */
+int subscriptions_text(struct subscriptions *s, unsigned index, char *out, size_t capacity);
+
+/* subscriptions_find: the item; SUBSCRIPTION_NONE: not ours. */
+size_t subscriptions_find(const struct subscriptions *s, const struct adapter_market *m,
+                          enum adapter_channel channel);
+/* subscriptions_agreed: one, or all of a request; those that were settled already do not count. */
+void subscriptions_agreed(struct subscriptions *s, size_t item);
+void subscriptions_agreed_all(struct subscriptions *s, uint32_t request);
+/*
+ * subscriptions_refused: a request was, because of `item`; SUBSCRIPTION_NONE: it is not said which.
+ * The others of the request that have not agreed may have been refused with it: they are asked for again,
+ * each alone if it is not known which one it was.
+ */
+void subscriptions_refused(struct subscriptions *s, uint32_t request, size_t item);
+/* subscriptions_look: deadlines. Asks for a reconnection when one has passed. */
+void subscriptions_look(struct subscriptions *s, tb_ns now);
+
+/* subscriptions_book_again: unsubscribe and subscribe the market's book, after a pause. */
+void subscriptions_book_again(struct subscriptions *s, const struct adapter_market *m,
+                              struct subscription_book *b, tb_ns now);
+/* subscriptions_book_joined: it is good. subscriptions_book_overdue: no snapshot came in time. */
+void subscriptions_book_joined(struct subscription_book *b, tb_ns now);
+bool subscriptions_book_overdue(const struct subscription_book *b, tb_ns now);
+
+#endif
