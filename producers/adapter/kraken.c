@@ -1,0 +1,522 @@
+/*
+ * Kraken spot: frames to records.
+ *
+ * Trades: ids rise by one in v2 (v1 has none). Subscribing brings the newest fifty: the first time only
+ * the last one is published, later those that were missed while we were away; a jump of ids beyond them
+ * is a gap.
+ * Books have no numbering at all: what proves one is the checksum of its ten best levels that comes with
+ * every change. The venue cuts its book to the depth that was subscribed, without saying so. A change
+ * whose checksum differs is not published: a gap is, and the book is asked for anew. So is one of which
+ * a frame could not be read, since what is deeper than ten levels has no other witness.
+ */
+#include "producers/adapter/kraken.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "producers/adapter/kraken_json.h"
+#include "producers/adapter/market.h"
+
+#define SUBSCRIBE_INTERVAL (100 * TB_NS_PER_MS)
+
+static const char *const venues[] = {"kraken", NULL};
+static const uint32_t depths[] = {10, 25, 100, 500, 1000};
+#define DEPTH_MAX 1000
+
+struct kraken {
+    struct adapter base;
+    struct kraken_decoder *decoder;
+    uint32_t depth; /* subscribed */
+};
+
+struct kraken_market {
+    uint8_t price_digits; /* behind the point, in the venue's text: what the checksum is of */
+    uint8_t size_digits;
+};
+
+static struct kraken *kraken_of(struct adapter *a)
+{
+    return (struct kraken *)a;
+}
+
+/* The least of the venue's depths that has so many levels. */
+static uint32_t depth_for(uint32_t levels)
+{
+    for (size_t i = 0; i < TB_COUNT(depths); i++)
+        if (depths[i] >= levels)
+            return depths[i];
+    return DEPTH_MAX;
+}
+
+/* ---- trades and quotes ---- */
+
+static bool same_symbol(const struct kraken_item *x, const struct kraken_item *y)
+{
+    return x->symbol.length == y->symbol.length &&
+           memcmp(x->symbol.at, y->symbol.at, x->symbol.length) == 0;
+}
+
+static int on_trade(struct adapter *a, struct adapter_market *m, const struct kraken_message *msg,
+                    uint32_t i, tb_ns ts_recv)
+{
+    const struct kraken_item *item = &msg->item[i];
+    const struct adapter_text text[2] = {item->price, item->size};
+    int64_t number[2];
+    if (!(a->config.channels & ADAPTER_TRADES))
+        return 0;
+    adapter_answered(m, ADAPTER_TRADES);
+    if (item->has_id && adapter_trade_seen(a, m, item->id))
+        return 0;
+    if (msg->past && !m->has_trade && i + 1 < msg->count && same_symbol(item, item + 1))
+        return 0;
+    int rc = adapter_numbers(a, m, text, 2, number, ts_recv);
+    if (rc != 0)
+        return rc;
+    if (item->has_id)
+        adapter_trade_follows(a, m, item->id, item->id, ts_recv);
+    else
+        adapter_trade_follows_any(a, m, 0, ts_recv);
+    const struct tb_trade trade = {.price = number[0],
+                                   .size = number[1],
+                                   .trade_id = item->id,
+                                   .side = item->side,
+                                   .count = 1};
+    (void)adapter_trade(a, m, &trade, item->time, ts_recv);
+    return 0;
+}
+
+static int on_quote(struct adapter *a, struct adapter_market *m, const struct kraken_item *item,
+                    tb_ns ts_recv)
+{
+    const struct adapter_text none = {"0", 1};
+    bool bid = item->bid_price.length > 0, ask = item->ask_price.length > 0;
+    const struct adapter_text text[4] = {bid ? item->bid_price : none, bid ? item->bid_size : none,
+                                         ask ? item->ask_price : none, ask ? item->ask_size : none};
+    int64_t number[4];
+    if (!(a->config.channels & ADAPTER_QUOTES))
+        return 0;
+    adapter_answered(m, ADAPTER_QUOTES);
+    int rc = adapter_numbers(a, m, text, 4, number, ts_recv);
+    if (rc == 0)
+        (void)adapter_quote(a, m, number, item->time, ts_recv);
+    return rc;
+}
+
+/* ---- books ---- */
+
+static uint8_t digits_of(struct adapter_text text)
+{
+    const char *point = memchr(text.at, '.', text.length);
+    if (point == NULL || memchr(text.at, 'e', text.length) != NULL ||
+        memchr(text.at, 'E', text.length) != NULL)
+        return 0; /* of an exponent nothing can be told; the instrument was refined for it */
+    size_t digits = (size_t)(text.at + text.length - point - 1);
+    return digits > -TB_EXP_MIN ? -TB_EXP_MIN : (uint8_t)digits;
+}
+
+static void see_digits(struct kraken_market *own, const struct adapter_levels *levels)
+{
+    for (uint32_t i = 0; i < levels->count; i++) {
+        uint8_t price = digits_of(levels->level[i].price), size = digits_of(levels->level[i].size);
+        own->price_digits = price > own->price_digits ? price : own->price_digits;
+        own->size_digits = size > own->size_digits ? size : own->size_digits;
+    }
+}
+
+/*
+ * A snapshot whose text has fewer digits than the venue's own (something on the way dropped trailing
+ * zeros) is tried with as many as the instrument has.
+ */
+static bool proven(struct adapter *a, struct adapter_market *m, const struct kraken_item *item,
+                   bool snapshot)
+{
+    struct kraken_market *own = m->own;
+    const struct tb_book *book = &m->sync.book;
+    if (!item->has_checksum)
+        return true; /* a snapshot of v1 */
+    bool equal = kraken_checksum(book, own->price_digits, own->size_digits) == item->checksum;
+    if (!equal && snapshot) {
+        uint8_t price = (uint8_t)-book->price_exp, size = (uint8_t)-book->size_exp;
+        price = price > own->price_digits ? price : own->price_digits;
+        size = size > own->size_digits ? size : own->size_digits;
+        equal = kraken_checksum(book, price, size) == item->checksum;
+        if (equal) {
+            own->price_digits = price;
+            own->size_digits = size;
+        }
+    }
+    a->counter[equal ? ADAPTER_CHECKSUMS_EQUAL : ADAPTER_CHECKSUMS_DIFFERENT]++;
+    return equal;
+}
+
+/* The book is wrong, or may be: said, and asked for anew. */
+static void lose_book(struct adapter *a, struct adapter_market *m, enum tb_gap_reason reason,
+                      tb_ns ts_recv)
+{
+    (void)adapter_gap(a, m, TB_CHANNEL_BOOK, 0, 0, reason, ts_recv);
+    adapter_book_unsync(a, m, ts_recv);
+    m->sync.reason = 0; /* said */
+    adapter_book_ask(a, m, ts_recv);
+}
+
+static int on_snapshot(struct adapter *a, struct adapter_market *m,
+                       const struct kraken_message *msg, const struct kraken_item *item,
+                       tb_ns ts_recv)
+{
+    struct adapter_sync *s = &m->sync;
+    struct kraken_market *own = m->own;
+    uint32_t most = item->bids.count > item->asks.count ? item->bids.count : item->asks.count;
+    int rc = adapter_changes(a, m, &item->bids, &item->asks, ts_recv);
+    if (rc < 0)
+        return rc;
+    if (msg->depth > 0 || s->window == 0)
+        s->window = depth_for(msg->depth > 0 ? msg->depth : most);
+    if (s->reason != 0 && s->has_last) /* what was missed until now has no numbers */
+        (void)adapter_gap(a, m, TB_CHANNEL_BOOK, 0, 0, s->reason, ts_recv);
+    s->reason = 0;
+    const struct adapter_event event = {
+        .ts_event = item->time, .ts_recv = ts_recv, .count = (uint32_t)rc};
+    adapter_book_fill(a, m, &event, item->bids.count);
+    tb_book_cut(&s->book, s->window);
+    *own = (struct kraken_market){0, 0};
+    see_digits(own, &item->bids);
+    see_digits(own, &item->asks);
+    if (!proven(a, m, item, true)) {
+        s->asked = false; /* this was the answer */
+        lose_book(a, m, TB_GAP_CHECKSUM, ts_recv);
+        return 0;
+    }
+    rc = adapter_book_publish(a, m, item->time, ts_recv);
+    if (rc == 0 && !s->synced)
+        adapter_book_joined(a, m, 0, ts_recv);
+    return rc;
+}
+
+static int on_change(struct adapter *a, struct adapter_market *m, const struct kraken_item *item,
+                     tb_ns ts_recv)
+{
+    uint64_t levels = a->counter[ADAPTER_LEVELS_OUT];
+    if (!m->sync.synced) {
+        a->counter[ADAPTER_BOOK_STALE]++;
+        adapter_book_ask(a, m, ts_recv);
+        return 0;
+    }
+    int rc = adapter_changes(a, m, &item->bids, &item->asks, ts_recv);
+    if (rc < 0)
+        return rc;
+    const struct adapter_event event = {
+        .ts_event = item->time, .ts_recv = ts_recv, .count = (uint32_t)rc};
+    size_t before = a->out_count;
+    see_digits(m->own, &item->bids);
+    see_digits(m->own, &item->asks);
+    adapter_book_apply(a, m, &event, a->scratch);
+    if (proven(a, m, item, false))
+        return 0;
+    a->out_count = before; /* nobody shall see the book that this made */
+    a->counter[ADAPTER_LEVELS_OUT] = levels;
+    lose_book(a, m, TB_GAP_CHECKSUM, ts_recv);
+    return 0;
+}
+
+static int on_book(struct adapter *a, struct adapter_market *m, const struct kraken_message *msg,
+                   const struct kraken_item *item, tb_ns ts_recv)
+{
+    if (!(a->config.channels & ADAPTER_BOOK))
+        return 0;
+    adapter_answered(m, ADAPTER_BOOK);
+    return msg->kind == KRAKEN_SNAPSHOT ? on_snapshot(a, m, msg, item, ts_recv)
+                                        : on_change(a, m, item, ts_recv);
+}
+
+/* ---- messages ---- */
+
+static unsigned channel_of(struct adapter_text channel)
+{
+    if (channel.length >= 4 && memcmp(channel.at, "book", 4) == 0)
+        return ADAPTER_BOOK;
+    if (channel.length == 5 && memcmp(channel.at, "trade", 5) == 0)
+        return ADAPTER_TRADES;
+    if (channel.length == 6 && memcmp(channel.at, "ticker", 6) == 0)
+        return ADAPTER_QUOTES;
+    return 0;
+}
+
+static void spoil(struct adapter *a, struct adapter_market *m, unsigned channel, tb_ns ts_recv)
+{
+    m->trade_reason = m->trade_reason == 0 ? TB_GAP_BAD_FRAME : m->trade_reason;
+    if (m->sync.synced && (channel == 0 || channel == ADAPTER_BOOK))
+        lose_book(a, m, TB_GAP_BAD_FRAME, ts_recv);
+}
+
+/* A frame, or a number in it, could not be read. If it does not say whose it was, it may be anyone's. */
+static int on_bad(struct adapter *a, const struct kraken_message *msg, tb_ns ts_recv)
+{
+    struct adapter_market *m = adapter_market_find(a, msg->symbol);
+    unsigned channel = channel_of(msg->channel);
+    for (size_t i = 0; i < a->market_count; i++)
+        if (m == NULL || m == &a->market[i])
+            spoil(a, &a->market[i], channel, ts_recv);
+    int rc = adapter_flush(a);
+    a->counter[ADAPTER_FRAMES_BAD]++;
+    return rc != 0 ? rc : -EBADMSG;
+}
+
+static int on_item(struct adapter *a, const struct kraken_message *msg, uint32_t i, tb_ns ts_recv)
+{
+    const struct kraken_item *item = &msg->item[i];
+    struct adapter_market *m = adapter_market_find(a, item->symbol);
+    if (m == NULL) {
+        a->counter[ADAPTER_FRAMES_UNKNOWN]++;
+        return 0;
+    }
+    if (msg->kind == KRAKEN_TRADES)
+        return on_trade(a, m, msg, i, ts_recv);
+    if (msg->kind == KRAKEN_QUOTES)
+        return on_quote(a, m, item, ts_recv);
+    return on_book(a, m, msg, item, ts_recv);
+}
+
+static int on_items(struct adapter *a, struct kraken_message *msg, tb_ns ts_recv)
+{
+    int bad = 0;
+    for (uint32_t i = 0; i < msg->count; i++) {
+        int rc = on_item(a, msg, i, ts_recv);
+        if (rc == -EBADMSG) {
+            msg->symbol = msg->item[i].symbol;
+            bad = on_bad(a, msg, ts_recv);
+            rc = bad == -EBADMSG ? 0 : bad;
+        }
+        if (rc == 0)
+            rc = adapter_flush(a);
+        if (rc != 0)
+            return rc;
+    }
+    return bad;
+}
+
+static void on_answer(struct adapter *a, const struct kraken_message *msg)
+{
+    struct adapter_market *m = adapter_market_find(a, msg->symbol);
+    unsigned channel = channel_of(msg->channel);
+    bool refused = msg->kind == KRAKEN_REFUSED;
+    a->counter[refused ? ADAPTER_REFUSED : ADAPTER_ACKS]++;
+    if (m == NULL)
+        return;
+    adapter_answered(m,
+                     channel != 0 || !refused ? channel : ~0U); /* a refusal may not say of what */
+    if (!refused && channel == ADAPTER_BOOK && msg->depth > 0)
+        m->sync.window = depth_for(msg->depth);
+}
+
+static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns ts_recv)
+{
+    struct kraken_message msg;
+    a->counter[ADAPTER_FRAMES]++;
+    kraken_decode(kraken_of(a)->decoder, bytes, length, &msg);
+    switch (msg.kind) {
+    case KRAKEN_BAD:
+        return on_bad(a, &msg, ts_recv);
+    case KRAKEN_UNKNOWN:
+        a->counter[ADAPTER_FRAMES_UNKNOWN]++;
+        return 0;
+    case KRAKEN_IGNORED:
+    case KRAKEN_UNSUBSCRIBED:
+        return 0;
+    case KRAKEN_SUBSCRIBED:
+    case KRAKEN_REFUSED:
+        on_answer(a, &msg);
+        return 0;
+    case KRAKEN_PONG:
+        a->counter[ADAPTER_PONGS]++;
+        return 0;
+    case KRAKEN_STATUS:
+        if (!msg.online)
+            adapter_status(a, NULL, TB_STATUS_MAINTENANCE, 0, ts_recv);
+        return adapter_flush(a);
+    default:
+        return on_items(a, &msg, ts_recv);
+    }
+}
+
+static int on_rest(struct adapter *a, uint32_t request, const char *path, int status,
+                   const char *body, size_t length, tb_ns ts_recv)
+{
+    (void)request, (void)path, (void)status, (void)body, (void)length, (void)ts_recv;
+    a->counter[ADAPTER_FRAMES_UNKNOWN]++; /* nothing is asked for */
+    return 0;
+}
+
+/* ---- subscriptions ---- */
+
+/* What stands before and behind the list of symbols. */
+static int open_request(const struct kraken *k, unsigned channel, bool subscribe, char *out,
+                        size_t capacity)
+{
+    const char *method = subscribe ? "subscribe" : "unsubscribe";
+    if (channel == ADAPTER_TRADES)
+        return snprintf(
+            out, capacity,
+            "{\"method\":\"%s\",\"params\":{\"channel\":\"trade\",\"snapshot\":true,\"symbol\":[",
+            method);
+    if (channel == ADAPTER_QUOTES)
+        return snprintf(out, capacity,
+                        "{\"method\":\"%s\",\"params\":{\"channel\":\"ticker\",\"event_trigger\":"
+                        "\"bbo\",\"symbol\":[",
+                        method);
+    return snprintf(
+        out, capacity,
+        "{\"method\":\"%s\",\"params\":{\"channel\":\"book\",\"depth\":%u%s,\"symbol\":[", method,
+        k->depth, subscribe ? ",\"snapshot\":true" : "");
+}
+
+static const char closing[] = "]}}";
+
+/* The symbols from *next on, as many as fit. 0: none is left. */
+static int request(struct adapter *a, unsigned channel, size_t *next, char *out, size_t capacity)
+{
+    if (*next == a->market_count)
+        return 0;
+    int length = open_request(kraken_of(a), channel, true, out, capacity);
+    size_t used = (size_t)length, first = *next;
+    for (; length >= 0 && *next < a->market_count; (*next)++) {
+        const char *raw = a->market[*next].config.raw;
+        size_t more = strlen(raw) + 3;
+        if (used + more + sizeof(closing) > capacity)
+            break;
+        used += (size_t)snprintf(out + used, capacity - used, "%s\"%s\"", *next > first ? "," : "",
+                                 raw);
+    }
+    if (*next == first)
+        return -ENOSPC;
+    memcpy(out + used, closing, sizeof(closing));
+    return (int)(used + sizeof(closing) - 1);
+}
+
+static int subscribe(struct adapter *a, unsigned index, char *out_text, size_t capacity)
+{
+    static const unsigned channels[] = {ADAPTER_TRADES, ADAPTER_QUOTES, ADAPTER_BOOK};
+    unsigned at = 0;
+    for (size_t c = 0; c < TB_COUNT(channels); c++) {
+        size_t next = 0;
+        if (!(a->config.channels & channels[c]))
+            continue;
+        for (;; at++) {
+            int rc = request(a, channels[c], &next, out_text, capacity);
+            if (rc < 0 || (rc > 0 && at == index))
+                return rc;
+            if (rc == 0)
+                break;
+        }
+    }
+    return 0;
+}
+
+static int book_request(struct adapter *a, const struct adapter_market *m, bool make,
+                        char *out_text, size_t capacity)
+{
+    int length = open_request(kraken_of(a), ADAPTER_BOOK, make, out_text, capacity);
+    if (length < 0 || (size_t)length >= capacity)
+        return -ENOSPC;
+    size_t used = (size_t)length;
+    length = snprintf(out_text + used, capacity - used, "\"%s\"%s", m->config.raw, closing);
+    return length < 0 || (size_t)length >= capacity - used ? -ENOSPC : (int)used + length;
+}
+
+static int ping(struct adapter *a, char *out_text, size_t capacity)
+{
+    static const char text[] = "{\"method\":\"ping\"}";
+    (void)a;
+    if (capacity < sizeof(text))
+        return -ENOSPC;
+    memcpy(out_text, text, sizeof(text));
+    return sizeof(text) - 1;
+}
+
+static const char *connect_path(struct adapter *a)
+{
+    (void)a;
+    return "/v2";
+}
+
+static void on_connect(struct adapter *a, tb_ns ts_recv)
+{
+    char text[ADAPTER_REQUEST_BYTES];
+    unsigned messages = 0;
+    while (subscribe(a, messages, text, sizeof(text)) > 0)
+        messages++;
+    adapter_connected(a, ts_recv);
+    adapter_subscribed(a, messages, SUBSCRIBE_INTERVAL, ts_recv);
+}
+
+/* ---- life ---- */
+
+static void destroy(struct adapter *a)
+{
+    if (a != NULL)
+        kraken_decoder_destroy(kraken_of(a)->decoder);
+    adapter_free(a);
+}
+
+static struct adapter *create(const struct adapter_config *config, const struct adapter_host *host,
+                              struct tb_error *err)
+{
+    uint32_t depth = config->book_depth == 0 ? DEPTH_MAX : depth_for(config->book_depth);
+    const struct adapter_shape shape = {
+        .bytes = sizeof(struct kraken),
+        .market_bytes = sizeof(struct kraken_market),
+        .book_depth = DEPTH_MAX + KRAKEN_LEVELS_MAX, /* a recording may have been deeper */
+        .changes = KRAKEN_LEVELS_MAX};
+    struct adapter *a = adapter_new(&shape, config, host, err);
+    if (a == NULL)
+        return NULL;
+    kraken_of(a)->decoder = kraken_decoder_create();
+    kraken_of(a)->depth = depth;
+    a->book_request = book_request;
+    for (size_t i = 0; i < a->market_count && !config->recorded; i++)
+        a->market[i].sync.window = depth;
+    if (kraken_of(a)->decoder == NULL) {
+        (void)tb_fail(err, -ENOMEM, "no memory for the adapter of %s", config->venue);
+        destroy(a);
+        return NULL;
+    }
+    return a;
+}
+
+static const char *websocket_url(const char *venue)
+{
+    (void)venue;
+    return "wss://ws.kraken.com";
+}
+
+static const char *rest_url(const char *venue)
+{
+    (void)venue;
+    return "https://api.kraken.com";
+}
+
+const struct adapter_ops kraken_ops = {
+    .venues = venues,
+    .websocket_url = websocket_url,
+    .rest_url = rest_url,
+    .create = create,
+    .destroy = destroy,
+    .connect_path = connect_path,
+    .subscribe = subscribe,
+    .subscribe_interval_ns = SUBSCRIBE_INTERVAL, /* the venue gives no figure */
+    .silence_ns = 10 * TB_NS_PER_S,              /* heartbeats come each second */
+    .ping_interval_ns = 30 * TB_NS_PER_S,        /* the venue wants one a minute */
+    .ping = ping,
+    .on_time = adapter_deadlines,
+    .on_connect = on_connect,
+    .on_disconnect = adapter_disconnected,
+    .on_frame = on_frame,
+    .on_rest = on_rest,
+    .resume = adapter_resume,
+    .resumed = adapter_resumed,
+    .counters = adapter_counters,
+    .book = adapter_book,
+    .listing_path = kraken_listing_path,
+    .listing_read = kraken_listing_read,
+    .scan = kraken_scan,
+};
