@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "producers/adapter/binance.h"
+#include "producers/adapter/kraken.h"
 
-static const struct adapter_ops *const families[] = {&binance_ops};
+static const struct adapter_ops *const families[] = {&binance_ops, &kraken_ops};
+#define VENUES_MAX 32
 
 const char *const adapter_counter_name[ADAPTER_COUNTERS] = {
     [ADAPTER_FRAMES] = "frames",
@@ -46,5 +48,10 @@ const struct adapter_ops *adapter_find(const char *venue)
 
 const char *const *adapter_venues(void)
 {
-    return binance_ops.venues; /* the only family yet */
+    static const char *all[VENUES_MAX + 1];
+    size_t count = 0;
+    for (size_t i = 0; i < TB_COUNT(families); i++)
+        for (const char *const *id = families[i]->venues; *id != NULL && count < VENUES_MAX; id++)
+            all[count++] = *id;
+    return all;
 }
