@@ -8,7 +8,7 @@
 #include "producers/adapter/binance.h"
 #include "producers/adapter/kraken.h"
 
-static const struct adapter_ops *const families[] = {&binance_ops, &kraken_ops};
+static const struct adapter_ops *const families[] = {&binance_ops, &binance_usdm_ops, &kraken_ops};
 #define VENUES_MAX 32
 
 const char *const adapter_counter_name[ADAPTER_COUNTERS] = {

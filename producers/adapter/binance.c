@@ -1,10 +1,10 @@
 /*
- * Binance spot: frames to records.
+ * Binance spot and USD-M futures: frames to records.
  *
  * Trades: ids rise by one. One that was seen is dropped; a jump is a gap. A "trade" with no price or
  * no quantity, or of an order kind other than MARKET, is none: its id counts, it is not published
  * (counted as unknown).
- * Quotes have no time of the venue (ts_event 0) and their ids have holes by nature: after a
+ * Quotes of spot have no time of the venue (ts_event 0). Their ids have holes by nature: after a
  * reconnect a gap of unknown extent precedes the first.
  * Status records carry no pid: a replay must make the same bytes each time.
  */
@@ -21,7 +21,6 @@
 /* Milliseconds end in the year 5138 here; microseconds began in 1973. */
 #define MILLISECONDS_MAX INT64_C(100000000000000)
 
-static const char *const venues[] = {"binance", "binanceus", NULL};
 
 /* ---- trades ---- */
 
@@ -115,12 +114,8 @@ static int on_market_message(struct adapter *a, const struct binance_message *ms
         rc = on_trade(a, m, msg, ts_recv);
     else if (msg->kind == BINANCE_QUOTE)
         rc = on_quote(a, m, msg, ts_recv);
-    else if (!(a->config.channels & ADAPTER_BOOK))
-        return 0;
-    else if (msg->kind == BINANCE_DEPTH)
+    else if (a->config.channels & ADAPTER_BOOK)
         rc = binance_on_depth(a, m, msg, ts_recv);
-    else
-        rc = binance_on_partial(a, m, msg, ts_recv);
     return rc == -EBADMSG ? adapter_bad(a, m) : rc;
 }
 
@@ -152,50 +147,7 @@ static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns t
     }
 }
 
-/* How long a refused request must rest: 429 and 418 are the venue's rate limit and ban. */
-static tb_ns pause_after(int status)
-{
-    return status == 418                    ? 120 * TB_NS_PER_S
-           : status == 429                  ? 30 * TB_NS_PER_S
-           : status == 403 || status == 451 ? 60 * TB_NS_PER_S
-                                            : 0;
-}
-
-static int on_rest(struct adapter *a, uint32_t request, const char *path, int status,
-                   const char *body, size_t length, tb_ns ts_recv)
-{
-    struct adapter_market *m = NULL;
-    struct binance_message msg;
-    if (path != NULL)
-        m = adapter_market_find(a, binance_path_symbol(path));
-    else if (request >= 1 && request <= a->market_count)
-        m = &a->market[request - 1];
-    if (m == NULL || !(a->config.channels & ADAPTER_BOOK)) {
-        a->counter[ADAPTER_FRAMES_UNKNOWN]++;
-        return 0;
-    }
-    if (status < 200 || status > 299 || body == NULL) {
-        binance_no_snapshot(a, m, pause_after(status), ts_recv);
-        return 0;
-    }
-    binance_decode(((struct binance *)a)->decoder, body, length, &msg);
-    int rc = msg.kind == BINANCE_SNAPSHOT ? binance_on_snapshot(a, m, &msg, ts_recv) : -EBADMSG;
-    if (rc == -EBADMSG) {
-        a->counter[ADAPTER_FRAMES_BAD]++;
-        binance_no_snapshot(a, m, 0, ts_recv);
-    }
-    return rc;
-}
-
 /* ---- connections ---- */
-
-/* An answer that is under way will find nothing to join. */
-static void on_disconnect(struct adapter *a, tb_ns ts_recv, int code, enum tb_gap_reason reason)
-{
-    for (size_t i = 0; i < a->market_count; i++)
-        ((struct binance_market *)a->market[i].own)->requested = false;
-    adapter_disconnected(a, ts_recv, code, reason);
-}
 
 static const char *connect_path(struct adapter *a)
 {
@@ -284,7 +236,7 @@ static void refined(struct adapter_market *m)
 }
 
 static struct adapter *create(const struct adapter_config *config, const struct adapter_host *host,
-                              struct tb_error *err)
+                              enum binance_line line, struct tb_error *err)
 {
     const struct adapter_shape shape = {
         .bytes = sizeof(struct binance),
@@ -295,46 +247,87 @@ static struct adapter *create(const struct adapter_config *config, const struct 
     struct adapter *a = adapter_new(&shape, config, host, err);
     if (a == NULL)
         return NULL;
+    struct binance *self = (struct binance *)a;
     a->refined = refined;
-    ((struct binance *)a)->decoder = binance_decoder_create();
-    if (((struct binance *)a)->decoder != NULL)
+    self->base.rule = line == BINANCE_SPOT ? &binance_spot_rule : &binance_usdm_rule;
+    self->decoder = binance_decoder_create(line);
+    if (self->decoder != NULL)
         return a;
     (void)tb_fail(err, -ENOMEM, "no memory for the decoder of %s", config->venue);
     destroy(a);
     return NULL;
 }
 
-static const char *websocket_url(const char *venue)
+#define BINANCE_COMMON_OPS                                                                         \
+    .destroy = destroy, .connect_path = connect_path, .subscribe = subscribe,                      \
+    .subscribe_interval_ns = 250 * TB_NS_PER_MS,   /* spot takes 5 messages/s, pongs included */   \
+        .connection_life_ns = 23 * 3600 * TB_NS_PER_S, /* the venue cuts at 24 h */                \
+        .silence_ns = 60 * TB_NS_PER_S, /* spot pings every 20 s; else a ping of ours is answered */ \
+        .on_connect = adapter_connected, .on_disconnect = snapshot_on_disconnect,                  \
+    .on_frame = on_frame, .on_rest = snapshot_on_rest, .resume = adapter_resume,                   \
+    .resumed = adapter_resumed, .counters = adapter_counters, .book = adapter_book
+
+/* ---- spot ---- */
+
+static struct adapter *create_spot(const struct adapter_config *config,
+                                   const struct adapter_host *host, struct tb_error *err)
+{
+    return create(config, host, BINANCE_SPOT, err);
+}
+
+static const char *spot_websocket_url(const char *venue)
 {
     return strcmp(venue, "binanceus") == 0 ? "wss://stream.binance.us:9443"
                                            : "wss://stream.binance.com:9443";
 }
 
-static const char *rest_url(const char *venue)
+static const char *spot_rest_url(const char *venue)
 {
     return strcmp(venue, "binanceus") == 0 ? "https://api.binance.us" : "https://api.binance.com";
 }
 
+static const char *const spot_venues[] = {"binance", "binanceus", NULL};
+
 const struct adapter_ops binance_ops = {
-    .venues = venues,
-    .websocket_url = websocket_url,
-    .rest_url = rest_url,
-    .create = create,
-    .destroy = destroy,
-    .connect_path = connect_path,
-    .subscribe = subscribe,
-    .subscribe_interval_ns = 250 * TB_NS_PER_MS, /* the venue takes 5 messages/s, pongs included */
-    .connection_life_ns = 23 * 3600 * TB_NS_PER_S, /* the venue cuts at 24 h */
-    .silence_ns = 60 * TB_NS_PER_S,                /* it pings every 20 s */
-    .on_connect = adapter_connected,
-    .on_disconnect = on_disconnect,
-    .on_frame = on_frame,
-    .on_rest = on_rest,
-    .resume = adapter_resume,
-    .resumed = adapter_resumed,
-    .counters = adapter_counters,
-    .book = adapter_book,
+    .venues = spot_venues,
+    .websocket_url = spot_websocket_url,
+    .rest_url = spot_rest_url,
+    .create = create_spot,
     .listing_path = binance_listing_path,
     .listing_read = binance_listing_read,
     .scan = binance_scan,
+    BINANCE_COMMON_OPS,
+};
+
+/* ---- USD-M futures ---- */
+
+static struct adapter *create_usdm(const struct adapter_config *config,
+                                   const struct adapter_host *host, struct tb_error *err)
+{
+    return create(config, host, BINANCE_USDM, err);
+}
+
+static const char *usdm_websocket_url(const char *venue)
+{
+    (void)venue;
+    return "wss://fstream.binance.com";
+}
+
+static const char *usdm_rest_url(const char *venue)
+{
+    (void)venue;
+    return "https://fapi.binance.com";
+}
+
+static const char *const usdm_venues[] = {"binanceusdm", NULL};
+
+const struct adapter_ops binance_usdm_ops = {
+    .venues = usdm_venues,
+    .websocket_url = usdm_websocket_url,
+    .rest_url = usdm_rest_url,
+    .create = create_usdm,
+    .listing_path = binance_usdm_listing_path,
+    .listing_read = binance_usdm_listing_read,
+    .scan = binance_usdm_scan,
+    BINANCE_COMMON_OPS,
 };

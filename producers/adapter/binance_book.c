@@ -1,31 +1,11 @@
 /*
- * The order book of one market, by the venue's rule (exchanges.md 2.4):
- *
- *   not synced  events are kept, in order, in a bounded buffer. The first one makes us ask for a
- *               snapshot. Those with u <= lastUpdateId are older than it and dropped; the first one
- *               left must begin at lastUpdateId + 1 or before. If it begins later, the snapshot is too
- *               old: again.
- *   synced      u <= id: seen, dropped. U <= id + 1: applied, id = u. U > id + 1: events are missing:
- *               a gap, the book is given up, the event is the first of the next buffer.
- *
- * `last` is the greatest update id seen in any state, so a jump is noticed while a snapshot is awaited
- * and over reconnects too, and says exactly which ids are missing.
+ * Books of Binance: snapshot.h has the rule of spot. On USD-M each event names the one before it (pu);
+ * the decoder makes pu + 1 the event's first id, and the same rule holds: an event whose pu is the last
+ * id follows, a later pu is a gap. Beside that, each book is held against the venue's own quotes.
  */
 #include "producers/adapter/binance_state.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
-/*
- * A snapshot of 1000 levels weighs 50 of 6000 a minute. A burst of ten, then one each 600 ms, is
- * below that with room for the listing.
- */
-#define SNAPSHOT_LEVELS 1000
-#define SNAPSHOT_EVERY (600 * TB_NS_PER_MS)
-#define SNAPSHOT_BURST 10
-#define RETRY_FIRST (250 * TB_NS_PER_MS)
-#define RETRY_DOUBLINGS 7 /* 32 s at most */
 
 static struct binance_market *own(const struct adapter_market *m)
 {
@@ -55,7 +35,7 @@ void binance_see_quote(struct adapter *a, struct adapter_market *m, uint64_t upd
 }
 
 /* The book has just come to update id `last`: was there a quote of that very update? */
-static void check_book(struct adapter *a, const struct adapter_market *m)
+static void check_book(struct adapter *a, struct adapter_market *m)
 {
     const struct adapter_sync *s = &m->sync;
     const struct binance_market *b = own(m);
@@ -69,163 +49,48 @@ static void check_book(struct adapter *a, const struct adapter_market *m)
     }
 }
 
-/* ---- snapshots: asking ---- */
+/* ---- messages ---- */
 
-static void ask_snapshot(struct adapter *a, struct adapter_market *m, tb_ns pause_ns, tb_ns now)
+static int read_message(const struct binance_message *msg, struct snapshot_message *out)
 {
-    struct binance *self = (struct binance *)a;
-    char path[64 + TB_SYMBOL_BYTES];
-    if (own(m)->requested)
-        return;
-    tb_ns due = self->snapshot_due > now ? self->snapshot_due : now;
-    tb_ns wait = due - now - (SNAPSHOT_BURST - 1) * SNAPSHOT_EVERY;
-    self->snapshot_due = due + SNAPSHOT_EVERY;
-    own(m)->requested = true;
-    (void)snprintf(path, sizeof(path), "/api/v3/depth?symbol=%s&limit=%d", m->config.raw,
-                   SNAPSHOT_LEVELS);
-    a->host.get(a->host.context, m->index + 1U, path, wait > pause_ns ? wait : pause_ns);
-}
-
-void binance_no_snapshot(struct adapter *a, struct adapter_market *m, tb_ns pause_ns, tb_ns ts_recv)
-{
-    struct binance_market *b = own(m);
-    tb_ns backoff = RETRY_FIRST << b->attempts;
-    if (b->attempts < RETRY_DOUBLINGS)
-        b->attempts++;
-    b->requested = false;
-    if (!m->sync.synced && m->sync.pending.event_count > 0)
-        ask_snapshot(a, m, backoff > pause_ns ? backoff : pause_ns, ts_recv);
-}
-
-/* ---- events ---- */
-
-static struct adapter_event make_event(const struct binance_message *msg, tb_ns ts_event,
-                                       tb_ns ts_recv, int count)
-{
-    return (struct adapter_event){.first = (uint64_t)msg->first,
-                                  .last = (uint64_t)msg->id,
-                                  .ts_event = ts_event,
-                                  .ts_recv = ts_recv,
-                                  .count = (uint32_t)count};
-}
-
-/* The ids are whole and the book is not: something was applied wrongly. Anew. */
-static int apply(struct adapter *a, struct adapter_market *m, const struct adapter_event *event,
-                 const struct adapter_change *change)
-{
-    adapter_book_apply(a, m, event, change);
-    check_book(a, m);
-    if (adapter_book_crossed(&m->sync, event->ts_recv)) {
-        (void)adapter_gap(a, m, TB_CHANNEL_BOOK, 0, 0, TB_GAP_CHECKSUM, event->ts_recv);
-        adapter_book_unsync(a, m, event->ts_recv);
-    }
-    return adapter_flush(a);
+    out->first = (uint64_t)msg->first;
+    out->last = (uint64_t)msg->id;
+    out->bids = msg->bids;
+    out->asks = msg->asks;
+    return binance_time(msg->event_time, &out->ts_event);
 }
 
 int binance_on_depth(struct adapter *a, struct adapter_market *m, const struct binance_message *msg,
                      tb_ns ts_recv)
 {
-    struct adapter_sync *s = &m->sync;
-    uint64_t first = (uint64_t)msg->first, last = (uint64_t)msg->id;
-    tb_ns ts_event;
-    own(m)->has_diffs = true;
-    if (s->has_last && last <= s->last) {
-        a->counter[ADAPTER_BOOK_STALE]++;
-        return 0;
-    }
-    int rc = binance_time(msg->event_time, &ts_event);
-    if (rc == 0)
-        rc = adapter_changes(a, m, &msg->bids, &msg->asks, ts_recv);
-    if (rc < 0)
-        return rc;
-    struct adapter_event event = make_event(msg, ts_event, ts_recv, rc);
-    if (s->has_last && first > s->last + 1) {
-        (void)adapter_gap(a, m, TB_CHANNEL_BOOK, s->last + 1, first - 1, s->reason, ts_recv);
-        adapter_book_unsync(a, m, ts_recv);
-    }
-    s->reason = 0;
-    s->has_last = true;
-    if (s->synced)
-        return apply(a, m, &event, a->scratch);
-    s->last = last;
-    adapter_pending_keep(a, &s->pending, event);
-    ask_snapshot(a, m, 0, ts_recv);
-    return adapter_flush(a);
-}
-
-/* ---- snapshots: joining ---- */
-
-/* Index of the first kept event that is younger than the snapshot; event_count if there is none. */
-static uint32_t first_younger(const struct adapter_pending *p, uint64_t id)
-{
-    uint32_t i = 0;
-    while (i < p->event_count && p->event[i].last <= id)
-        i++;
-    return i;
-}
-
-static bool can_join(const struct adapter *a, const struct adapter_sync *s, uint64_t id,
-                     uint32_t younger)
-{
-    if (younger < s->pending.event_count)
-        return s->pending.event[younger].first <= id + 1;
-    /*
-     * No event is left to join it to. Live, one must have been kept: that shows that the stream was
-     * there before the snapshot was. A recording has what it has: the next event tells.
-     */
-    if (s->has_last && s->last > id)
-        return false;
-    return s->pending.event_count > 0 || a->config.recorded;
-}
-
-int binance_on_snapshot(struct adapter *a, struct adapter_market *m,
-                        const struct binance_message *msg, tb_ns ts_recv)
-{
-    struct adapter_sync *s = &m->sync;
-    uint64_t id = (uint64_t)msg->id;
-    uint32_t younger = first_younger(&s->pending, id);
-    if (s->synced) {
-        own(m)->requested = false;
-        return 0;
-    }
-    if (!can_join(a, s, id, younger)) {
-        binance_no_snapshot(a, m, 0, ts_recv);
-        return 0;
-    }
-    int rc = adapter_changes(a, m, &msg->bids, &msg->asks, ts_recv);
-    if (rc < 0)
-        return rc;
-    struct adapter_event event = make_event(msg, 0, ts_recv, rc);
-    adapter_book_fill(a, m, &event, msg->bids.count);
-    rc = adapter_book_publish(a, m, 0, ts_recv);
+    struct snapshot_message change;
+    int rc = read_message(msg, &change);
     if (rc != 0)
         return rc;
-    a->counter[ADAPTER_BOOK_STALE] += younger;
-    own(m)->requested = false;
-    own(m)->attempts = 0;
-    adapter_book_joined(a, m, id, ts_recv);
-    rc = adapter_flush(a);
-    uint32_t count = s->pending.event_count;
-    for (uint32_t i = younger; rc == 0 && s->synced && i < count; i++)
-        rc = apply(a, m, &s->pending.event[i], s->pending.change + s->pending.event[i].change);
-    adapter_pending_drop(&s->pending);
-    return rc;
+    return msg->kind == BINANCE_DEPTH ? snapshot_on_change(a, m, &change, ts_recv)
+                                      : snapshot_on_partial(a, m, &change, ts_recv);
 }
 
-/* depth5, depth10, depth20: each is a whole small book. Of use only where no diffs come. */
-int binance_on_partial(struct adapter *a, struct adapter_market *m,
-                       const struct binance_message *msg, tb_ns ts_recv)
+static int decode(struct adapter *a, const char *body, size_t length, struct snapshot_message *out)
 {
-    struct adapter_sync *s = &m->sync;
-    if (own(m)->has_diffs || (s->has_last && (uint64_t)msg->id <= s->last))
-        return 0;
-    int rc = adapter_changes(a, m, &msg->bids, &msg->asks, ts_recv);
-    if (rc < 0)
-        return rc;
-    struct adapter_event event = make_event(msg, 0, ts_recv, rc);
-    adapter_book_fill(a, m, &event, msg->bids.count);
-    s->has_last = true;
-    s->last = (uint64_t)msg->id;
-    a->counter[ADAPTER_BOOK_EVENTS]++;
-    return adapter_book_publish(a, m, 0, ts_recv);
+    struct binance_message msg;
+    binance_decode(((struct binance *)a)->decoder, body, length, &msg);
+    return msg.kind == BINANCE_SNAPSHOT ? read_message(&msg, out) : -EBADMSG;
 }
+
+/*
+ * A snapshot of 1000 levels weighs 50 of 6000 a minute on spot, 20 of 2400 on USD-M. A burst of ten, then
+ * one each 600 ms, is below both with room for the listing.
+ */
+const struct snapshot_rule binance_spot_rule = {.path = "/api/v3/depth",
+                                                .levels = 1000,
+                                                .burst = 10,
+                                                .every = 600 * TB_NS_PER_MS,
+                                                .decode = decode,
+                                                .applied = check_book};
+const struct snapshot_rule binance_usdm_rule = {.path = "/fapi/v1/depth",
+                                                .levels = 1000,
+                                                .burst = 10,
+                                                .every = 600 * TB_NS_PER_MS,
+                                                .decode = decode,
+                                                .applied = check_book};

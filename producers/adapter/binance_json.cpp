@@ -1,5 +1,5 @@
 /*
- * Messages of Binance spot through simdjson On-Demand. Fields are taken by key, whatever their order,
+ * Messages of Binance through simdjson On-Demand. Fields are taken by key, whatever their order,
  * each as the type it came in, because one letter means different things in different messages
  * ("a": an id, a price, levels, an order). What a message is, and whether it is whole, is decided when
  * all of it was read.
@@ -63,58 +63,27 @@ constexpr unsigned DEPTH_MAX = 2; /* a combined message and the data in it */
 } // namespace
 
 struct binance_decoder {
+    binance_line line;
     ondemand::parser parser;
     field fields[KEYS];
     uint8_t used[KEYS]; /* which fields are set: only those are cleared for the next message */
     unsigned used_count;
     adapter_text stream;
-    adapter_level level[2 * ADAPTER_LEVELS_MAX];
-    uint32_t level_count;
+    json_level_store levels;
 };
 
 namespace
 {
 
-/* [["price","size"],...]; what comes after the first two of a level is passed over. */
-bool read_levels(binance_decoder *d, ondemand::array array, adapter_levels &out)
-{
-    uint32_t first = d->level_count;
-    for (auto element : array) {
-        ondemand::value item;
-        ondemand::array pair;
-        TRY(element.get(item));
-        TRY(item.get_array().get(pair));
-        if (d->level_count == 2 * ADAPTER_LEVELS_MAX ||
-            d->level_count - first == ADAPTER_LEVELS_MAX)
-            return false;
-        adapter_level &level = d->level[d->level_count];
-        unsigned part = 0;
-        for (auto piece : pair) {
-            ondemand::value text;
-            TRY(piece.get(text));
-            if (part < 2 && !json_string(text, part == 0 ? level.price : level.size))
-                return false;
-            part++;
-        }
-        if (part < 2)
-            return false;
-        d->level_count++;
-    }
-    out = {d->level + first, d->level_count - first};
-    return true;
-}
-
 /* An array of anything else (a list of statistics, an answer) is WRONG for whoever wanted levels. */
 bool read_array(binance_decoder *d, unsigned at, ondemand::value &value, field &f)
 {
-    ondemand::array array;
-    TRY(value.get_array().get(array));
     if (at != 'a' && at != 'b' && at != BIDS && at != ASKS) {
         f.type = WRONG;
         return true;
     }
     f.type = LEVELS;
-    return read_levels(d, array, f.levels);
+    return json_levels(d->levels, value, f.levels);
 }
 
 bool read_field(binance_decoder *d, unsigned at, ondemand::value &value)
@@ -189,7 +158,7 @@ void reset(binance_decoder *d)
     for (unsigned i = 0; i < d->used_count; i++)
         d->fields[d->used[i]].type = ABSENT;
     d->used_count = 0;
-    d->level_count = 0;
+    d->levels.count = 0;
     d->stream = {"", 0};
 }
 
@@ -259,12 +228,27 @@ void take_quote(taker &t, binance_message *m)
     m->ask_size = t.text('A');
 }
 
+/* "ethusdt@depth20": futures send whole small books as if they were changes. */
+bool is_partial(adapter_text stream)
+{
+    static const char depth[] = "@depth";
+    const char *at = (const char *)memmem(stream.at, stream.length, depth, sizeof(depth) - 1);
+    if (at == nullptr)
+        return false;
+    at += sizeof(depth) - 1;
+    return at < stream.at + stream.length && *at >= '0' && *at <= '9';
+}
+
 void take_depth(taker &t, binance_message *m)
 {
     m->first = t.number('U');
     m->id = t.number('u');
     m->bids = t.levels('b');
     m->asks = t.levels('a');
+    if (is_partial(m->stream))
+        m->kind = BINANCE_PARTIAL;
+    else if (t.d->line == BINANCE_USDM)
+        m->first = t.number(PREVIOUS) + 1;
     t.whole = t.whole && m->first <= m->id;
 }
 
@@ -291,8 +275,10 @@ binance_kind kind_of_event(adapter_text e, const taker &t)
         {"serverShutdown", BINANCE_SHUTDOWN},
     };
     for (const auto &known : kinds)
-        if (json_is(e, known.name)) /* with `pu` it is of the futures, whose rule is another */
-            return known.kind == BINANCE_DEPTH && t.has(PREVIOUS) ? BINANCE_UNKNOWN : known.kind;
+        if (json_is(e, known.name)) /* another line's events: their rule is another */
+            return known.kind == BINANCE_DEPTH && t.has(PREVIOUS) != (t.d->line == BINANCE_USDM)
+                       ? BINANCE_UNKNOWN
+                       : known.kind;
     return BINANCE_UNKNOWN;
 }
 
@@ -304,7 +290,7 @@ binance_kind kind_of(const taker &t)
     if (e.type != ABSENT)
         return BINANCE_BAD;
     if (t.has(LAST_UPDATE_ID) && (t.has(BIDS) || t.has(ASKS)))
-        return t.has('E') ? BINANCE_UNKNOWN : BINANCE_SNAPSHOT; /* futures snapshots have a time */
+        return t.has('E') != (t.d->line == BINANCE_USDM) ? BINANCE_UNKNOWN : BINANCE_SNAPSHOT;
     if (t.has('u') && t.has('s'))
         return BINANCE_QUOTE;
     if (t.has(CODE) || t.has(ERROR_OBJECT))
@@ -323,7 +309,7 @@ void classify(const binance_decoder *d, binance_message *m)
         take_quote(t, m);
     else if (m->kind == BINANCE_DEPTH)
         take_depth(t, m);
-    else if (m->kind == BINANCE_SNAPSHOT) {
+    else if (m->kind == BINANCE_SNAPSHOT) { /* of spot also a small book, whose stream has the symbol */
         take_snapshot(t, m);
         const char *mark = (const char *)memchr(m->stream.at, '@', m->stream.length);
         if (mark != nullptr)
@@ -365,6 +351,7 @@ bool read_market(ondemand::object object, adapter_market_text &m)
     if (!read_string(object, "symbol", m.symbol) || !read_string(object, "baseAsset", m.base) ||
         !read_string(object, "quoteAsset", m.quote))
         return false;
+    (void)read_string(object, "marginAsset", m.settle); /* of a contract */
     ondemand::array filters;
     TRY(object.find_field_unordered("filters").get_array().get(filters));
     for (auto element : filters) {
@@ -403,10 +390,11 @@ int read_listing(binance_decoder *d, const char *bytes, size_t length,
 
 } // namespace
 
-binance_decoder *binance_decoder_create(void)
+binance_decoder *binance_decoder_create(binance_line line)
 {
     try {
         binance_decoder *d = new binance_decoder();
+        d->line = line;
         if (d->parser.allocate(ADAPTER_MESSAGE_BYTES) == SUCCESS)
             return d;
         delete d;

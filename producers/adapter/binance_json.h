@@ -1,5 +1,5 @@
 /*
- * One message of Binance spot, decoded: which kind it is, and its fields as numbers and as pieces of
+ * One message of Binance spot or USD-M futures, decoded: which kind it is, and its fields as numbers and as pieces of
  * the message's own text. C on the outside, simdjson On-Demand behind it; no exception comes out, and
  * nothing is allocated for a message below ADAPTER_MESSAGE_BYTES.
  */
@@ -10,6 +10,9 @@
 
 TB_EXTERN_BEGIN
 
+/* The product line: futures have `pu` in each depth event, times in quotes and snapshots. */
+enum binance_line { BINANCE_SPOT, BINANCE_USDM };
+
 enum binance_kind {
     BINANCE_BAD, /* no JSON, or a field that is needed is absent, of the wrong type or out of range */
     BINANCE_UNKNOWN, /* well-formed, of a kind that is not taken */
@@ -18,7 +21,8 @@ enum binance_kind {
     BINANCE_AGG_TRADE,
     BINANCE_QUOTE,
     BINANCE_DEPTH,
-    BINANCE_SNAPSHOT, /* REST answer or partial depth stream: all levels, no time */
+    BINANCE_SNAPSHOT, /* REST answer; spot: a whole small book too */
+    BINANCE_PARTIAL,  /* futures: a whole small book */
     BINANCE_ACK,
     BINANCE_REFUSED, /* the venue did not like what it was asked */
     BINANCE_SHUTDOWN,
@@ -39,7 +43,7 @@ struct binance_message {
     struct adapter_levels bids; /* depth and snapshots */
     struct adapter_levels asks;
     int64_t id;          /* trades: t or a; quotes, depth: u; snapshots: lastUpdateId */
-    int64_t first;       /* aggregated trades: f; depth: U */
+    int64_t first;       /* aggregated trades: f; depth: U, of futures pu + 1 */
     int64_t last;        /* aggregated trades: l */
     int64_t event_time;  /* E, as sent; 0 if there is none */
     int64_t trade_time;  /* T, as sent */
@@ -48,7 +52,7 @@ struct binance_message {
 
 struct binance_decoder;
 
-struct binance_decoder *binance_decoder_create(void);
+struct binance_decoder *binance_decoder_create(enum binance_line line);
 void binance_decoder_destroy(struct binance_decoder *d);
 
 /* The message holds pieces of bytes[], and of the decoder until its next use. bytes[] is padded. */

@@ -53,6 +53,45 @@ int binance_listing_path(const char *const *symbols, size_t count, char *out_pat
     return used >= capacity ? -ENOSPC : 0;
 }
 
+int binance_usdm_listing_path(const char *const *symbols, size_t count, char *out_path,
+                              size_t capacity)
+{
+    (void)symbols, (void)count; /* all of them: nothing can be asked for alone */
+    return (size_t)snprintf(out_path, capacity, "/fapi/v1/exchangeInfo") >= capacity ? -ENOSPC : 0;
+}
+
+/* ---- names ---- */
+
+/* What follows "_" in "BTCUSDT_250328": the day it expires; empty: never. */
+static const char *expiry_of(const char *raw)
+{
+    const char *at = strchr(raw, '_');
+    return at == NULL ? "" : at + 1;
+}
+
+static bool name_spot(const char *raw, char out[TB_SYMBOL_BYTES])
+{
+    return listing_split(raw, quote_assets, TB_COUNT(quote_assets), out);
+}
+
+/* ETHUSDT_210625 of a recording is ETH/USDT:USDT-210625: settled in its quote asset. */
+static bool name_usdm(const char *raw, char out[TB_SYMBOL_BYTES])
+{
+    char pair[TB_SYMBOL_BYTES];
+    size_t length = strcspn(raw, "_");
+    memcpy(pair, raw, length);
+    pair[length] = '\0';
+    if (!name_spot(pair, out))
+        return false;
+    const char *slash = strchr(out, '/');
+    if (slash == NULL)
+        return true;
+    (void)snprintf(pair, sizeof(pair), "%s", slash + 1);
+    return listing_settle((struct adapter_text){pair, (uint32_t)strlen(pair)}, expiry_of(raw), out);
+}
+
+/* ---- listings ---- */
+
 struct listing_reader {
     void (*each)(void *context, const struct adapter_market_config *market);
     void *context;
@@ -63,56 +102,51 @@ static void read_market(void *context, const struct adapter_market_text *text)
 {
     struct listing_reader *reader = context;
     struct adapter_market_config market;
-    if (!listing_config(text, LISTING_EXP_DEFAULT, &market))
+    if (!listing_config(text, LISTING_EXP_DEFAULT, &market) ||
+        (text->settle.length > 0 &&
+         !listing_settle(text->settle, expiry_of(market.raw), market.symbol)))
         return; /* a name that the bus can not carry */
     reader->each(reader->context, &market);
     reader->count++;
 }
 
-/* Looking at listings and recordings needs no adapter; this decoder is made at the first look. */
-static struct binance_decoder *shared_decoder(void)
+/* Looking at listings and recordings needs no adapter; its decoders are made at the first look. */
+static struct binance_decoder *shared_decoder(enum binance_line line)
 {
-    static struct binance_decoder *decoder;
-    if (decoder == NULL)
-        decoder = binance_decoder_create();
-    return decoder;
+    static struct binance_decoder *decoder[2];
+    if (decoder[line] == NULL)
+        decoder[line] = binance_decoder_create(line);
+    return decoder[line];
 }
 
-int binance_listing_read(const char *body, size_t length,
-                         void (*each)(void *context, const struct adapter_market_config *market),
-                         void *context)
+static int read_listing(enum binance_line line, const char *body, size_t length,
+                        void (*each)(void *context, const struct adapter_market_config *market),
+                        void *context)
 {
     struct listing_reader reader = {each, context, 0};
-    struct binance_decoder *decoder = shared_decoder();
+    struct binance_decoder *decoder = shared_decoder(line);
     if (decoder == NULL)
         return -ENOMEM;
     int rc = binance_decode_listing(decoder, body, length, read_market, &reader);
     return rc < 0 ? rc : reader.count;
 }
 
+int binance_listing_read(const char *body, size_t length,
+                         void (*each)(void *context, const struct adapter_market_config *market),
+                         void *context)
+{
+    return read_listing(BINANCE_SPOT, body, length, each, context);
+}
+
+int binance_usdm_listing_read(const char *body, size_t length,
+                              void (*each)(void *context,
+                                           const struct adapter_market_config *market),
+                              void *context)
+{
+    return read_listing(BINANCE_USDM, body, length, each, context);
+}
+
 /* ---- recordings ---- */
-
-struct adapter_text binance_path_symbol(const char *path)
-{
-    static const char depth[] = "/api/v3/depth?", key[] = "symbol=";
-    const char *at = strstr(path, depth);
-    if (at == NULL)
-        return (struct adapter_text){"", 0};
-    at += sizeof(depth) - 1;
-    while (strncmp(at, key, sizeof(key) - 1) != 0) {
-        at = strchr(at, '&');
-        if (at == NULL)
-            return (struct adapter_text){"", 0};
-        at++;
-    }
-    at += sizeof(key) - 1;
-    return (struct adapter_text){at, (uint32_t)strcspn(at, "&#")};
-}
-
-static bool name_market(const char *raw, char out[TB_SYMBOL_BYTES])
-{
-    return listing_split(raw, quote_assets, TB_COUNT(quote_assets), out);
-}
 
 static bool look(const struct binance_message *msg, int8_t exp[2], unsigned *channels)
 {
@@ -135,28 +169,46 @@ static bool look(const struct binance_message *msg, int8_t exp[2], unsigned *cha
     }
 }
 
-int binance_scan(const char *path, const char *bytes, size_t length,
-                 struct adapter_market_config *markets, size_t *count, size_t max,
-                 unsigned *channels)
+static int scan(enum binance_line line, const char *path, const char *bytes, size_t length,
+                struct adapter_market_config *markets, size_t *count, size_t max,
+                unsigned *channels)
 {
+    const struct snapshot_rule *rule =
+        line == BINANCE_SPOT ? &binance_spot_rule : &binance_usdm_rule;
     struct binance_message msg;
-    struct binance_decoder *decoder = shared_decoder();
+    struct binance_decoder *decoder = shared_decoder(line);
     if (decoder == NULL)
         return -ENOMEM;
     binance_decode(decoder, bytes, length, &msg);
     if (msg.kind == BINANCE_BAD)
         return -EBADMSG;
     if (msg.kind != BINANCE_TRADE && msg.kind != BINANCE_AGG_TRADE && msg.kind != BINANCE_QUOTE &&
-        msg.kind != BINANCE_DEPTH && msg.kind != BINANCE_SNAPSHOT)
+        msg.kind != BINANCE_DEPTH && msg.kind != BINANCE_SNAPSHOT && msg.kind != BINANCE_PARTIAL)
         return 0;
-    struct adapter_text symbol = path == NULL ? msg.symbol : binance_path_symbol(path);
+    struct adapter_text symbol =
+        path == NULL ? msg.symbol : snapshot_path_symbol(rule->path, path);
     int8_t exp[2] = {0, 0};
     unsigned seen = 0;
     if (symbol.length == 0)
         return 0;
     if (!look(&msg, exp, &seen))
         return -EBADMSG;
-    if (listing_found(symbol, name_market, exp, markets, count, max))
+    if (listing_found(symbol, line == BINANCE_SPOT ? name_spot : name_usdm, exp, markets, count,
+                      max))
         *channels |= seen;
     return 0;
+}
+
+int binance_scan(const char *path, const char *bytes, size_t length,
+                 struct adapter_market_config *markets, size_t *count, size_t max,
+                 unsigned *channels)
+{
+    return scan(BINANCE_SPOT, path, bytes, length, markets, count, max, channels);
+}
+
+int binance_usdm_scan(const char *path, const char *bytes, size_t length,
+                      struct adapter_market_config *markets, size_t *count, size_t max,
+                      unsigned *channels)
+{
+    return scan(BINANCE_USDM, path, bytes, length, markets, count, max, channels);
 }

@@ -1,6 +1,7 @@
 #include "producers/adapter/listing.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <tickbus/decimal.h>
@@ -24,6 +25,16 @@ bool listing_unify(struct adapter_text base, struct adapter_text quote, char out
     out[base.length] = '/';
     memcpy(out + base.length + 1, quote.at, quote.length);
     return tb_symbol_check(out);
+}
+
+bool listing_settle(struct adapter_text settle, const char *expiry, char symbol[TB_SYMBOL_BYTES])
+{
+    char text[TB_SYMBOL_BYTES];
+    int length = snprintf(text, sizeof(text), "%s:%.*s%s%s", symbol, (int)settle.length, settle.at,
+                          expiry[0] == '\0' ? "" : "-", expiry);
+    return length > 0 && (size_t)length < sizeof(text) &&
+           listing_copy((struct adapter_text){text, (uint32_t)length}, symbol, TB_SYMBOL_BYTES) &&
+           tb_symbol_check(symbol);
 }
 
 bool listing_split(const char *raw, const char *const *quotes, size_t count,

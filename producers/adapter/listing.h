@@ -12,6 +12,8 @@
 bool listing_copy(struct adapter_text text, char *out, size_t capacity);
 /* listing_unify: "BTC" and "USDT" to "BTC/USDT". False: the bus can not carry the name. */
 bool listing_unify(struct adapter_text base, struct adapter_text quote, char out[TB_SYMBOL_BYTES]);
+/* listing_settle: "BTC/USDT" to "BTC/USDT:USDT", "BTC/USDT:USDT-250328" if it expires. False: too long. */
+bool listing_settle(struct adapter_text settle, const char *expiry, char symbol[TB_SYMBOL_BYTES]);
 /*
  * listing_split: "BTCUSDT" of a recording to "BTC/USDT", by the venue's quote assets. Where several fit,
  * the longest is meant: BTCFDUSD is BTC/FDUSD, not BTCFD/USD. A symbol that ends in none keeps its raw

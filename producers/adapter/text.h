@@ -39,6 +39,7 @@ struct adapter_levels {
 /* One market of a listing. */
 struct adapter_market_text {
     struct adapter_text symbol, base, quote, tick_size, step_size;
+    struct adapter_text settle; /* what a contract is settled in; empty: it is none */
 };
 
 TB_EXTERN_END
