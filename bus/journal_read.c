@@ -124,6 +124,22 @@ static bool find_segment(struct tb_journal *j, size_t *out_i)
     return true;
 }
 
+bool tb_journal_tell(struct tb_journal *j, uint64_t *out_epoch, tb_seq *out_seq)
+{
+    size_t i;
+    (void)find_segment(j, &i);
+    *out_epoch = j->epoch;
+    *out_seq = j->seq;
+    return j->list.count > 0;
+}
+
+tb_seq tb_journal_oldest(struct tb_journal *j, uint64_t epoch)
+{
+    (void)tb_journal_list_scan(&j->list);
+    size_t i = tb_journal_list_find(&j->list, epoch, 0) + 1; /* from SIZE_MAX to 0 */
+    return i < j->list.count && j->list.item[i].epoch == epoch ? j->list.item[i].first_seq : 0;
+}
+
 int tb_journal_seek(struct tb_journal *j, uint64_t epoch, tb_seq seq)
 {
     j->epoch = epoch;

@@ -93,6 +93,13 @@ size_t tb_journal_list_find(const struct tb_journal_list *l, uint64_t epoch, tb_
 bool tb_journal_name_parse(const char *name, struct tb_journal_item *out_item);
 void tb_journal_name(const struct tb_journal_item *item, char out_name[64]);
 
+/* ---- journal_read.c ---- */
+
+/* tb_journal_tell: the position, moved to what is there. False: the journal is empty. */
+bool tb_journal_tell(struct tb_journal *j, uint64_t *out_epoch, tb_seq *out_seq);
+/* tb_journal_oldest: the first sequence that it has of an epoch; 0: nothing. */
+tb_seq tb_journal_oldest(struct tb_journal *j, uint64_t epoch);
+
 /* ---- journal_zstd.c ---- */
 
 int tb_journal_zstd_open(int fd, struct tb_journal_zstd **out_zstd);

@@ -19,45 +19,42 @@
 #include <tickbus/reader.h>
 
 #include "mapping_guard.h"
-#include "segment.h"
+#include "reader_private.h"
 #include "wait.h"
 
 /* Records copied between two checks that they were not overwritten meanwhile (tb_reader_read). */
 #define READ_BLOCK 16
 
-struct tb_reader_private {
-    char stream[TB_STREAM_BYTES];
-    char ring_path[TB_PATH_BYTES];
-    char lock_path[TB_PATH_BYTES];
-    char cursor_path[TB_PATH_BYTES];
-    struct tb_segment ring;
-    struct tb_segment wait;
-    struct tb_segment cursor; /* our page; nothing mapped without a name */
-    int cursor_fd;            /* holds the lock */
-    enum tb_wait_policy policy;
-    uint64_t lost_before; /* in earlier lives under our name */
-    uint64_t overruns_before;
-    uint32_t instruments_max;
-    uint32_t instruments_known;        /* copied and checked so far */
-    struct tb_instrument *instruments; /* market 0: an entry that was refused */
-};
-
 struct tb_wait_view tb_reader_wait_view(const struct tb_reader *r)
 {
-    return (struct tb_wait_view){.page = r->private_->wait.base, .policy = r->private_->policy};
+    const struct tb_reader_private *p = r->private_;
+    return (struct tb_wait_view){
+        .page = p->wait.base, .policy = p->policy, .on_disk = p->on_journal};
+}
+
+bool tb_reader_stirs(struct tb_reader *r)
+{
+    return r->private_->journal == NULL || tb_reader_journal_turn(r, false) != TB_READ_EMPTY;
+}
+
+void tb_reader_idles(struct tb_reader *r)
+{
+    if (r->private_->journal != NULL)
+        tb_reader_journal_follow(r);
 }
 
 /* ---- places ---- */
 
-static uint64_t word0(const struct tb_reader *r, tb_seq seq)
+uint64_t tb_reader_word0(const struct tb_reader *r, tb_seq seq)
 {
-    return atomic_load_explicit(&r->slots[seq & r->mask].seq, memory_order_acquire);
+    const struct tb_reader_private *p = r->private_;
+    return atomic_load_explicit(&p->ring_slots[seq & p->ring_mask].seq, memory_order_acquire);
 }
 
 /* Was seq completed, now or ever? True for 1 .. newest, false above: so it can be searched. */
 static bool reached(const struct tb_reader *r, tb_seq seq)
 {
-    uint64_t seen = word0(r, seq);
+    uint64_t seen = tb_reader_word0(r, seq);
     return seq == 0 || seen == seq || (seen & ~TB_SEQ_BUSY) > seq;
 }
 
@@ -66,7 +63,7 @@ static bool reached(const struct tb_reader *r, tb_seq seq)
  * housekeeping period) and our own cursor, doubles its step until it is beyond the newest, and halves
  * the interval. Slots that a hostile writer filled with nonsense give a wrong answer, in bounded time.
  */
-tb_seq tb_reader_newest(const struct tb_reader *r)
+tb_seq tb_reader_ring_newest(const struct tb_reader *r)
 {
     tb_seq low = atomic_load_explicit(&r->live->last_seq, memory_order_relaxed);
     if (low >= INT64_MAX || !reached(r, low))
@@ -89,27 +86,47 @@ tb_seq tb_reader_newest(const struct tb_reader *r)
     return low;
 }
 
-tb_seq tb_reader_oldest(const struct tb_reader *r)
+tb_seq tb_reader_newest(const struct tb_reader *r)
 {
-    tb_seq newest = tb_reader_newest(r);
-    tb_seq oldest = newest > r->mask ? newest - r->mask : 1;
+    return tb_reader_has_ring(r) ? tb_reader_ring_newest(r) : tb_reader_journal_newest(r);
+}
+
+static tb_seq ring_oldest(const struct tb_reader *r)
+{
+    uint64_t mask = r->private_->ring_mask;
+    const volatile int *broken = tb_guard_broken(r->private_->ring.guard);
+    tb_seq newest = tb_reader_ring_newest(r);
+    tb_seq oldest = newest > mask ? newest - mask : 1;
     /* The slot of the oldest may be in use for the next record already; on a fast ring, several. */
-    while (oldest < newest && word0(r, oldest) != oldest && !*r->broken)
+    while (oldest < newest && tb_reader_word0(r, oldest) != oldest && !*broken)
         oldest++;
     return oldest;
+}
+
+tb_seq tb_reader_oldest(const struct tb_reader *r)
+{
+    tb_seq ring = tb_reader_has_ring(r) ? ring_oldest(r) : 0;
+    tb_seq journal = r->private_->journal != NULL ? tb_reader_journal_oldest(r) : 0;
+    if (ring == 0 || journal == 0)
+        return ring != 0 ? ring : journal != 0 ? journal : 1;
+    return ring < journal ? ring : journal;
 }
 
 void tb_reader_seek(struct tb_reader *r, tb_seq seq)
 {
     r->first_cursor += seq - r->cursor;
     r->cursor = seq;
+    if (r->private_->journal != NULL)
+        tb_reader_journal_seek(r);
 }
 
 uint64_t tb_reader_resync(struct tb_reader *r)
 {
+    if (r->private_->journal != NULL)
+        return tb_reader_journal_resync(r);
     /* Acquire: whoever saw a slot being reused sees all but the last record before that. */
-    bool lapped = tb_slot_judge(word0(r, r->cursor), r->cursor) == TB_SLOT_LAPPED;
-    tb_seq newest = tb_reader_newest(r);
+    bool lapped = tb_slot_judge(tb_reader_word0(r, r->cursor), r->cursor) == TB_SLOT_LAPPED;
+    tb_seq newest = tb_reader_ring_newest(r);
     uint64_t behind = r->capacity / 4 * 3;
     tb_seq target = newest > behind ? newest - behind + 1 : 1;
     if (target <= r->cursor) {
@@ -134,14 +151,8 @@ static enum tb_read why_not(const struct tb_reader *r, enum tb_slot_state state)
     return state == TB_SLOT_LAPPED ? TB_READ_OVERRUN : TB_READ_EMPTY;
 }
 
-enum tb_read tb_reader_turn(struct tb_reader *r, struct tb_record *out_record)
-{
-    (void)out_record;
-    return why_not(r, TB_SLOT_LAPPED);
-}
-
-size_t tb_reader_run(struct tb_reader *r, size_t max, const struct tb_slot **out_run,
-                     enum tb_read *out_end)
+static size_t run_now(struct tb_reader *r, size_t max, const struct tb_slot **out_run,
+                      enum tb_read *out_end)
 {
     uint64_t start = r->cursor & r->mask;
     size_t room = (size_t)(r->mask + 1 - start);
@@ -167,6 +178,43 @@ size_t tb_reader_run(struct tb_reader *r, size_t max, const struct tb_slot **out
     return count;
 }
 
+/* With a journal: nothing is at the cursor, for the reason `end`. True: now there may be; look again. */
+static bool turn_away(struct tb_reader *r, enum tb_read end, enum tb_read *out_end)
+{
+    if (end == TB_READ_OVERRUN)
+        *out_end = tb_reader_journal_turn(r, true);
+    else if (end == TB_READ_EMPTY)
+        tb_reader_journal_follow(r);
+    return end == TB_READ_OVERRUN && *out_end == TB_READ_OK;
+}
+
+size_t tb_reader_run(struct tb_reader *r, size_t max, const struct tb_slot **out_run,
+                     enum tb_read *out_end)
+{
+    size_t count = run_now(r, max, out_run, out_end);
+    if (TB_UNLIKELY(count == 0 && r->private_->journal != NULL && max > 0) &&
+        turn_away(r, *out_end, out_end))
+        count = run_now(r, max, out_run, out_end);
+    if (count > 0 && *out_end == TB_READ_OVERRUN && r->private_->journal != NULL)
+        *out_end = TB_READ_OK; /* the end of a chunk */
+    return count;
+}
+
+enum tb_read tb_reader_turn(struct tb_reader *r, struct tb_record *out_record)
+{
+    if (r->private_->journal == NULL)
+        return why_not(r, TB_SLOT_LAPPED);
+    enum tb_read end = tb_reader_journal_turn(r, true);
+    uint64_t word[TB_SLOT_WORDS];
+    if (end != TB_READ_OK)
+        return end;
+    if (tb_slot_read(&r->slots[r->cursor & r->mask], r->cursor, word) != TB_SLOT_OK)
+        return TB_READ_EMPTY; /* lapped once more: next time */
+    out_record->seq = r->cursor++;
+    tb_slot_store_words((char *)out_record + sizeof(out_record->seq), word);
+    return TB_READ_OK;
+}
+
 /*
  * One look for the whole run: the writer overwrites in order, so it marks the slot of the first
  * record (P1) before it touches any other of the run. If the first still is what it was after the
@@ -185,8 +233,8 @@ bool tb_reader_confirm(struct tb_reader *r, size_t count)
     return true;
 }
 
-size_t tb_reader_read(struct tb_reader *r, struct tb_record *out_records, size_t max,
-                      enum tb_read *out_end)
+static size_t read_now(struct tb_reader *r, struct tb_record *out_records, size_t max,
+                       enum tb_read *out_end)
 {
     size_t done = 0;
     enum tb_read end = TB_READ_OK;
@@ -194,7 +242,7 @@ size_t tb_reader_read(struct tb_reader *r, struct tb_record *out_records, size_t
     while (done < max && end == TB_READ_OK) {
         const struct tb_slot *run;
         size_t count =
-            tb_reader_run(r, max - done < READ_BLOCK ? max - done : READ_BLOCK, &run, &end);
+            run_now(r, max - done < READ_BLOCK ? max - done : READ_BLOCK, &run, &end);
         for (size_t i = 0; i < count; i++) {
             uint64_t word[TB_SLOT_WORDS];
             TB_UNROLL
@@ -214,11 +262,25 @@ size_t tb_reader_read(struct tb_reader *r, struct tb_record *out_records, size_t
     return done;
 }
 
+size_t tb_reader_read(struct tb_reader *r, struct tb_record *out_records, size_t max,
+                      enum tb_read *out_end)
+{
+    size_t count = read_now(r, out_records, max, out_end);
+    if (TB_UNLIKELY(count == 0 && r->private_->journal != NULL && max > 0) &&
+        turn_away(r, *out_end, out_end))
+        count = read_now(r, out_records, max, out_end);
+    if (count > 0 && *out_end == TB_READ_OVERRUN && r->private_->journal != NULL)
+        *out_end = TB_READ_OK; /* the end of a chunk */
+    return count;
+}
+
 /* ---- instruments ---- */
 
 uint16_t tb_reader_instrument_count(struct tb_reader *r)
 {
     struct tb_reader_private *p = r->private_;
+    if (!tb_reader_has_ring(r))
+        return (uint16_t)p->instruments_known; /* the journal's: learnt with the records */
     /* Acquire pairs with the release in tb_writer_add_instrument. */
     uint32_t count = atomic_load_explicit(&r->live->instrument_count, memory_order_acquire);
     if (count > p->instruments_max)
@@ -327,6 +389,17 @@ static void store_progress(struct tb_reader *r)
     atomic_store_explicit(&page->overruns, p->overruns_before + r->overruns, memory_order_relaxed);
 }
 
+void tb_reader_publish_epoch(struct tb_reader *r)
+{
+    struct tb_cursor_page *page = page_of(r);
+    if (page == NULL)
+        return;
+    /* Needed before epoch: a gate believes `needed` only together with its own epoch. */
+    atomic_store_explicit(&page->cursor, r->cursor, memory_order_relaxed);
+    atomic_store_explicit(&page->needed, r->cursor, memory_order_release);
+    atomic_store_explicit(&page->epoch, r->epoch, memory_order_release);
+}
+
 void tb_reader_release(struct tb_reader *r, tb_seq needed, tb_ns now)
 {
     struct tb_cursor_page *page = page_of(r);
@@ -347,40 +420,52 @@ void tb_reader_durable(struct tb_reader *r, tb_seq durable)
 
 /* ---- opening ---- */
 
-static int attach(struct tb_reader *r, const char *dir, struct tb_error *err)
+static int name_files(struct tb_reader_private *p, const char *dir, struct tb_error *err)
+{
+    int rc;
+    if ((rc = tb_path(p->ring_path, dir, p->stream, ".ring", err)) != 0 ||
+        (rc = tb_path(p->lock_path, dir, p->stream, ".lock", err)) != 0)
+        return rc;
+    return tb_path(p->wait_path, dir, p->stream, ".wait", err);
+}
+
+int tb_reader_attach(struct tb_reader *r, struct tb_error *err)
 {
     struct tb_reader_private *p = r->private_;
     struct tb_ring_fixed fixed;
-    char wait_path[TB_PATH_BYTES];
-    int rc;
-
-    if ((rc = tb_path(p->ring_path, dir, p->stream, ".ring", err)) != 0 ||
-        (rc = tb_path(p->lock_path, dir, p->stream, ".lock", err)) != 0 ||
-        (rc = tb_path(wait_path, dir, p->stream, ".wait", err)) != 0)
-        return rc;
-    rc = tb_segment_attach(p->ring_path, false, 1, &p->ring, err);
+    struct tb_segment ring;
+    int rc = tb_segment_attach(p->ring_path, false, 1, &ring, err);
     if (rc != 0)
         return rc;
-    rc = tb_ring_header_check(&p->ring, p->stream, &fixed, err);
-    if (rc == 0 && *tb_guard_broken(p->ring.guard))
+    rc = tb_ring_header_check(&ring, p->stream, &fixed, err);
+    if (rc == 0 && *tb_guard_broken(ring.guard))
         rc = tb_fail(err, -EBADMSG, "ring %s was cut short while it was opened", p->stream);
-    if (rc != 0)
+    if (rc != 0) {
+        tb_segment_detach(&ring);
         return rc;
-
-    r->slots = tb_segment_at(&p->ring, fixed.slots_offset);
-    r->live = tb_segment_at(&p->ring, TB_RING_LIVE_OFFSET);
-    r->instruments = tb_segment_at(&p->ring, fixed.instruments_offset);
-    r->capacity = fixed.capacity;
-    r->mask = fixed.capacity - 1;
-    r->epoch = fixed.epoch;
-    r->broken = tb_guard_broken(p->ring.guard);
+    }
+    tb_segment_detach(&p->ring);
+    p->ring = ring;
+    p->ring_slots = tb_segment_at(&ring, fixed.slots_offset);
+    p->ring_mask = fixed.capacity - 1;
+    p->ring_epoch = fixed.epoch;
     p->instruments_max = fixed.instruments_max;
-    p->instruments = calloc(fixed.instruments_max, sizeof(*p->instruments));
-    if (p->instruments == NULL)
-        return tb_fail(err, -ENOMEM, "no memory for the instruments of stream %s", p->stream);
+    r->live = tb_segment_at(&ring, TB_RING_LIVE_OFFSET);
+    r->instruments = tb_segment_at(&ring, fixed.instruments_offset);
+    r->capacity = fixed.capacity;
     /* Not there, or not ours to write: then we look from time to time instead (wait.c). */
-    (void)tb_segment_attach(wait_path, true, TB_WAIT_BYTES, &p->wait, NULL);
+    if (p->wait.base == NULL)
+        (void)tb_segment_attach(p->wait_path, true, TB_WAIT_BYTES, &p->wait, NULL);
     return 0;
+}
+
+static void stand_on_ring(struct tb_reader *r)
+{
+    const struct tb_reader_private *p = r->private_;
+    r->slots = p->ring_slots;
+    r->mask = p->ring_mask;
+    r->epoch = p->ring_epoch;
+    r->broken = tb_guard_broken(p->ring.guard);
 }
 
 /*
@@ -388,26 +473,53 @@ static int attach(struct tb_reader *r, const char *dir, struct tb_error *err)
  * the first read, and the reader would begin with an overrun. A 64th of the ring is left out for that,
  * unless the ring is gated: then its producer may stand there waiting for this very reader.
  */
-static tb_seq oldest_surely(const struct tb_reader *r)
+tb_seq tb_reader_ring_oldest_surely(const struct tb_reader *r)
 {
     const struct tb_ring_fixed *fixed = r->private_->ring.base;
     uint32_t pace = __atomic_load_n(&fixed->pace, __ATOMIC_RELAXED);
-    tb_seq newest = tb_reader_newest(r);
-    tb_seq oldest = tb_reader_oldest(r);
+    tb_seq newest = tb_reader_ring_newest(r);
+    tb_seq oldest = ring_oldest(r);
     if (newest < r->capacity || pace == TB_PACE_GATED || !tb_lock_held(r->private_->lock_path))
         return oldest;
     tb_seq margin = r->capacity / 64;
     return newest - oldest > margin ? oldest + margin : oldest;
 }
 
+/*
+ * Times do not decrease along a ring, so they can be searched. What is overwritten meanwhile counts as too
+ * old, which it is if it was the ring's oldest.
+ */
+tb_seq tb_reader_ring_time(const struct tb_reader *r, tb_ns time)
+{
+    const struct tb_reader_private *p = r->private_;
+    tb_seq low = ring_oldest(r), high = tb_reader_ring_newest(r) + 1;
+    while (low < high) {
+        tb_seq middle = low + (high - low) / 2;
+        struct tb_record record;
+        uint64_t word[TB_SLOT_WORDS];
+        bool there = tb_slot_read(&p->ring_slots[middle & p->ring_mask], middle, word) == TB_SLOT_OK;
+        tb_slot_store_words((char *)&record + sizeof(record.seq), word);
+        if (there && record.ts_recv + (tb_ns)record.publish_delta_ns >= time)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
 static int place(struct tb_reader *r, const struct tb_reader_options *options, struct tb_error *err)
 {
+    if (r->private_->journal != NULL)
+        return tb_reader_journal_place(r, options, err);
     switch (options->from) {
     case TB_FROM_OLDEST:
-        r->cursor = oldest_surely(r);
+        r->cursor = tb_reader_ring_oldest_surely(r);
         return 0;
     case TB_FROM_NEWEST:
         r->cursor = tb_reader_newest(r) + 1;
+        return 0;
+    case TB_FROM_TIME:
+        r->cursor = tb_reader_ring_time(r, options->time);
         return 0;
     case TB_FROM_SEQ:
         break;
@@ -425,6 +537,7 @@ static int place(struct tb_reader *r, const struct tb_reader_options *options, s
 
 static void free_private(struct tb_reader_private *p)
 {
+    tb_reader_journal_close(p);
     tb_segment_detach(&p->cursor);
     tb_segment_detach(&p->wait);
     tb_segment_detach(&p->ring);
@@ -432,6 +545,27 @@ static void free_private(struct tb_reader_private *p)
         (void)close(p->cursor_fd); /* releases the lock */
     free(p->instruments);
     free(p);
+}
+
+/* The ring, and the journal if one is named. Without a ring it has to have something. */
+static int open_places(struct tb_reader *r, const char *bus_dir,
+                       const struct tb_reader_options *options, struct tb_error *err)
+{
+    struct tb_reader_private *p = r->private_;
+    int rc = name_files(p, bus_dir, err);
+    p->instruments = calloc(TB_INSTRUMENTS_MAX, sizeof(*p->instruments));
+    if (rc == 0 && p->instruments == NULL)
+        rc = tb_fail(err, -ENOMEM, "no memory for the instruments of stream %s", p->stream);
+    if (rc == 0 && options->journal != NULL)
+        rc = tb_reader_journal_open(r, bus_dir, options->journal, err);
+    if (rc != 0)
+        return rc;
+    rc = tb_reader_attach(r, err);
+    if (rc == 0)
+        stand_on_ring(r);
+    else if (rc == -ENOENT && p->journal != NULL && !tb_reader_journal_empty(r))
+        rc = 0;
+    return rc;
 }
 
 int tb_reader_open(const char *bus_dir, const char *stream, const struct tb_reader_options *options,
@@ -451,7 +585,7 @@ int tb_reader_open(const char *bus_dir, const char *stream, const struct tb_read
     (void)snprintf(p->stream, sizeof(p->stream), "%s", stream);
 
     struct tb_reader r = {.private_ = p};
-    int rc = attach(&r, bus_dir, err);
+    int rc = open_places(&r, bus_dir, options, err);
     if (rc == 0)
         rc = place(&r, options, err);
     if (rc == 0 && options->name != NULL)
@@ -487,7 +621,7 @@ void tb_reader_producer(const struct tb_reader *r, struct tb_producer *out_produ
 {
     const struct tb_ring_live *live = r->live;
     *out_producer = (struct tb_producer){
-        .alive = tb_lock_held(r->private_->lock_path) && !tb_reader_retired(r),
+        .alive = tb_lock_held(r->private_->lock_path) && !tb_reader_ring_retired(r),
         .state = (enum tb_stream_state)atomic_load_explicit(&live->state, memory_order_acquire),
         .pid = atomic_load_explicit(&live->pid, memory_order_relaxed),
         .started = atomic_load_explicit(&live->started, memory_order_relaxed),
@@ -498,16 +632,23 @@ void tb_reader_producer(const struct tb_reader *r, struct tb_producer *out_produ
 
 bool tb_reader_done(const struct tb_reader *r)
 {
+    if (!tb_reader_has_ring(r))
+        return false;
     /* Acquire pairs with the release in tb_writer_close: all records are there before DONE is. */
     return atomic_load_explicit(&r->live->state, memory_order_acquire) == TB_STREAM_DONE &&
-           r->cursor > tb_reader_newest(r);
+           r->cursor > tb_reader_ring_newest(r);
 }
 
-bool tb_reader_retired(const struct tb_reader *r)
+bool tb_reader_ring_retired(const struct tb_reader *r)
 {
     /* The name is looked at too: somebody may have removed the file by hand before it was remade. */
     return atomic_load_explicit(&r->live->state, memory_order_acquire) == TB_STREAM_RETIRED ||
            !tb_segment_is_named(&r->private_->ring, r->private_->ring_path);
+}
+
+bool tb_reader_retired(const struct tb_reader *r)
+{
+    return r->private_->journal == NULL && tb_reader_ring_retired(r);
 }
 
 /* ---- looking around ---- */

@@ -123,10 +123,12 @@ void tb_wait_pause(tb_ns ns)
 }
 
 /* Is there a reason to go and read? A lapped slot is one, and so is a broken ring. */
-static bool ready(const struct tb_reader *r)
+static bool ready(struct tb_reader *r)
 {
     uint64_t seen = atomic_load_explicit(&r->slots[r->cursor & r->mask].seq, memory_order_acquire);
-    return seen == r->cursor || tb_slot_judge(seen, r->cursor) == TB_SLOT_LAPPED || *r->broken;
+    if (seen == r->cursor || *r->broken)
+        return true;
+    return tb_slot_judge(seen, r->cursor) == TB_SLOT_LAPPED && tb_reader_stirs(r);
 }
 
 static bool any_ready(struct tb_reader *const *readers, size_t count)
@@ -224,12 +226,14 @@ void tb_readers_wait(struct tb_reader *const *readers, size_t count, tb_ns timeo
     tb_ns now = tb_clock_mono();
     tb_ns deadline = timeout_ns < INT64_MAX - now ? now + timeout_ns : INT64_MAX;
 
+    for (size_t i = 0; i < count; i++)
+        tb_reader_idles(readers[i]);
     /* The most eager policy of them is the policy of all. */
     for (size_t i = 0; i < count; i++) {
         struct tb_wait_view view = tb_reader_wait_view(readers[i]);
         spin = spin || view.policy == TB_WAIT_SPIN;
         yield = yield || view.policy == TB_WAIT_YIELD;
-        can_park = can_park && view.page != NULL;
+        can_park = can_park && view.page != NULL && !view.on_disk;
         if (i < FUTEX_WAITV_MAX)
             pages[i] = view.page;
     }

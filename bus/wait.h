@@ -33,7 +33,12 @@ void tb_wait_pause(tb_ns ns);
 struct tb_wait_view {
     struct tb_wait_page *page;
     enum tb_wait_policy policy;
+    bool on_disk; /* it waits for the journal: nobody wakes it */
 };
 struct tb_wait_view tb_reader_wait_view(const struct tb_reader *r);
+/* The cursor's slot has another record: is there something to do? Without a journal always. */
+bool tb_reader_stirs(struct tb_reader *r);
+/* It is about to wait: with a journal, look whether the ring is still the stream's. */
+void tb_reader_idles(struct tb_reader *r);
 
 #endif
