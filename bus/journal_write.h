@@ -112,4 +112,10 @@ const char *tb_journal_writer_file(const struct tb_journal_writer *w);
 const char *tb_journal_writer_path(const struct tb_journal_writer *w);
 bool tb_journal_writer_is_direct(const struct tb_journal_writer *w);
 
+/*
+ * tb_journal_compress: an ended segment becomes <file>.zst. Blocking: for a thread of its own; *stop (may
+ * be NULL) ends it early. 1 done, 0 it is not ended, -ECANCELED, other -errno: the file is as it was.
+ */
+int tb_journal_compress(int directory_fd, const char *file, int level, const atomic_bool *stop);
+
 #endif

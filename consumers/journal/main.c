@@ -1,0 +1,483 @@
+/*
+ * tickbus-journal: the wiring. Writing: bus/journal_write.h; what a segment begins with: journal.c;
+ * retention and compression: keeper.c.
+ *
+ * It keeps no checkpoint: where it goes on is in the files. Upstream is released up to what is durable.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <tickbus/clock.h>
+#include <tickbus/log.h>
+#include <tickbus/service.h>
+
+#include "bus/journal_write.h"
+#include "consumers/journal/journal.h"
+#include "consumers/journal/keeper.h"
+
+#define RETRY_NS TB_NS_PER_S
+#define REBUILD_SEGMENTS 8 /* how far back state is looked for: segments written again have none */
+
+struct journal_main;
+
+struct journal_input {
+    struct journal_main *m;
+    unsigned index;
+    struct tb_journal_writer *writer;
+    struct journal_books books;
+    bool ready;    /* reader and writer are at the same place */
+    bool catching; /* the reader was put where the writer goes on */
+    tb_ns retry_mono;
+    tb_ns seen_latency;
+    uint64_t seen_syncs;
+    struct tb_log_limit failed_log;
+    char trouble[200];
+};
+
+struct journal_main {
+    int64_t segment_size, sync_bytes, retain_bytes, book_depth, compress_level;
+    tb_ns sync_every, retain_age;
+    int direct, io;
+    bool compress;
+    struct tb_service *svc;
+    char bus[TB_STREAM_BYTES];
+    struct tb_journal_disk *disk;
+    struct journal_input input[TB_INPUTS_MAX];
+    struct keeper *keeper;
+    bool degraded;
+    struct tb_stats_counter *bytes, *pages, *syncs, *errors, *segments, *rewritten, *durable_lag,
+        *compressed, *removed;
+    struct tb_stats_histogram *sync_latency;
+};
+
+#define M(field) offsetof(struct journal_main, field)
+
+static const struct tb_option options[] = {
+    {"segment_size", TB_OPTION_BYTES, M(segment_size), "256MiB", 1 << 20, INT64_C(1) << 40,
+     .help = "a segment's file is made this large; at least 5 MiB are used"},
+    {"sync_every", TB_OPTION_DURATION, M(sync_every), "100ms", TB_NS_PER_MS, 60 * TB_NS_PER_S,
+     .help = "make durable what is older than this"},
+    {"sync_bytes", TB_OPTION_BYTES, M(sync_bytes), "1MiB", 4096, INT64_C(1) << 30,
+     .help = "or as soon as this much is not durable; memory holds 4 MiB"},
+    {"retain_age", TB_OPTION_DURATION, M(retain_age), "0s", 0, INT64_MAX,
+     .help = "remove segments whose last record is older; 0: never"},
+    {"retain_bytes", TB_OPTION_BYTES, M(retain_bytes), "0", 0, INT64_MAX,
+     .help = "remove the oldest segments of a stream that has more on disk; 0: never"},
+    {"compress", TB_OPTION_BOOL, M(compress), "off",
+     .help = "make ended segments smaller with zstd; they stay seekable"},
+    {"compress_level", TB_OPTION_INT, M(compress_level), "3", 1, 19,
+     .help = "of zstd: more is smaller and slower"},
+    {"direct", TB_OPTION_ENUM, M(direct), "auto", .choices = "auto|off",
+     .help = "write past the page cache where the file system can"},
+    {"io", TB_OPTION_ENUM, M(io), "auto", .choices = "auto|uring|plain",
+     .help = "auto: io_uring, or plain calls where it is refused"},
+    {"book_depth", TB_OPTION_INT, M(book_depth), "5000", 10, 1000000,
+     .help = "levels a side of the books that are kept for the beginnings of segments"},
+};
+
+/* ---- one input ---- */
+
+static void say(void *context, bool bad, const char *event, const char *text)
+{
+    const struct journal_input *in = context;
+    tb_log(bad ? TB_LOG_WARN : TB_LOG_INFO, event, "stream=%s %s",
+           in->m->svc->input[in->index].stream, text);
+}
+
+static const struct tb_instrument *instrument(void *context, uint16_t id)
+{
+    const struct journal_input *in = context;
+    return tb_reader_instrument(&in->m->svc->input[in->index].reader, id);
+}
+
+static uint16_t instrument_count(void *context)
+{
+    const struct journal_input *in = context;
+    return tb_reader_instrument_count(&in->m->svc->input[in->index].reader);
+}
+
+static size_t state(void *context, struct tb_record *out)
+{
+    const struct journal_input *in = context;
+    return journal_books_state(&in->books, out);
+}
+
+static void fail_input(struct journal_input *in, const char *why)
+{
+    char quoted[TB_QUOTE_BYTES];
+    snprintf(in->trouble, sizeof(in->trouble), "%s", why);
+    in->retry_mono = tb_clock_mono() + RETRY_NS;
+    tb_log_limited(&in->failed_log, 10 * TB_NS_PER_S, TB_LOG_ERROR, "journal_not_opened",
+                   "stream=%s reason=%s then=\"trying again\"", in->m->svc->input[in->index].stream,
+                   tb_quote_text(why, quoted));
+}
+
+static int open_writer(struct journal_input *in)
+{
+    struct journal_main *m = in->m;
+    const struct tb_journal_write_options write = {
+        .journal = m->svc->journal,
+        .bus = m->bus,
+        .stream = m->svc->input[in->index].stream,
+        .segment_bytes = (uint64_t)m->segment_size,
+        .sync_bytes = (uint64_t)m->sync_bytes,
+        .sync_every = m->sync_every,
+        .direct = m->direct == 0,
+        .state = state,
+        .say = say,
+        .context = in,
+    };
+    struct tb_error err = {""};
+    int rc = tb_journal_writer_open(m->disk, &write, &in->writer, &err);
+    if (rc != 0)
+        fail_input(in, err.text);
+    else
+        in->trouble[0] = '\0';
+    return rc;
+}
+
+/* ---- the books of an earlier life ---- */
+
+static void state_count(void *context, const struct tb_record *record)
+{
+    (void)record;
+    ++*(size_t *)context;
+}
+
+static void state_apply(void *context, const struct tb_record *record)
+{
+    journal_books_apply(context, record);
+}
+
+/* Back to a segment that begins with state; from there every record up to `last`. */
+static void rebuild(struct journal_input *in, uint64_t epoch, tb_seq last)
+{
+    struct tb_journal *j;
+    struct tb_journal_damage damage;
+    struct tb_record records[256];
+    uint64_t got = 0;
+    tb_seq first = last + 1;
+    size_t states = 0;
+    if (tb_journal_open(tb_journal_writer_path(in->writer), &j, NULL) != 0)
+        return; /* the books begin with the next snapshots */
+    for (int i = 0; i < REBUILD_SEGMENTS && states == 0 && first > 1; i++) {
+        tb_seq segment;
+        (void)tb_journal_seek(j, epoch, first - 1);
+        if (tb_journal_state(j, state_count, &states, &got, &segment) != 0 || got != epoch ||
+            segment >= first)
+            break;
+        first = segment;
+    }
+    (void)tb_journal_seek(j, epoch, first);
+    tb_seq at;
+    if (tb_journal_state(j, state_apply, &in->books, &got, &at) != 0)
+        journal_books_invalidate(&in->books);
+    for (tb_seq next = first; next <= last;) {
+        long n = tb_journal_read(j, records, TB_COUNT(records), &got, &damage);
+        if (n == -EBADMSG) {
+            journal_books_invalidate(&in->books);
+            next = damage.to + 1;
+            continue;
+        }
+        if (n <= 0 || got != epoch)
+            break;
+        for (long i = 0; i < n && records[i].seq <= last; i++)
+            journal_books_apply(&in->books, &records[i]);
+        next = records[n - 1].seq + 1;
+    }
+    tb_journal_close(j);
+}
+
+/* ---- where to go on ---- */
+
+/* Put writer and reader at the same place. Until that is done no records are taken. */
+static void get_ready(struct journal_input *in)
+{
+    struct tb_input *input = &in->m->svc->input[in->index];
+    struct tb_reader *r = &input->reader;
+    if (in->ready || !input->open || tb_clock_mono() < in->retry_mono)
+        return;
+    if (in->writer == NULL && open_writer(in) != 0)
+        return;
+    if (!in->catching) {
+        tb_seq last = tb_journal_writer_last(in->writer, r->epoch);
+        if (last > tb_reader_newest(r)) {
+            fail_input(in, "the journal has later records of this epoch than the stream");
+            return;
+        }
+        journal_books_forget(&in->books);
+        if (last > 0) {
+            rebuild(in, r->epoch, last);
+            tb_reader_seek(r, last + 1);
+        }
+        in->catching = true;
+    }
+    if (tb_journal_writer_begin(in->writer, r->epoch, r->cursor) == -EAGAIN)
+        return; /* the segment of the last epoch is being ended */
+    in->trouble[0] = '\0';
+    in->catching = false;
+    in->ready = true;
+    tb_service_durable(in->m->svc, in->index, r->cursor - 1);
+}
+
+static int on_input(struct tb_service *svc, void *self, unsigned i, bool new_epoch)
+{
+    struct journal_main *m = self;
+    struct journal_input *in = &m->input[i];
+    struct tb_reader *r = &svc->input[i].reader;
+    if (in->ready && !new_epoch) {
+        /* The same ring again: what was taken is in memory or on disk. */
+        tb_reader_seek(r, tb_journal_writer_next(in->writer));
+        return 0;
+    }
+    in->ready = in->catching = false;
+    get_ready(in);
+    return 0;
+}
+
+static int on_records(struct tb_service *svc, void *self, unsigned i,
+                      const struct tb_record *records, int count)
+{
+    struct journal_main *m = self;
+    struct journal_input *in = &m->input[i];
+    if (!in->ready)
+        return 0;
+    if (tb_journal_writer_begin(in->writer, svc->input[i].reader.epoch, records[0].seq) == -EAGAIN)
+        return 0; /* the reader was lapped: a new segment begins behind the gap */
+    uint16_t known = tb_reader_instrument_count(&svc->input[i].reader);
+    for (uint16_t id = tb_journal_writer_instrument_count(in->writer); id < known; id++)
+        tb_journal_writer_instrument(in->writer, instrument(in, (uint16_t)(id + 1)));
+    size_t taken = tb_journal_writer_append(in->writer, records, (size_t)count, svc->now);
+    for (size_t k = 0; k < taken; k++)
+        journal_books_apply(&in->books, &records[k]);
+    return (int)taken;
+}
+
+static void on_overrun(struct tb_service *svc, void *self, unsigned i, uint64_t lost)
+{
+    struct journal_main *m = self;
+    (void)svc, (void)lost;
+    journal_books_invalidate(&m->input[i].books);
+}
+
+/* ---- the loop ---- */
+
+static void progress(struct journal_main *m, struct journal_input *in)
+{
+    uint64_t epoch;
+    tb_seq durable;
+    const struct tb_journal_counts *counts = tb_journal_writer_counts(in->writer);
+    tb_journal_writer_durable(in->writer, &epoch, &durable);
+    if (in->ready)
+        tb_service_durable(m->svc, in->index, durable);
+    if (counts->syncs != in->seen_syncs) {
+        in->seen_syncs = counts->syncs;
+        tb_stats_observe(m->sync_latency, counts->sync_latency);
+        TB_POINT("journal:durable");
+    }
+}
+
+/* Queue what is due of all streams, submit it at once, take what is done. */
+static int turn(struct tb_service *svc, struct journal_main *m)
+{
+    tb_ns mono = tb_clock_mono();
+    bool busy = false;
+    for (unsigned i = 0; i < svc->input_count; i++) {
+        struct journal_input *in = &m->input[i];
+        get_ready(in);
+        if (in->writer == NULL)
+            continue;
+        tb_journal_writer_turn(in->writer, mono);
+        uint64_t epoch;
+        tb_seq durable;
+        tb_journal_writer_durable(in->writer, &epoch, &durable);
+        busy |= durable + 1 != tb_journal_writer_next(in->writer);
+    }
+    svc->idle_ns = busy && m->sync_every < 100 * TB_NS_PER_MS ? m->sync_every : 100 * TB_NS_PER_MS;
+    int done = tb_journal_disk_turn(m->disk, 0);
+    if (done < 0)
+        return done;
+    for (unsigned i = 0; i < svc->input_count && done > 0; i++)
+        if (m->input[i].writer != NULL)
+            progress(m, &m->input[i]);
+    return done;
+}
+
+static int poll_disk(struct tb_service *svc, void *self)
+{
+    return turn(svc, self);
+}
+
+static void tell_trouble(struct tb_service *svc, struct journal_main *m)
+{
+    const char *trouble = NULL;
+    char note[256];
+    for (unsigned i = 0; i < svc->input_count; i++) {
+        struct journal_input *in = &m->input[i];
+        const char *here = in->trouble[0] != '\0' ? in->trouble : NULL;
+        if (here == NULL && in->writer != NULL)
+            here = tb_journal_writer_trouble(in->writer);
+        if (here == NULL)
+            continue;
+        snprintf(note, sizeof(note), "%s: %s", svc->input[i].stream, here);
+        trouble = note;
+        break;
+    }
+    if (trouble != NULL || m->degraded)
+        tb_service_degraded(svc, trouble);
+    m->degraded = trouble != NULL;
+}
+
+static int housekeep(struct tb_service *svc, void *self, tb_ns now)
+{
+    struct journal_main *m = self;
+    struct tb_journal_counts sum = {0};
+    uint64_t lag = 0;
+    (void)now;
+    for (unsigned i = 0; i < svc->input_count; i++) {
+        struct journal_input *in = &m->input[i];
+        if (in->writer == NULL)
+            continue;
+        const struct tb_journal_counts *c = tb_journal_writer_counts(in->writer);
+        uint64_t epoch;
+        tb_seq durable;
+        tb_journal_writer_durable(in->writer, &epoch, &durable);
+        sum.bytes += c->bytes;
+        sum.pages += c->pages;
+        sum.syncs += c->syncs;
+        sum.errors += c->errors;
+        sum.segments += c->segments;
+        sum.rewritten += c->rewritten;
+        if (in->ready && svc->input[i].open) {
+            tb_seq newest = tb_reader_newest(&svc->input[i].reader);
+            lag += newest > durable ? newest - durable : 0;
+        }
+        keeper_current(m->keeper, i, tb_journal_writer_path(in->writer),
+                       tb_journal_writer_file(in->writer));
+    }
+    struct keeper_counts kept;
+    keeper_counts(m->keeper, &kept);
+    tb_stats_set(m->bytes, (int64_t)sum.bytes);
+    tb_stats_set(m->pages, (int64_t)sum.pages);
+    tb_stats_set(m->syncs, (int64_t)sum.syncs);
+    tb_stats_set(m->errors, (int64_t)(sum.errors + kept.errors));
+    tb_stats_set(m->segments, (int64_t)sum.segments);
+    tb_stats_set(m->rewritten, (int64_t)sum.rewritten);
+    tb_stats_set(m->durable_lag, (int64_t)lag);
+    tb_stats_set(m->compressed, (int64_t)kept.compressed);
+    tb_stats_set(m->removed, (int64_t)kept.removed);
+    tell_trouble(svc, m);
+    return 0;
+}
+
+/* ---- beginning and end ---- */
+
+static void check(struct tb_service *svc, void *self, struct tb_faults *faults)
+{
+    (void)self;
+    if (svc->journal == NULL)
+        tb_fault(faults, svc->config_file, 0, "journal",
+                 "where is the journal to be? Give --journal=DIR, or journal: DIR at the top of "
+                 "the file");
+}
+
+static int start(struct tb_service *svc, void *self)
+{
+    struct journal_main *m = self;
+    struct tb_error err = {""};
+    const char *fallback = NULL, *slash = strrchr(svc->bus_dir, '/');
+    char quoted[TB_QUOTE_BYTES];
+    m->svc = svc;
+    snprintf(m->bus, sizeof(m->bus), "%.31s", slash != NULL ? slash + 1 : svc->bus_dir);
+    int rc = tb_journal_disk_open(svc->input_count, (enum tb_journal_io)m->io, &m->disk, &fallback,
+                                  &err);
+    if (rc != 0) {
+        tb_log(TB_LOG_ERROR, "start", "what=\"the disk\" reason=%s",
+               tb_quote_text(err.text, quoted));
+        return rc;
+    }
+    if (fallback != NULL)
+        tb_log(TB_LOG_WARN, "io_fallback",
+               "reason=%s then=\"plain writes, which block this process\"",
+               tb_quote_text(fallback, quoted));
+    for (unsigned i = 0; i < svc->input_count; i++) {
+        struct journal_input *in = &m->input[i];
+        in->m = m;
+        in->index = i;
+        journal_books_init(&in->books, (uint32_t)m->book_depth);
+        in->books.instrument = instrument;
+        in->books.instrument_count = instrument_count;
+        in->books.context = in;
+    }
+    const struct keeper_options keep = {.compress = m->compress,
+                                        .level = (int)m->compress_level,
+                                        .retain_age = m->retain_age,
+                                        .retain_bytes = (uint64_t)m->retain_bytes};
+    rc = keeper_start(&keep, &m->keeper);
+    if (rc != 0)
+        return rc;
+    struct tb_stats *s = &svc->stats;
+    m->bytes = tb_stats_add(s, "bytes_written", TB_STAT_COUNTER);
+    m->pages = tb_stats_add(s, "pages", TB_STAT_COUNTER);
+    m->syncs = tb_stats_add(s, "syncs", TB_STAT_COUNTER);
+    m->segments = tb_stats_add(s, "segments", TB_STAT_COUNTER);
+    m->rewritten = tb_stats_add(s, "records_rewritten", TB_STAT_COUNTER);
+    m->errors = tb_stats_add(s, "io_errors", TB_STAT_COUNTER);
+    m->compressed = tb_stats_add(s, "segments_compressed", TB_STAT_COUNTER);
+    m->removed = tb_stats_add(s, "segments_removed", TB_STAT_COUNTER);
+    m->durable_lag = tb_stats_add(s, "durable_lag", TB_STAT_GAUGE);
+    m->sync_latency = tb_stats_add_histogram(s, "sync_latency_ns");
+    svc->wake_fd = tb_uring_fd(tb_journal_disk_ring(m->disk));
+    return 0;
+}
+
+static int drain(struct tb_service *svc, void *self)
+{
+    struct journal_main *m = self;
+    bool open = false;
+    for (unsigned i = 0; i < svc->input_count; i++)
+        if (m->input[i].writer != NULL)
+            open |= tb_journal_writer_finish(m->input[i].writer) != 0;
+    if (!open)
+        return housekeep(svc, self, svc->now);
+    int rc = turn(svc, m);
+    return rc < 0 ? rc : -EAGAIN;
+}
+
+static void stop(struct tb_service *svc, void *self)
+{
+    struct journal_main *m = self;
+    keeper_stop(m->keeper);
+    svc->wake_fd = -1;
+    for (unsigned i = 0; i < TB_INPUTS_MAX; i++) {
+        tb_journal_writer_close(m->input[i].writer);
+        journal_books_fini(&m->input[i].books);
+    }
+    tb_journal_disk_close(m->disk);
+}
+
+static const struct tb_service_ops ops = {
+    .name = "journal",
+    .summary = "write streams to segment files, for ever",
+    .options = options,
+    .option_count = TB_COUNT(options),
+    .inputs = "@feeds,candles,alerts",
+    .rings_only = true,
+    .check = check,
+    .start = start,
+    .on_input = on_input,
+    .on_records = on_records,
+    .on_overrun = on_overrun,
+    .poll = poll_disk,
+    .housekeep = housekeep,
+    .drain = drain,
+    .stop = stop,
+};
+
+int main(int argc, char **argv)
+{
+    static struct journal_main self;
+    return tb_service_main(&ops, &self, argc, argv);
+}
