@@ -27,6 +27,10 @@ static const struct command {
     {"persist", "run a bus", "trades, candles, books and alerts into SQLite"},
     {"metrics", "run a bus", "Prometheus metrics, pushed and served"},
     {"alerts", "run a bus", "rules over the streams, to a stream and webhooks"},
+    {"journal ls", "look at it", "segments of journals: spans, sizes, compression, damage"},
+    {"verify", "look at it", "are journals right: pages, sequences, candles, database"},
+    {"export", "look at it", "a journal as CSV, JSON lines or Parquet"},
+    {"import", "look at it", "what export wrote, back into a journal or onto a bus"},
     {"tail", "look at it", "print records as they come, or that are there"},
     {"stat", "look at it", "a live table of streams, readers and processes"},
     {"top", "look at it", "the same, under the name that fingers know"},
@@ -62,6 +66,22 @@ static bool sibling(const char *name, char *out, size_t bytes)
     return length > 0 && (size_t)length < bytes;
 }
 
+/*
+ * Two words may name one program: `tickbus journal ls` is tickbus-journal-ls. Only if it lies beside this
+ * one, so that a first word with an operand is not mistaken for it. Returns how many words were taken.
+ */
+static int two_words(int argc, char **argv, char *name, size_t bytes)
+{
+    char path[4200];
+    int length = argc < 3 || argv[2][0] == '-' || strchr(argv[2], '/') != NULL
+                     ? -1
+                     : snprintf(name, bytes, "%s-%s", argv[1], argv[2]);
+    return length > 0 && (size_t)length < bytes && sibling(name, path, sizeof(path)) &&
+                   access(path, X_OK) == 0
+               ? 2
+               : 1;
+}
+
 static int unknown(const char *name)
 {
     const char *names[TB_COUNT(commands)];
@@ -95,7 +115,11 @@ int main(int argc, char **argv)
         argv[2] = (char *)(uintptr_t) "--help";
         name = argv[1];
     }
-    char path[4200], program[280];
+    char path[4200], program[280], both[280];
+    if (two_words(argc, argv, both, sizeof(both)) == 2) {
+        name = both;
+        argv++;
+    }
     if (name[0] == '-' || strchr(name, '/') != NULL || strlen(name) > 200)
         return unknown(name);
     snprintf(program, sizeof(program), "tickbus-%s", name);
