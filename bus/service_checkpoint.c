@@ -107,8 +107,8 @@ bool tb_service_checkpoint_urgent(const struct tb_service *svc)
         return true;
     for (unsigned i = 0; i < svc->input_count; i++) {
         const struct tb_input *in = &svc->input[i];
-        if (in->open && (!p->input[i].anchored || in->reader.cursor - p->input[i].saved_cursor >=
-                                                      (in->reader.capacity + 3) / 4))
+        if (in->open && (!p->input[i].anchored ||
+                         in->reader.cursor - p->input[i].saved_cursor >= in->reader.capacity / 4))
             return true;
     }
     return false;

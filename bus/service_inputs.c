@@ -160,13 +160,21 @@ static void on_overrun(struct tb_service *svc, unsigned i)
         svc->ops->on_overrun(svc, svc->self, i, lost);
 }
 
-/* A whole output ring must not go by between two checkpoints: what was made could not be counted. */
+/*
+ * A whole output ring must not go by between two checkpoints: what was made could not be counted. And
+ * of the input no more than a quarter, if saving is not refused: a restart that finds itself lapped goes
+ * on three quarters behind the newest, which is then behind all that outputs were made of.
+ */
 static size_t batch_max(const struct tb_service *svc, unsigned i)
 {
     size_t max = TB_BATCH_MAX;
-    if (svc->ops->replays_output && svc->out != NULL && (svc->out->mask + 1) / 128 < max)
-        max = svc->out->mask / 128 + 1;
     const struct tb_input *in = &svc->input[i];
+    if (svc->ops->replays_output && svc->out != NULL) {
+        uint64_t since = in->reader.cursor - svc->private_->input[i].saved_cursor;
+        uint64_t quarter = in->reader.capacity / 4;
+        max = svc->out->mask / 128 + 1 < max ? svc->out->mask / 128 + 1 : max;
+        max = since < quarter && quarter - since < max ? (size_t)(quarter - since) : max;
+    }
     if (svc->stopping) {
         tb_seq stop_at = svc->private_->input[i].stop_at;
         uint64_t left = stop_at > in->reader.cursor ? stop_at - in->reader.cursor : 0;

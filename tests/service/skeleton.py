@@ -281,6 +281,23 @@ def a_new_output_ring_gets_each_record_once():
         check(made_of == [k for k in range(303, 901, 3) for _ in range(2)], len(made_of), made_of[:4], made_of[-4:])
 
 
+def what_is_lost_while_it_was_dead_doubles_nothing():
+    """The ring has lapped the checkpoint: reading goes on behind everything that outputs were made of."""
+    with Bus() as bus:
+        end(bus.start(MAKE, "--count=40", "--capacity=64"))
+        p = bus.start(SUM, "--streams=made", "--until-done")
+        end(p)
+        end(bus.start(MAKE, "--count=104", "--capacity=64"))
+        p = bus.start(SUM, "--streams=made", "--slow=1s")
+        until(lambda: len(bus.ring("sums").records) > 26, "outputs of the first batch")
+        p.kill()
+        p.wait()
+        end(bus.start(MAKE, "--count=120", "--capacity=64"))
+        end(bus.start(SUM, "--streams=made", "--until-done"), 75)
+        made_of = [struct.unpack_from("<4Q", r, 32)[2:0:-1] for r in bus.ring("sums").records]
+        check(made_of == sorted(set(made_of)), made_of)
+
+
 def sigterm_drains_and_ends():
     with Bus() as bus:
         make = bus.start(MAKE)
