@@ -3,7 +3,8 @@
  * the producer's lock, and renamed when whole. Memory is reserved when a file is made
  * (posix_fallocate), because a store to a sparse file on a full tmpfs is a SIGBUS.
  *
- * Modes: directories 0750, files 0640. Nothing here is ever made writable for everybody.
+ * Modes: directories 0750, files 0640. Nothing here is ever made writable for everybody, except the
+ * directory that users share, which is sticky like /tmp.
  */
 #include "segment.h"
 
@@ -17,6 +18,8 @@
 #include <unistd.h>
 
 #include "mapping_guard.h"
+
+#define COMMON_BASE "/dev/shm/tickbus"
 
 int tb_path(char out_path[TB_PATH_BYTES], const char *dir, const char *name, const char *suffix,
             struct tb_error *err)
@@ -35,7 +38,7 @@ int tb_bus_dir(const char *base, const char *bus, char *out_path, size_t path_by
     if (base == NULL)
         base = getenv("TICKBUS_DIR");
     if (base == NULL || base[0] == '\0')
-        base = "/dev/shm/tickbus";
+        base = COMMON_BASE;
     if (!tb_name_check(bus))
         return tb_fail(err, -EINVAL,
                        "bus name \"%.40s\" is not fit: use a-z 0-9 _ . -, at most 31 characters",
@@ -57,7 +60,10 @@ int tb_directory_make(const char *path, struct tb_error *err)
             continue;
         char kept = *c;
         *c = '\0';
-        if (mkdir(part, 0750) != 0 && errno != EEXIST && errno != EROFS && errno != EACCES)
+        if (mkdir(part, 0750) == 0) {
+            if (strcmp(part, COMMON_BASE) == 0)
+                (void)chmod(part, 01777); /* else it is the first user's alone, who hears nothing of it */
+        } else if (errno != EEXIST && errno != EROFS && errno != EACCES)
             return tb_fail(err, -errno, "cannot make directory %s: %s", part, strerror(errno));
         *c = kept;
         if (kept == '\0')

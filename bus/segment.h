@@ -28,12 +28,6 @@ int tb_path(char out_path[TB_PATH_BYTES], const char *dir, const char *name, con
             struct tb_error *err);
 
 /*
- * tb_directory_make: the bus directory and its parents, mode 0750. Refuses one that somebody else
- * than us or root owns, or that everybody may write.
- */
-int tb_directory_make(const char *path, struct tb_error *err);
-
-/*
  * tb_lock_open: open a file for reading and writing and take its open-file-description write lock
  * for as long as the descriptor lives. O_CREAT with `mode` if `create`. Makes sure that the locked
  * file is the one that has the name.

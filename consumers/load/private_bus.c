@@ -60,24 +60,6 @@ static void remove_leftovers(const char *base)
     (void)closedir(directory);
 }
 
-/* "a" and "a/b" of "a/b". Others may have made them. */
-static int make_directories(const char *path, struct tb_error *err)
-{
-    char part[256];
-    (void)snprintf(part, sizeof(part), "%s", path);
-    for (char *c = part + 1;; c++) {
-        if (*c != '/' && *c != '\0')
-            continue;
-        char kept = *c;
-        *c = '\0';
-        if (mkdir(part, 0750) != 0 && errno != EEXIST)
-            return tb_fail(err, -errno, "cannot make directory %s: %s", part, strerror(errno));
-        *c = kept;
-        if (kept == '\0')
-            return 0;
-    }
-}
-
 /* ---- config ---- */
 
 /* A YAML scalar in double quotes. */
@@ -161,7 +143,7 @@ int load_bus_open(struct load_bus *b, const char *venue, const struct load_captu
     (void)snprintf(base, sizeof(base), "%.*s", (int)(strrchr(b->directory, '/') - b->directory), b->directory);
     remove_leftovers(base);
     remove_directory(b->directory); /* of an earlier process of our pid */
-    rc = make_directories(b->directory, err);
+    rc = tb_directory_make(b->directory, err);
     if (rc != 0)
         return rc;
     b->venue = venue;

@@ -124,6 +124,13 @@ TB_STATIC_ASSERT(TB_RING_SLOTS_OFFSET % 4096 == 0, "slots begin on a page");
 int tb_bus_dir(const char *base, const char *bus, char *out_path, size_t path_bytes,
                struct tb_error *err);
 
+/*
+ * tb_directory_make: a bus directory and its parents, mode 0750; /dev/shm/tickbus itself like /tmp, so
+ * that several users can have buses there.
+ * Errors    -EACCES it is another user's, or anybody may write in it; else of mkdir
+ */
+int tb_directory_make(const char *path, struct tb_error *err);
+
 struct tb_writer_options {
     uint64_t capacity; /* slots, a power of two; 0: keep what is there, else TB_CAPACITY_DEFAULT */
     enum tb_pace pace;
