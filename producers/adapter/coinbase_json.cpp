@@ -504,8 +504,6 @@ bool is_whole(const coinbase_decoder *d, coinbase_kind kind, uint32_t i)
     if (kind == COINBASE_TRADES)
         return item.has_id && item.price.length > 0 && item.size.length > 0 &&
                item.side != TB_NO_SIDE;
-    if (kind == COINBASE_QUOTES)
-        return item.bid_price.length > 0 && item.ask_price.length > 0;
     if (kind == COINBASE_BOOK)
         return item.bids.level != nullptr && item.asks.level != nullptr;
     if (kind == COINBASE_HEARTBEAT)
@@ -589,7 +587,7 @@ bool read_market(ondemand::object object, coinbase_market_text &m)
     }
     if (price_increment.length > 0)
         m.tick_size = price_increment;
-    return m.id.length > 0 && m.base.length > 0 && m.quote.length > 0;
+    return true;
 }
 
 int read_products_of(ondemand::array array,

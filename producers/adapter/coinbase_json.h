@@ -42,7 +42,7 @@ struct coinbase_item {
     struct adapter_text channel; /* subscriptions */
     struct adapter_text price;   /* trades */
     struct adapter_text size;
-    struct adapter_text bid_price; /* quotes; sizes are empty where the venue does not say them */
+    struct adapter_text bid_price; /* quotes; empty where the venue does not say it */
     struct adapter_text bid_size;
     struct adapter_text ask_price;
     struct adapter_text ask_size;
