@@ -9,9 +9,8 @@
 #include "producers/adapter/coinbase.h"
 #include "producers/adapter/kraken.h"
 
-static const struct adapter_ops *const families[] = {
-    &binance_ops, &binance_usdm_ops, &kraken_ops, &coinbaseexchange_ops,
-    &coinbase_ops};
+static const struct adapter_ops *const families[] = {&binance_ops, &binance_usdm_ops, &kraken_ops,
+                                                     &coinbaseexchange_ops, &coinbase_ops};
 #define VENUES_MAX 32
 
 const char *const adapter_counter_name[ADAPTER_COUNTERS] = {
@@ -40,20 +39,21 @@ const char *const adapter_counter_name[ADAPTER_COUNTERS] = {
     [ADAPTER_CHECKSUMS_DIFFERENT] = "checksums_different",
 };
 
-const struct adapter_ops *adapter_find(const char *venue) {
-  for (size_t i = 0; i < TB_COUNT(families); i++)
-    for (const char *const *id = families[i]->venues; *id != NULL; id++)
-      if (strcmp(*id, venue) == 0)
-        return families[i];
-  return NULL;
+const struct adapter_ops *adapter_find(const char *venue)
+{
+    for (size_t i = 0; i < TB_COUNT(families); i++)
+        for (const char *const *id = families[i]->venues; *id != NULL; id++)
+            if (strcmp(*id, venue) == 0)
+                return families[i];
+    return NULL;
 }
 
-const char *const *adapter_venues(void) {
-  static const char *all[VENUES_MAX + 1];
-  size_t count = 0;
-  for (size_t i = 0; i < TB_COUNT(families); i++)
-    for (const char *const *id = families[i]->venues;
-         *id != NULL && count < VENUES_MAX; id++)
-      all[count++] = *id;
-  return all;
+const char *const *adapter_venues(void)
+{
+    static const char *all[VENUES_MAX + 1];
+    size_t count = 0;
+    for (size_t i = 0; i < TB_COUNT(families); i++)
+        for (const char *const *id = families[i]->venues; *id != NULL && count < VENUES_MAX; id++)
+            all[count++] = *id;
+    return all;
 }
