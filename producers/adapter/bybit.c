@@ -43,7 +43,6 @@ struct bybit_market {
     bool has_quote_id;
     uint64_t quote_id; /* u of the last quote */
     uint32_t depth;    /* whose ids these are: a recording may hold several */
-    struct subscription_book again;
 };
 
 static const char *const venues[] = {"bybit", NULL};
@@ -71,21 +70,6 @@ static void settled(struct adapter *a, const struct adapter_market *m, enum adap
 
 /* ---- trades ---- */
 
-/* A number is itself; a UUID is hashed, and says nothing about order. */
-static bool trade_id(struct adapter_text text, uint64_t *out)
-{
-    int64_t number;
-    if (tb_decimal_parse(text.at, text.length, 0, &number) == 0 && number >= 0) {
-        *out = (uint64_t)number;
-        return true;
-    }
-    uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
-    for (uint32_t i = 0; i < text.length; i++)
-        h = (h ^ (unsigned char)text.at[i]) * UINT64_C(1099511628211);
-    *out = h;
-    return false;
-}
-
 static int on_trade(struct adapter *a, struct adapter_market *m, const struct bybit_trade *t,
                     tb_ns ts_recv)
 {
@@ -93,7 +77,7 @@ static int on_trade(struct adapter *a, struct adapter_market *m, const struct by
     int64_t number[2];
     tb_ns time;
     struct tb_trade trade = {.side = t->side, .count = 1, .venue_seq = (uint32_t)t->seq};
-    bool ordered = trade_id(t->id, &trade.trade_id);
+    bool ordered = adapter_trade_id(t->id, &trade.trade_id);
     if (ordered && adapter_trade_seen(a, m, trade.trade_id))
         return 0;
     int rc = time_of(t->time, &time);
@@ -151,16 +135,11 @@ static int on_quote(struct adapter *a, struct adapter_market *m, const struct by
 
 /* ---- the book ---- */
 
-static void book_again(struct adapter *a, struct adapter_market *m, tb_ns now)
-{
-    subscriptions_book_again(&self_of(a)->subscriptions, m, &own(m)->again, now);
-}
-
 static int lose_book(struct adapter *a, struct adapter_market *m, tb_ns ts_recv)
 {
     adapter_book_unsync(a, m, ts_recv);
     int rc = adapter_flush(a);
-    book_again(a, m, ts_recv);
+    subscriptions_book_again(&self_of(a)->subscriptions, m, ts_recv);
     return rc;
 }
 
@@ -189,7 +168,7 @@ static int on_snapshot(struct adapter *a, struct adapter_market *m, struct adapt
         a->counter[ADAPTER_SNAPSHOTS]++;
     } else
         adapter_book_joined(a, m, event->last, event->ts_recv);
-    subscriptions_book_joined(&own(m)->again, event->ts_recv);
+    subscriptions_book_joined(&self_of(a)->subscriptions, m, event->ts_recv);
     return adapter_flush(a);
 }
 
@@ -408,8 +387,6 @@ static int ping(struct adapter *a, char *out_text, size_t capacity)
 static void on_connect(struct adapter *a, tb_ns ts_recv)
 {
     subscriptions_reset(&self_of(a)->subscriptions);
-    for (size_t i = 0; i < a->market_count; i++)
-        own(&a->market[i])->again.due = 0;
     adapter_connected(a, ts_recv);
 }
 
@@ -419,22 +396,9 @@ static void on_disconnect(struct adapter *a, tb_ns ts_recv, int code, enum tb_ga
     adapter_disconnected(a, ts_recv, code, reason);
 }
 
-/* A book whose subscription is agreed to has its snapshot within the deadline, or is asked for anew. */
 static void on_time(struct adapter *a, tb_ns ts_now)
 {
-    struct subscriptions *s = &self_of(a)->subscriptions;
-    subscriptions_look(s, ts_now);
-    for (size_t i = 0; i < a->market_count; i++) {
-        struct adapter_market *m = &a->market[i];
-        size_t item = subscriptions_find(s, m, ADAPTER_BOOK);
-        if (item == SUBSCRIPTION_NONE || m->sync.synced ||
-            s->item[item].state != SUBSCRIPTION_AGREED)
-            continue;
-        if (own(m)->again.due == 0)
-            own(m)->again.due = ts_now + SUBSCRIPTION_DEADLINE;
-        else if (subscriptions_book_overdue(&own(m)->again, ts_now))
-            book_again(a, m, ts_now);
-    }
+    subscriptions_look(&self_of(a)->subscriptions, ts_now);
 }
 
 /* ---- life ---- */

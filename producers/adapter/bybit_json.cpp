@@ -354,13 +354,13 @@ void bybit_decoder_destroy(bybit_decoder *d)
 void bybit_decode(bybit_decoder *d, const char *bytes, size_t length, bybit_message *out)
 {
     *out = bybit_message();
+    out->topic = out->symbol = out->request = out->reason = {"", 0};
     if (length == 0 || length > ADAPTER_MESSAGE_MAX)
         return;
     d->parts = 0;
     d->list = d->trades = d->success = false;
     d->ts = d->cts = 0;
     d->type = d->symbol = d->op = {"", 0};
-    out->topic = out->symbol = out->request = out->reason = {"", 0};
     d->levels.count = 0;
     try {
         bool whole = read_message(d, bytes, length, out);

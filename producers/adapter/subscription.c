@@ -18,12 +18,14 @@ int subscriptions_init(struct subscriptions *s, struct adapter *a)
             s->channel[s->channel_count++] = channels[i];
     s->count = a->market_count * s->channel_count;
     s->item = calloc(s->count + 1, sizeof(*s->item));
-    return s->item == NULL ? -ENOMEM : 0;
+    s->book = calloc(a->market_count + 1, sizeof(*s->book));
+    return s->item == NULL || s->book == NULL ? -ENOMEM : 0;
 }
 
 void subscriptions_fini(struct subscriptions *s)
 {
     free(s->item);
+    free(s->book);
 }
 
 static int put_argument(const struct subscriptions *s, size_t item, char *out, size_t capacity)
@@ -44,6 +46,8 @@ size_t subscriptions_length(const struct subscriptions *s)
 void subscriptions_reset(struct subscriptions *s)
 {
     memset(s->item, 0, s->count * sizeof(*s->item));
+    for (size_t i = 0; i < s->a->market_count; i++)
+        s->book[i].due = 0;
     s->sent = 0;
 }
 
@@ -203,6 +207,23 @@ void subscriptions_refused(struct subscriptions *s, uint32_t request, size_t ite
         }
 }
 
+/* ---- deadlines ---- */
+
+static void look_at_books(struct subscriptions *s, tb_ns now)
+{
+    for (size_t i = 0; i < s->a->market_count; i++) {
+        const struct adapter_market *m = &s->a->market[i];
+        size_t item = subscriptions_find(s, m, ADAPTER_BOOK);
+        if (item == SUBSCRIPTION_NONE || m->sync.synced ||
+            s->item[item].state != SUBSCRIPTION_AGREED)
+            continue;
+        if (s->book[i].due == 0)
+            s->book[i].due = now + SUBSCRIPTION_DEADLINE;
+        else
+            subscriptions_book_again(s, m, now);
+    }
+}
+
 void subscriptions_look(struct subscriptions *s, tb_ns now)
 {
     uint64_t overdue = 0;
@@ -214,6 +235,7 @@ void subscriptions_look(struct subscriptions *s, tb_ns now)
             item->due = now + SUBSCRIPTION_DEADLINE;
         overdue += now > item->due;
     }
+    look_at_books(s, now);
     if (overdue == 0)
         return;
     s->a->counter[ADAPTER_UNANSWERED] += overdue;
@@ -223,16 +245,16 @@ void subscriptions_look(struct subscriptions *s, tb_ns now)
 
 /* ---- books ---- */
 
-void subscriptions_book_again(struct subscriptions *s, const struct adapter_market *m,
-                              struct subscription_book *b, tb_ns now)
+void subscriptions_book_again(struct subscriptions *s, const struct adapter_market *m, tb_ns now)
 {
     size_t item = subscriptions_find(s, m, ADAPTER_BOOK);
+    struct subscription_book *b = &s->book[m->index];
     if (item == SUBSCRIPTION_NONE || s->a->host.send == NULL || b->due > now)
         return;
     if (b->joined != 0 && now - b->joined >= GOOD_FOR)
         b->attempts = 0;
-    tb_ns pause = b->attempts == 0 ? 0 : TB_NS_PER_S << b->attempts;
-    if (b->attempts < AGAIN_DOUBLINGS)
+    tb_ns pause = b->attempts == 0 ? 0 : TB_NS_PER_S << (b->attempts - 1);
+    if (b->attempts <= AGAIN_DOUBLINGS)
         b->attempts++;
     b->due = now + pause + SUBSCRIPTION_DEADLINE;
     s->a->counter[ADAPTER_RESUBSCRIBED]++;
@@ -241,13 +263,8 @@ void subscriptions_book_again(struct subscriptions *s, const struct adapter_mark
     mark_asked(s, item, s->last_request, b->due);
 }
 
-void subscriptions_book_joined(struct subscription_book *b, tb_ns now)
+void subscriptions_book_joined(struct subscriptions *s, const struct adapter_market *m, tb_ns now)
 {
-    b->due = 0;
-    b->joined = now;
-}
-
-bool subscriptions_book_overdue(const struct subscription_book *b, tb_ns now)
-{
-    return b->due != 0 && now > b->due;
+    s->book[m->index].due = 0;
+    s->book[m->index].joined = now;
 }

@@ -32,6 +32,13 @@ struct subscription {
     tb_ns due;        /* of the answer; 0: from the next look at the clock on */
 };
 
+/* Of one book: when it was asked for anew. */
+struct subscription_book {
+    tb_ns due;    /* a snapshot is awaited until then; 0: none is */
+    tb_ns joined; /* when it last became good */
+    uint8_t attempts;
+};
+
 struct subscriptions {
     struct adapter *a;
     const char *id_key; /* "id", "req_id" */
@@ -45,15 +52,9 @@ struct subscriptions {
     size_t channel_count;
     struct subscription *item; /* market by market, channel by channel */
     size_t count;
+    struct subscription_book *book; /* of each market */
     uint32_t last_request;
     unsigned sent; /* requests of this connection, after the first round */
-};
-
-/* Of one book: when it was asked for anew. */
-struct subscription_book {
-    tb_ns due;    /* a snapshot is awaited until then; 0: none is */
-    tb_ns joined; /* when it last became good */
-    uint8_t attempts;
 };
 
 int subscriptions_init(struct subscriptions *s, struct adapter *a);
@@ -78,14 +79,13 @@ void subscriptions_agreed_all(struct subscriptions *s, uint32_t request);
  * each alone if it is not known which one it was.
  */
 void subscriptions_refused(struct subscriptions *s, uint32_t request, size_t item);
-/* subscriptions_look: deadlines. Asks for a reconnection when one has passed. */
+/* subscriptions_look: deadlines. An answer that is overdue asks for a reconnection; a book that was agreed
+ * to, and has no snapshot, is asked for again. */
 void subscriptions_look(struct subscriptions *s, tb_ns now);
 
-/* subscriptions_book_again: unsubscribe and subscribe the market's book, after a pause. */
-void subscriptions_book_again(struct subscriptions *s, const struct adapter_market *m,
-                              struct subscription_book *b, tb_ns now);
-/* subscriptions_book_joined: it is good. subscriptions_book_overdue: no snapshot came in time. */
-void subscriptions_book_joined(struct subscription_book *b, tb_ns now);
-bool subscriptions_book_overdue(const struct subscription_book *b, tb_ns now);
+/* subscriptions_book_again: unsubscribe and subscribe the market's book, after a pause; once at a time. */
+void subscriptions_book_again(struct subscriptions *s, const struct adapter_market *m, tb_ns now);
+/* subscriptions_book_joined: its snapshot came. */
+void subscriptions_book_joined(struct subscriptions *s, const struct adapter_market *m, tb_ns now);
 
 #endif

@@ -1,0 +1,404 @@
+/*
+ * Messages of OKX v5 through simdjson On-Demand. Fields are taken by key, whatever their order; what a
+ * message is, and whether it is whole, is decided when all of it was read.
+ *
+ *   {"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[..],"bids":[..],
+ *    "ts":"..","checksum":-1,"prevSeqId":1,"seqId":2}]}
+ *   {"arg":{"channel":"trades","instId":..},"data":[{"tradeId":..,"px":..,"sz":..,"side":..,"ts":..,"count":..},..]}
+ *   {"id":"1","event":"subscribe","arg":{..},"connId":..}   {"event":"error","code":..,"msg":..,"id":..}
+ *   {"code":"0","msg":"","data":[{"asks":[..],"bids":[..],"ts":..,"seqId":3}]}            a REST answer
+ */
+#include "producers/adapter/okx_json.h"
+
+#include <cerrno>
+#include <new>
+
+#include <tickbus/record.h>
+
+#include "producers/adapter/json.hpp"
+
+using namespace simdjson;
+
+namespace
+{
+
+/* Which fields of an item were there; one of the wrong type or out of range leaves WRONG. */
+enum part : uint32_t {
+    ID = 1,
+    PRICE = 2,
+    SIZE = 4,
+    SIDE = 8,
+    TIME = 16,
+    BID = 32,
+    BID_SIZE = 64,
+    ASK = 128,
+    ASK_SIZE = 256,
+    BIDS = 512,
+    ASKS = 1024,
+    SEQ = 2048,
+    PREV_SEQ = 4096,
+    WRONG = 8192,
+};
+
+constexpr uint32_t TRADE_PARTS = ID | PRICE | SIZE | SIDE | TIME;
+constexpr uint32_t TICKER_PARTS = BID | BID_SIZE | ASK | ASK_SIZE | TIME;
+constexpr uint32_t BOOK_PARTS = BIDS | ASKS | TIME;
+
+} // namespace
+
+struct okx_decoder {
+    ondemand::parser parser;
+    adapter_text action, event, code;
+    bool has_arg, has_data;
+    bool objects; /* every element of data is one */
+    bool wrong;   /* something around the items is of the wrong type */
+    okx_item item[OKX_ITEMS_MAX];
+    uint32_t parts[OKX_ITEMS_MAX];
+    uint32_t count;
+    json_level_store levels;
+};
+
+namespace
+{
+
+bool is_text(ondemand::value &value, adapter_text &out)
+{
+    ondemand::json_type type;
+    return value.type().get(type) == SUCCESS && type == ondemand::json_type::string &&
+           json_string(value, out);
+}
+
+void take_text(uint32_t &parts, uint32_t part, ondemand::value &value, adapter_text &out)
+{
+    parts |= is_text(value, out) ? part : uint32_t(WRONG);
+}
+
+void take_number(uint32_t &parts, uint32_t part, ondemand::value &value, int64_t &out)
+{
+    parts |= value.get_int64().get(out) == SUCCESS ? part : uint32_t(WRONG);
+}
+
+void take_side(uint32_t &parts, ondemand::value &value, uint8_t &out)
+{
+    adapter_text text = {"", 0};
+    take_text(parts, SIDE, value, text);
+    out = json_is(text, "buy") ? TB_BUY : json_is(text, "sell") ? TB_SELL : TB_NO_SIDE;
+    if (out == TB_NO_SIDE)
+        parts |= WRONG;
+}
+
+bool take_levels(okx_decoder *d, uint32_t &parts, uint32_t part, ondemand::value &value,
+                 adapter_levels &out)
+{
+    ondemand::json_type type;
+    TRY(value.type().get(type));
+    parts |= type == ondemand::json_type::array ? part : uint32_t(WRONG);
+    return type != ondemand::json_type::array || json_levels(d->levels, value, out);
+}
+
+/* Keys whose value is text, where it is kept, and which part that is. */
+struct text_key {
+    const char *name;
+    adapter_text okx_item::*at;
+    uint32_t part;
+};
+
+constexpr text_key text_keys[] = {
+    {"tradeId", &okx_item::id, ID},
+    {"px", &okx_item::price, PRICE},
+    {"sz", &okx_item::size, SIZE},
+    {"ts", &okx_item::time, TIME},
+    {"count", &okx_item::count, 0},
+    {"bidPx", &okx_item::bid_price, BID},
+    {"bidSz", &okx_item::bid_size, BID_SIZE},
+    {"askPx", &okx_item::ask_price, ASK},
+    {"askSz", &okx_item::ask_size, ASK_SIZE},
+};
+
+bool read_member(okx_decoder *d, const char *name, ondemand::value &value, okx_item &item,
+                 uint32_t &parts)
+{
+    if (json_key_is(name, "asks"))
+        return take_levels(d, parts, ASKS, value, item.asks);
+    if (json_key_is(name, "bids"))
+        return take_levels(d, parts, BIDS, value, item.bids);
+    if (json_key_is(name, "seqId"))
+        take_number(parts, SEQ, value, item.seq);
+    else if (json_key_is(name, "prevSeqId"))
+        take_number(parts, PREV_SEQ, value, item.prev_seq);
+    else if (json_key_is(name, "checksum"))
+        take_number(parts, 0, value, item.checksum);
+    else if (json_key_is(name, "side"))
+        take_side(parts, value, item.side);
+    else
+        for (const text_key &key : text_keys)
+            if (json_key_is(name, key.name))
+                take_text(parts, key.part, value, item.*key.at);
+    return true;
+}
+
+bool read_item(okx_decoder *d, ondemand::object object)
+{
+    if (d->count == OKX_ITEMS_MAX)
+        return false;
+    okx_item &item = d->item[d->count];
+    uint32_t &parts = d->parts[d->count];
+    item = okx_item();
+    parts = 0;
+    d->count++;
+    for (auto element : object) {
+        ondemand::field member;
+        TRY(std::move(element).get(member));
+        const char *name = member.key().raw();
+        ondemand::value value = member.value();
+        if (!read_member(d, name, value, item, parts))
+            return false;
+    }
+    item.has_seq = (parts & SEQ) != 0;
+    return true;
+}
+
+/* Candles are lists of lists: what they hold is passed over. */
+bool read_data(okx_decoder *d, ondemand::value &value)
+{
+    ondemand::json_type type;
+    ondemand::array array;
+    TRY(value.type().get(type));
+    d->wrong = d->wrong || d->has_data || type != ondemand::json_type::array;
+    d->has_data = true;
+    if (type != ondemand::json_type::array)
+        return true;
+    TRY(value.get_array().get(array));
+    for (auto element : array) {
+        ondemand::value item;
+        TRY(element.get(item));
+        TRY(item.type().get(type));
+        if (type != ondemand::json_type::object)
+            d->objects = false;
+        else if (!read_item(d, item.get_object()))
+            return false;
+    }
+    return true;
+}
+
+bool read_arg(okx_decoder *d, ondemand::value &value, okx_message *m)
+{
+    ondemand::json_type type;
+    ondemand::object object;
+    TRY(value.type().get(type));
+    if (type != ondemand::json_type::object) {
+        d->wrong = true;
+        return true;
+    }
+    d->has_arg = true;
+    TRY(value.get_object().get(object));
+    for (auto element : object) {
+        ondemand::field member;
+        TRY(std::move(element).get(member));
+        const char *name = member.key().raw();
+        ondemand::value text = member.value();
+        if (json_key_is(name, "channel"))
+            d->wrong = !is_text(text, m->channel) || d->wrong;
+        else if (json_key_is(name, "instId"))
+            d->wrong = !is_text(text, m->symbol) || d->wrong;
+    }
+    return true;
+}
+
+bool read_top(okx_decoder *d, const char *name, ondemand::value &value, okx_message *m)
+{
+    if (json_key_is(name, "arg"))
+        return read_arg(d, value, m);
+    if (json_key_is(name, "data"))
+        return read_data(d, value);
+    adapter_text *text = json_key_is(name, "action")  ? &d->action
+                         : json_key_is(name, "event") ? &d->event
+                         : json_key_is(name, "code")  ? &d->code
+                         : json_key_is(name, "id")    ? &m->request
+                         : json_key_is(name, "msg")   ? &m->reason
+                                                      : nullptr;
+    if (text != nullptr)
+        d->wrong = !is_text(value, *text) || d->wrong;
+    return true;
+}
+
+bool read_message(okx_decoder *d, const char *bytes, size_t length, okx_message *m)
+{
+    ondemand::document doc;
+    ondemand::object object;
+    TRY(d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc));
+    TRY(doc.get_object().get(object));
+    for (auto element : object) {
+        ondemand::field member;
+        TRY(std::move(element).get(member));
+        const char *name = member.key().raw();
+        ondemand::value value = member.value();
+        if (!read_top(d, name, value, m))
+            return false;
+    }
+    /* Nothing may follow: the parser has no place any more when all was read. */
+    return doc.current_location().error() == OUT_OF_BOUNDS;
+}
+
+/* ---- what it is ---- */
+
+bool all_have(const okx_decoder *d, uint32_t parts)
+{
+    for (uint32_t i = 0; i < d->count; i++)
+        if ((d->parts[i] & (parts | WRONG)) != parts)
+            return false;
+    return d->objects && d->has_data;
+}
+
+bool are_books(const okx_decoder *d, bool with_prev)
+{
+    for (uint32_t i = 0; i < d->count; i++) {
+        bool seq = d->parts[i] & SEQ, prev = d->parts[i] & PREV_SEQ;
+        if (with_prev && seq != prev)
+            return false;
+    }
+    return all_have(d, BOOK_PARTS);
+}
+
+bool is_candle(adapter_text channel)
+{
+    static const char name[] = "candle";
+    return channel.length >= sizeof(name) - 1 && memcmp(channel.at, name, sizeof(name) - 1) == 0;
+}
+
+okx_kind data_kind(const okx_decoder *d, okx_message *m)
+{
+    adapter_text c = m->channel;
+    if (json_is(c, "trades") || json_is(c, "trades-all"))
+        return all_have(d, TRADE_PARTS) ? OKX_TRADES : OKX_BAD;
+    if (json_is(c, "tickers"))
+        return all_have(d, TICKER_PARTS) ? OKX_TICKERS : OKX_BAD;
+    if (json_is(c, "bbo-tbt"))
+        return are_books(d, false) ? OKX_TOP : OKX_BAD;
+    if (json_is(c, "books") || json_is(c, "books-l2-tbt") || json_is(c, "books50-l2-tbt")) {
+        m->snapshot = json_is(d->action, "snapshot");
+        bool known = m->snapshot || json_is(d->action, "update");
+        return known && are_books(d, true) ? OKX_BOOK : OKX_BAD;
+    }
+    return is_candle(c) || json_is(c, "books5") ? OKX_IGNORED : OKX_UNKNOWN;
+}
+
+okx_kind event_kind(const okx_decoder *d)
+{
+    return json_is(d->event, "subscribe")            ? OKX_SUBSCRIBED
+           : json_is(d->event, "unsubscribe")        ? OKX_UNSUBSCRIBED
+           : json_is(d->event, "error")              ? OKX_REFUSED
+           : json_is(d->event, "notice")             ? OKX_NOTICE
+           : json_is(d->event, "channel-conn-count") ? OKX_IGNORED
+                                                     : OKX_UNKNOWN;
+}
+
+void classify(const okx_decoder *d, okx_message *m)
+{
+    m->item = d->item;
+    m->count = d->count;
+    if (d->wrong)
+        return;
+    if (d->event.length > 0)
+        m->kind = event_kind(d);
+    else if (d->has_arg)
+        m->kind = d->has_data ? data_kind(d, m) : OKX_UNKNOWN;
+    else if (d->has_data && json_is(d->code, "0") && d->count > 0)
+        m->kind = are_books(d, false) ? OKX_REST_BOOK : OKX_UNKNOWN;
+    else
+        m->kind = OKX_UNKNOWN;
+}
+
+/* ---- the listing ---- */
+
+bool read_string(ondemand::object &object, const char *key, adapter_text &out)
+{
+    ondemand::value value;
+    TRY(object.find_field_unordered(key).get(value));
+    return json_string(value, out);
+}
+
+int read_listing(okx_decoder *d, const char *bytes, size_t length,
+                 void (*each)(void *context, const adapter_market_text *market), void *context)
+{
+    ondemand::document doc;
+    ondemand::array list;
+    int count = 0;
+    if (d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc) != SUCCESS ||
+        doc.find_field_unordered("data").get_array().get(list) != SUCCESS)
+        return -EBADMSG;
+    for (auto element : list) {
+        ondemand::object object;
+        adapter_market_text market = {};
+        if (element.get_object().get(object) != SUCCESS ||
+            !read_string(object, "instId", market.symbol) ||
+            !read_string(object, "tickSz", market.tick_size) ||
+            !read_string(object, "lotSz", market.step_size))
+            return -EBADMSG;
+        each(context, &market);
+        count++;
+    }
+    return count;
+}
+
+} // namespace
+
+okx_decoder *okx_decoder_create(void)
+{
+    try {
+        okx_decoder *d = new okx_decoder();
+        if (d->parser.allocate(ADAPTER_MESSAGE_BYTES) == SUCCESS)
+            return d;
+        delete d;
+    } catch (const std::bad_alloc &) {
+        /* NULL says it */
+    }
+    return nullptr;
+}
+
+void okx_decoder_destroy(okx_decoder *d)
+{
+    delete d;
+}
+
+void okx_decode(okx_decoder *d, const char *bytes, size_t length, okx_message *out)
+{
+    *out = okx_message();
+    out->channel = out->symbol = out->request = out->reason = {"", 0};
+    if (length == 0 || length > ADAPTER_MESSAGE_MAX)
+        return;
+    if (json_is({bytes, uint32_t(length)}, "pong")) { /* no JSON, and it need not be */
+        out->kind = OKX_PONG;
+        return;
+    }
+    d->action = d->event = d->code = {"", 0};
+    d->has_arg = d->has_data = d->wrong = false;
+    d->objects = true;
+    d->count = 0;
+    d->levels.count = 0;
+    try {
+        bool whole = read_message(d, bytes, length, out);
+        classify(d, out);
+        if (!whole)
+            out->kind = OKX_BAD;
+    } catch (const simdjson_error &) {
+        out->kind = OKX_BAD;
+    } catch (const std::bad_alloc &) {
+        out->kind = OKX_BAD;
+    }
+}
+
+int okx_decode_listing(okx_decoder *d, const char *bytes, size_t length,
+                       void (*each)(void *context, const adapter_market_text *market),
+                       void *context)
+{
+    if (length == 0 || length > ADAPTER_MESSAGE_MAX)
+        return -EBADMSG;
+    try {
+        return read_listing(d, bytes, length, each, context);
+    } catch (const simdjson_error &) {
+        return -EBADMSG;
+    } catch (const std::bad_alloc &) {
+        return -EBADMSG;
+    }
+}
