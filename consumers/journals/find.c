@@ -25,9 +25,7 @@ static bool is_segment(const char *name)
 
 bool journals_is_path(const char *text)
 {
-    struct stat st;
-    return strchr(text, '/') != NULL || is_segment(text) || strcmp(text, ".") == 0 ||
-           (stat(text, &st) == 0 && S_ISDIR(st.st_mode));
+    return strchr(text, '/') != NULL || is_segment(text) || strcmp(text, ".") == 0;
 }
 
 /* ---- whose segment it is ---- */

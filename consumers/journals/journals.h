@@ -28,7 +28,7 @@ struct journals {
 int journals_find(const char *path, struct journals *journals, struct tb_error *err);
 void journals_free(struct journals *journals);
 
-/* journals_is_path: is this operand a path to journals rather than a stream's name? */
+/* journals_is_path: is this operand a path to journals rather than a stream's name? A name has no slash. */
 bool journals_is_path(const char *text);
 
 /* journals_records: how many records the segments hold, as their names and heads tell. */

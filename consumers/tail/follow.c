@@ -21,10 +21,12 @@ static void notice(struct follow *f, const char *format, ...)
 
 static struct record_item item_of(struct source *s, const struct tb_record *record)
 {
-    return (struct record_item){.stream = s->stream,
-                                .epoch = s->reader.epoch,
-                                .record = record,
-                                .instrument = tb_reader_instrument(&s->reader, record->instrument)};
+    return (struct record_item){
+        .stream = s->stream,
+        .epoch = s->journal != NULL ? s->epoch : s->reader.epoch,
+        .record = record,
+        .instrument = s->journal != NULL ? tb_journal_instrument(s->journal, record->instrument)
+                                         : tb_reader_instrument(&s->reader, record->instrument)};
 }
 
 /* ---- opening ---- */
@@ -123,6 +125,8 @@ static int scan_one(const char *stream, void *context)
 
 int follow_scan(struct follow *f, struct tb_error *err)
 {
+    if (f->bus_dir == NULL)
+        return (int)f->count;
     int rc = tb_bus_list(f->bus_dir, ".ring", scan_one, f, err);
     if (rc == -ERANGE)
         return tb_fail(err, rc, "--from=%" PRIu64 " is far ahead of what is published",
@@ -136,6 +140,104 @@ int follow_scan(struct follow *f, struct tb_error *err)
     if (open > 0 && (f->from.kind == PLACE_NONE || f->from.kind == PLACE_NEWEST))
         f->from.kind = PLACE_OLDEST;
     return open;
+}
+
+/* ---- journals ---- */
+
+static int keep_newest(void *context, const struct tb_journal_segment *segment)
+{
+    if (segment->last_seq != 0)
+        *(struct tb_journal_segment *)context = *segment;
+    return 0;
+}
+
+/* How many of the records from here to the journal's end the filter lets through. */
+static uint64_t count_matching(struct follow *f, struct source *s)
+{
+    uint64_t count = 0;
+    struct tb_journal_damage damage;
+    for (;;) {
+        long n = tb_journal_read(s->journal, s->batch, FOLLOW_BATCH, &s->epoch, &damage);
+        if (n <= 0 && n != -EBADMSG)
+            return count;
+        for (long i = 0; i < n; i++) {
+            struct record_item item = item_of(s, &s->batch[i]);
+            count += filter_match(f->filter, &item);
+        }
+    }
+}
+
+/*
+ * Twice as far back each time, until enough pass the filter; then forward again over those that are
+ * too many. Within the newest epoch.
+ */
+static void journal_last(struct follow *f, struct source *s, uint64_t epoch, tb_seq newest)
+{
+    uint64_t back = f->last_n, count = 0;
+    tb_seq seq = newest + 1;
+    while (back > 0 && count < f->last_n && seq > 1) {
+        seq = newest >= back ? newest + 1 - back : 1;
+        back *= 2;
+        (void)tb_journal_seek(s->journal, epoch, seq);
+        count = count_matching(f, s);
+    }
+    (void)tb_journal_seek(s->journal, epoch, seq);
+    struct tb_journal_damage damage;
+    while (count > f->last_n && tb_journal_read(s->journal, s->batch, 1, &s->epoch, &damage) != 0) {
+        struct record_item item = item_of(s, &s->batch[0]);
+        count -= filter_match(f->filter, &item);
+    }
+}
+
+int follow_journal(struct follow *f, const struct journal_path *at, struct tb_error *err)
+{
+    if (f->count == FOLLOW_STREAMS_MAX)
+        return tb_fail(err, -E2BIG, "more than %d journals", FOLLOW_STREAMS_MAX);
+    struct source *s = &f->source[f->count];
+    struct tb_journal_segment newest = {{0}};
+    memset(s, 0, sizeof(*s));
+    int rc = tb_journal_open(at->path, &s->journal, err);
+    if (rc == 0)
+        rc = tb_journal_list(s->journal, false, keep_newest, &newest, err);
+    if (rc != 0) {
+        tb_journal_close(s->journal);
+        return rc;
+    }
+    f->count++;
+    s->open = true;
+    snprintf(s->stream, sizeof(s->stream), "%s", at->stream);
+    tb_journal_seek_oldest(s->journal);
+    if (f->from.kind == PLACE_TIME)
+        (void)tb_journal_seek_time(s->journal, f->from.time); /* 1: nothing is there yet */
+    else if (f->from.kind == PLACE_SEQ)
+        (void)tb_journal_seek(s->journal, newest.epoch, f->from.seq);
+    else if (f->from.kind == PLACE_NEWEST && newest.last_seq != 0)
+        (void)tb_journal_seek(s->journal, newest.epoch, newest.last_seq + 1);
+    else if (f->from.kind == PLACE_NONE && newest.last_seq != 0)
+        journal_last(f, s, newest.epoch, newest.last_seq);
+    return 0;
+}
+
+static void fill_from_journal(struct follow *f, struct source *s)
+{
+    struct tb_journal_damage damage;
+    s->at = s->count = 0;
+    long n;
+    while ((n = tb_journal_read(s->journal, s->batch, FOLLOW_BATCH, &s->epoch, &damage)) ==
+           -EBADMSG) {
+        s->lost += damage.to - damage.from + 1;
+        notice(f, "damaged stream=%s from=%" PRIu64 " to=%" PRIu64 ": %s", s->stream, damage.from,
+               damage.to, damage.what);
+    }
+    if (n > 0) {
+        s->count = (size_t)n;
+        return;
+    }
+    if (n < 0) {
+        notice(f, "unreadable stream=%s: %s", s->stream, strerror((int)-n));
+        s->broken = s->finished = true;
+    }
+    s->finished = s->finished || !f->following;
 }
 
 /* ---- reading ---- */
@@ -162,6 +264,10 @@ static void tell_overrun(struct follow *f, struct source *s)
 
 static void fill(struct follow *f, struct source *s)
 {
+    if (s->journal != NULL && s->at == s->count && !s->finished)
+        fill_from_journal(f, s);
+    if (s->journal != NULL)
+        return;
     while (s->at == s->count && s->open && !s->finished) {
         if (at_end(f, s)) {
             finish(s);
@@ -272,14 +378,17 @@ static void look_at(struct follow *f, struct source *s)
 void follow_look(struct follow *f)
 {
     for (size_t i = 0; i < f->count; i++)
-        if (f->source[i].open && !f->source[i].finished)
+        if (f->source[i].open && !f->source[i].finished && f->source[i].journal == NULL)
             look_at(f, &f->source[i]);
 }
 
 void follow_close(struct follow *f)
 {
     for (size_t i = 0; i < f->count; i++)
-        if (f->source[i].open) {
+        if (f->source[i].journal != NULL) {
+            tb_journal_close(f->source[i].journal);
+            f->source[i].journal = NULL;
+        } else if (f->source[i].open) {
             tb_reader_close(&f->source[i].reader, false);
             f->source[i].open = false;
         }

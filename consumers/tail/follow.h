@@ -1,6 +1,6 @@
 /*
- * The streams that `tickbus tail` looks at: opened read-only, without a cursor page and without the
- * wait file, merged by publish time. Losses and gaps are told through `notice`.
+ * The streams that `tickbus tail` looks at, merged by publish time: rings of a bus, opened read-only, without
+ * a cursor page and without the wait file, or journals. Losses and gaps are told through `notice`.
  */
 #ifndef TICKBUS_CONSUMERS_FOLLOW_H
 #define TICKBUS_CONSUMERS_FOLLOW_H
@@ -8,6 +8,7 @@
 #include <tickbus/base.h>
 #include <tickbus/reader.h>
 
+#include "consumers/journals/journals.h"
 #include "consumers/records/records.h"
 
 #define FOLLOW_STREAMS_MAX 64
@@ -16,6 +17,8 @@
 struct source {
     char stream[TB_STREAM_BYTES];
     struct tb_reader reader;
+    struct tb_journal *journal; /* instead of the reader; NULL: a ring */
+    uint64_t epoch;             /* of the batch */
     bool open;
     bool
         finished; /* nothing more is wanted of it: --to was passed, or its end at start was reached */
@@ -29,7 +32,7 @@ struct source {
 };
 
 struct follow {
-    const char *bus_dir;
+    const char *bus_dir;       /* NULL: journals only */
     const char *const *wanted; /* stream names; none: every stream of the bus */
     size_t wanted_count;
     struct place from, to;
@@ -49,6 +52,9 @@ struct follow {
  * through notice and tried again at the next scan.
  */
 int follow_scan(struct follow *f, struct tb_error *err);
+
+/* follow_journal: add a journal. 0 or -errno. */
+int follow_journal(struct follow *f, const struct journal_path *at, struct tb_error *err);
 
 /*
  * follow_next: the next record of all streams by publish time. False: nothing there now (or at all: see

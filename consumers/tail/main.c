@@ -66,10 +66,11 @@ static const struct tb_option options[] = {
 };
 
 static const char usage[] =
-    "tickbus tail [options] [STREAM...]: the records of a bus as lines\n"
+    "tickbus tail [options] [STREAM...|PATH...]: the records of a bus, or of journals, as lines\n"
     "\n"
     "  tickbus tail -f --type trade --symbol 'BTC/*' --where 'size >= 0.5'\n"
     "  tickbus tail --from oldest --json | jq .price\n"
+    "  tickbus tail var/journal/demo/binance --from 09:30 --type trade\n"
     "\n"
     "Records go to stdout; gaps, overruns, what happens to producers and a summary go to stderr.\n"
     "Never writes to the bus, and reads what is there when all its processes are dead.\n"
@@ -78,7 +79,7 @@ static const char usage[] =
     "publication.\n"
     "Exit: 0 done; 64 bad command line; 69 no such bus or stream; 74 a stream is damaged, or "
     "output\n"
-    "failed; 75 records were lost to overruns.\n";
+    "failed; 75 records were lost to overruns or damage.\n";
 
 struct tail {
     struct options options;
@@ -89,6 +90,8 @@ struct tail {
     uint64_t printed;
     bool show_gaps; /* gap records are lines on stdout as well */
     bool both;      /* stdout and stderr are the same terminal: keep their order */
+    bool paths;     /* the operands are journals */
+    struct journals journals;
     bool quiet_end; /* the reader of our output has gone */
     uint64_t rate_seen[FOLLOW_STREAMS_MAX];
 };
@@ -167,12 +170,18 @@ static int parse_streams(struct tail *t, int operands, char **argv, const char *
     size_t count = 0;
     for (size_t i = 0; i < o->stream.count + (size_t)operands; i++) {
         const char *name = i < o->stream.count ? o->stream.item[i] : argv[i - o->stream.count];
+        if (i >= o->stream.count && journals_is_path(name)) {
+            t->paths = true;
+            continue;
+        }
         if (!tb_name_check(name))
             return fault("\"%s\" is not the name of a stream", name);
         if (count == FOLLOW_STREAMS_MAX)
             return fault("more than %d streams", FOLLOW_STREAMS_MAX);
         names[count++] = name;
     }
+    if (t->paths && count > 0)
+        return fault("streams of a bus and journals are not shown together");
     t->follow.wanted = names;
     t->follow.wanted_count = count;
     return 0;
@@ -372,6 +381,23 @@ static int first_scan(struct tail *t)
     return TB_EXIT_OK;
 }
 
+/* The journals that the operands mean. */
+static int open_journals(struct tail *t, int operands, char **argv)
+{
+    struct tb_error err = {""};
+    int rc = 0;
+    for (int i = 0; i < operands && rc == 0; i++)
+        rc = journals_find(argv[i], &t->journals, &err);
+    for (size_t i = 0; i < t->journals.count && rc == 0; i++)
+        rc = follow_journal(&t->follow, &t->journals.item[i], &err);
+    if (rc != 0)
+        fault("%s", err.text);
+    /* Only now: journals were placed by it. */
+    if (t->follow.from.kind == PLACE_NONE || t->follow.from.kind == PLACE_NEWEST)
+        t->follow.from.kind = PLACE_OLDEST;
+    return rc == 0 ? TB_EXIT_OK : rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_IO;
+}
+
 int main(int argc, char **argv)
 {
     static struct tail t;
@@ -386,7 +412,9 @@ int main(int argc, char **argv)
         return operands == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
     if (parse_all(&t, operands, argv, names) != 0)
         return TB_EXIT_USAGE;
-    int rc = tb_bus_find(t.options.directory, t.options.bus, bus_dir, sizeof(bus_dir), &err);
+    int rc = t.paths
+                 ? 0
+                 : tb_bus_find(t.options.directory, t.options.bus, bus_dir, sizeof(bus_dir), &err);
     if (rc != 0) {
         fault("%s", err.text);
         return rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_USAGE;
@@ -396,11 +424,11 @@ int main(int argc, char **argv)
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
-    t.follow.bus_dir = bus_dir;
+    t.follow.bus_dir = t.paths ? NULL : bus_dir;
     t.follow.filter = &t.filter;
     t.follow.notice = say;
     t.follow.context = &t;
-    int code = first_scan(&t);
+    int code = t.paths ? open_journals(&t, operands, argv) : first_scan(&t);
     if (code == TB_EXIT_OK) {
         char header[LINE_BYTES];
         t.style.show_stream = t.follow.count > 1;
@@ -411,6 +439,7 @@ int main(int argc, char **argv)
             summary(&t);
     }
     follow_close(&t.follow);
+    journals_free(&t.journals);
     tb_config_release(&memory);
     return code;
 }

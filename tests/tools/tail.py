@@ -225,7 +225,8 @@ def refuses_with_one_clear_line(bus):
     refused(64, "--frobnicate")
     refused(64, "--once", "-f")
     refused(64, "--from", "1000000")
-    refused(64, "../etc")
+    refused(64, "No Name")
+    refused(69, "../etc/no")
     refused(69, "nosuch")
     expect("there are: t" in refused(69, "--bus", "other"), "names what is there")
 
