@@ -155,68 +155,26 @@ static const char *connect_path(struct adapter *a)
     return "/stream"; /* combined: each message says of which stream it is */
 }
 
-/* The i-th stream of all that are wanted: market by market, channel by channel. 0: no more. */
-static int stream_name(const struct adapter *a, size_t i, char *out, size_t capacity)
+static int stream_name(const struct adapter_market *m, unsigned channel, bool aggregated, char *out,
+                       size_t capacity)
 {
-    static const struct {
-        unsigned channel;
-        const char *name;
-    } kinds[] = {
-        {ADAPTER_TRADES, "trade"}, {ADAPTER_QUOTES, "bookTicker"}, {ADAPTER_BOOK, "depth@100ms"}};
-    const char *wanted[TB_COUNT(kinds)];
-    size_t count = 0;
-    for (size_t k = 0; k < TB_COUNT(kinds); k++)
-        if (a->config.channels & kinds[k].channel)
-            wanted[count++] = kinds[k].channel == ADAPTER_TRADES && a->config.aggregated
-                                  ? "aggTrade"
-                                  : kinds[k].name;
-    if (count == 0 || i >= a->market_count * count)
-        return 0;
+    const char *kind = channel == ADAPTER_QUOTES ? "bookTicker"
+                       : channel == ADAPTER_BOOK ? "depth@100ms"
+                       : aggregated              ? "aggTrade"
+                                                 : "trade";
     char raw[TB_SYMBOL_BYTES];
-    const char *from = a->market[i / count].config.raw;
-    size_t length = 0;
-    for (; from[length] != '\0'; length++)
-        raw[length] = (char)(from[length] >= 'A' && from[length] <= 'Z' ? from[length] - 'A' + 'a'
-                                                                        : from[length]);
-    raw[length] = '\0';
-    return snprintf(out, capacity, "\"%s@%s\"", raw, wanted[i % count]);
-}
-
-/* Put as many streams as fit, from stream *i on, into one request. */
-static int request(const struct adapter *a, unsigned index, size_t *i, char *out, size_t capacity)
-{
-    static const char head[] = "{\"method\":\"SUBSCRIBE\",\"params\":[";
-    char name[TB_SYMBOL_BYTES + 32], tail[32];
-    int tail_length = snprintf(tail, sizeof(tail), "],\"id\":%u}", index + 1);
-    size_t used = sizeof(head) - 1, count = 0;
-    if (capacity < used + (size_t)tail_length + 1)
-        return -ENOSPC;
-    memcpy(out, head, used);
-    for (; count < STREAMS_PER_REQUEST; count++, (*i)++) {
-        int length = stream_name(a, *i, name, sizeof(name));
-        if (length == 0 || used + (size_t)length + (size_t)tail_length + 2 > capacity)
-            break;
-        if (count > 0)
-            out[used++] = ',';
-        memcpy(out + used, name, (size_t)length);
-        used += (size_t)length;
+    for (size_t i = 0; i < sizeof(raw); i++) {
+        char c = m->config.raw[i];
+        raw[i] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
     }
-    if (count == 0)
-        return stream_name(a, *i, name, sizeof(name)) == 0 ? 0 : -ENOSPC;
-    memcpy(out + used, tail, (size_t)tail_length + 1);
-    return (int)used + tail_length;
+    return snprintf(out, capacity, "\"%s@%s\"", raw, kind);
 }
 
 static int subscribe(struct adapter *a, unsigned index, char *out_text, size_t capacity)
 {
-    size_t next = 0;
-    int rc = 0;
-    for (unsigned at = 0; at <= index; at++) {
-        rc = request(a, at, &next, out_text, capacity);
-        if (rc <= 0)
-            return rc;
-    }
-    return rc;
+    static const struct adapter_request shape = {
+        "{\"method\":\"SUBSCRIBE\",\"params\":[", STREAMS_PER_REQUEST, stream_name};
+    return adapter_request(a, &shape, index, out_text, capacity);
 }
 
 /* ---- life ---- */

@@ -23,33 +23,17 @@ static const char *const quote_assets[] = {
 
 /* ---- the listing ---- */
 
-/* Escaped as a URL wants it: ASCII letters and digits stay, all else becomes %XX. */
-static size_t put_escaped(char *out, size_t used, size_t capacity, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                     c == '_' || c == '-' || c == '.';
-        if (c == '/') /* unified to raw: BTC/USDT is BTCUSDT */
-            continue;
-        if (used + 4 > capacity)
-            return capacity;
-        used += (size_t)snprintf(out + used, capacity - used, plain ? "%c" : "%%%02X", c);
-    }
-    return used;
-}
-
 int binance_listing_path(const char *const *symbols, size_t count, char *out_path, size_t capacity)
 {
     size_t used = (size_t)snprintf(out_path, capacity, "/api/v3/exchangeInfo%s",
                                    count == 0 ? "" : "?symbols=%5B");
     for (size_t i = 0; i < count && used < capacity; i++) {
-        used = put_escaped(out_path, used, capacity, i == 0 ? "\"" : ",\"");
-        used = put_escaped(out_path, used, capacity, symbols[i]);
-        used = put_escaped(out_path, used, capacity, "\"");
+        used = listing_escape(out_path, used, capacity, i == 0 ? "\"" : ",\"");
+        used = listing_escape(out_path, used, capacity, symbols[i]);
+        used = listing_escape(out_path, used, capacity, "\"");
     }
     if (count > 0)
-        used = put_escaped(out_path, used, capacity, "]");
+        used = listing_escape(out_path, used, capacity, "]");
     return used >= capacity ? -ENOSPC : 0;
 }
 

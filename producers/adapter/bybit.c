@@ -139,7 +139,7 @@ static int lose_book(struct adapter *a, struct adapter_market *m, tb_ns ts_recv)
 {
     adapter_book_unsync(a, m, ts_recv);
     int rc = adapter_flush(a);
-    subscriptions_book_again(&self_of(a)->subscriptions, m, ts_recv);
+    adapter_book_ask(a, m, ts_recv);
     return rc;
 }
 
@@ -168,7 +168,6 @@ static int on_snapshot(struct adapter *a, struct adapter_market *m, struct adapt
         a->counter[ADAPTER_SNAPSHOTS]++;
     } else
         adapter_book_joined(a, m, event->last, event->ts_recv);
-    subscriptions_book_joined(&self_of(a)->subscriptions, m, event->ts_recv);
     return adapter_flush(a);
 }
 
@@ -384,6 +383,12 @@ static int ping(struct adapter *a, char *out_text, size_t capacity)
     return (size_t)length < capacity ? length : -ENOSPC;
 }
 
+static int book_request(struct adapter *a, const struct adapter_market *m, bool make,
+                        char *out_text, size_t capacity)
+{
+    return subscriptions_book_text(&self_of(a)->subscriptions, m, make, out_text, capacity);
+}
+
 static void on_connect(struct adapter *a, tb_ns ts_recv)
 {
     subscriptions_reset(&self_of(a)->subscriptions);
@@ -422,6 +427,7 @@ static int begin(struct adapter *a, struct tb_error *err)
     self->subscriptions.args_max = ARGS_MAX;
     self->subscriptions.requests_max = REQUESTS_MAX;
     self->subscriptions.argument = argument;
+    a->book_request = book_request;
     if (self->decoder == NULL || subscriptions_init(&self->subscriptions, a) != 0)
         return tb_fail(err, -ENOMEM, "no memory for the adapter of %s", a->venue);
     size_t length = subscriptions_length(&self->subscriptions);

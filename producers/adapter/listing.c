@@ -63,6 +63,22 @@ int8_t listing_exp(struct adapter_text text, int8_t otherwise)
     return (int8_t)exp;
 }
 
+/* ASCII letters and digits stay, all else becomes %XX. */
+size_t listing_escape(char *out, size_t used, size_t capacity, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                     c == '_' || c == '-' || c == '.';
+        if (c == '/')
+            continue;
+        if (used + 4 > capacity)
+            return capacity;
+        used += (size_t)snprintf(out + used, capacity - used, plain ? "%c" : "%%%02X", c);
+    }
+    return used;
+}
+
 bool listing_config(const struct adapter_market_text *text, int8_t otherwise,
                     struct adapter_market_config *out)
 {

@@ -23,6 +23,11 @@ bool listing_split(const char *raw, const char *const *quotes, size_t count,
                    char out[TB_SYMBOL_BYTES]);
 /* listing_exp: of a tick or step size; `otherwise` if it is absent or zero. */
 int8_t listing_exp(struct adapter_text text, int8_t otherwise);
+/*
+ * listing_escape: text as a URL wants it, "/" left out (unified to raw: BTC/USDT is BTCUSDT), behind the
+ * `used` characters of out[]. The new length; `capacity` if there is no room.
+ */
+size_t listing_escape(char *out, size_t used, size_t capacity, const char *text);
 /* listing_config: one market as adapters take it. False: a name that the bus can not carry. */
 bool listing_config(const struct adapter_market_text *text, int8_t otherwise,
                     struct adapter_market_config *out);

@@ -118,6 +118,20 @@ int adapter_numbers(struct adapter *a, struct adapter_market *m, const struct ad
 
 /* ---- trades and quotes ---- */
 
+bool adapter_trade_id(struct adapter_text text, uint64_t *out)
+{
+    int64_t number;
+    if (tb_decimal_parse(text.at, text.length, 0, &number) == 0 && number >= 0) {
+        *out = (uint64_t)number;
+        return true;
+    }
+    uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
+    for (uint32_t i = 0; i < text.length; i++)
+        h = (h ^ (unsigned char)text.at[i]) * UINT64_C(1099511628211);
+    *out = h;
+    return false;
+}
+
 bool adapter_trade_seen(struct adapter *a, const struct adapter_market *m, uint64_t id)
 {
     if (!m->has_trade || id > m->last_trade)

@@ -149,6 +149,8 @@ int adapter_refine(struct adapter *a, struct adapter_market *m, int8_t price_exp
 
 /* ---- trades and quotes ---- */
 
+/* adapter_trade_id: a number is itself; anything else is hashed, and says nothing about order (false). */
+bool adapter_trade_id(struct adapter_text text, uint64_t *out);
 /* adapter_trade_seen: an id that is not above the last one: counted, to be dropped. */
 bool adapter_trade_seen(struct adapter *a, const struct adapter_market *m, uint64_t id);
 /* adapter_trade_follows: the ids first..last come now: a jump is a gap, its record goes first. */
@@ -202,6 +204,24 @@ void adapter_pending_keep(struct adapter *a, struct adapter_pending *p, struct a
 
 /* ---- subscriptions (market_ask.c) ---- */
 
+/*
+ * adapter_subscription: the i-th of all that are wanted: market by market, channel by channel. Its channel;
+ * 0: no more.
+ */
+unsigned adapter_subscription(const struct adapter *a, size_t i,
+                              const struct adapter_market **out_market);
+/*
+ * adapter_request: as adapter_ops.subscribe, where a request is head, names, and `],"id":N}`: as many
+ * subscriptions as fit in each, at most `most`. name: of one, in quotes; its length, as snprintf.
+ */
+struct adapter_request {
+    const char *head; /* "{\"method\":\"SUBSCRIBE\",\"params\":[" */
+    unsigned most;
+    int (*name)(const struct adapter_market *m, unsigned channel, bool aggregated, char *out,
+                size_t capacity);
+};
+int adapter_request(const struct adapter *a, const struct adapter_request *shape, unsigned index,
+                    char *out, size_t capacity);
 /* adapter_subscribed: on a new connection: all that is wanted is asked for, in `messages` of the family. */
 void adapter_subscribed(struct adapter *a, unsigned messages, tb_ns interval_ns, tb_ns ts_recv);
 /* adapter_answered: the venue acknowledged (or refused, or sends) these channels of a market. */

@@ -4,11 +4,69 @@
  */
 #include "producers/adapter/market.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
 #define ANSWER_NS (10 * TB_NS_PER_S) /* from asking to the answer, at the latest */
 #define HELPED_NS (60 * TB_NS_PER_S) /* a book that was right for so long: asking anew did help */
 #define PAUSE_FIRST                                                                                \
     (500 * TB_NS_PER_MS) /* after the second request in a row, doubled by each next */
 #define ASKS_MAX 7       /* 32 s at most */
+
+unsigned adapter_subscription(const struct adapter *a, size_t i,
+                              const struct adapter_market **out_market)
+{
+    unsigned wanted = a->config.channels & (ADAPTER_TRADES | ADAPTER_QUOTES | ADAPTER_BOOK);
+    size_t count = (size_t)__builtin_popcount(wanted);
+    if (count == 0 || i >= a->market_count * count)
+        return 0;
+    *out_market = &a->market[i / count];
+    for (size_t k = i % count; k > 0; k--)
+        wanted &= wanted - 1;
+    return wanted & -wanted;
+}
+
+/* Put as many as fit, from the *i-th on, into one request. */
+static int request(const struct adapter *a, const struct adapter_request *shape, unsigned index,
+                   size_t *i, char *out, size_t capacity)
+{
+    const struct adapter_market *m;
+    char name[TB_SYMBOL_BYTES + 64], tail[32];
+    int tail_length = snprintf(tail, sizeof(tail), "],\"id\":%u}", index + 1);
+    size_t used = strlen(shape->head), count = 0;
+    unsigned channel;
+    if (capacity < used + (size_t)tail_length + 1)
+        return -ENOSPC;
+    memcpy(out, shape->head, used);
+    for (; count < shape->most && (channel = adapter_subscription(a, *i, &m)) != 0;
+         count++, (*i)++) {
+        int length = shape->name(m, channel, a->config.aggregated, name, sizeof(name));
+        if (used + (size_t)length + (size_t)tail_length + 2 > capacity)
+            break;
+        if (count > 0)
+            out[used++] = ',';
+        memcpy(out + used, name, (size_t)length);
+        used += (size_t)length;
+    }
+    if (count == 0)
+        return adapter_subscription(a, *i, &m) == 0 ? 0 : -ENOSPC;
+    memcpy(out + used, tail, (size_t)tail_length + 1);
+    return (int)used + tail_length;
+}
+
+int adapter_request(const struct adapter *a, const struct adapter_request *shape, unsigned index,
+                    char *out, size_t capacity)
+{
+    size_t next = 0;
+    int rc = 0;
+    for (unsigned at = 0; at <= index; at++) {
+        rc = request(a, shape, at, &next, out, capacity);
+        if (rc <= 0)
+            return rc;
+    }
+    return rc;
+}
 
 void adapter_subscribed(struct adapter *a, unsigned messages, tb_ns interval_ns, tb_ns ts_recv)
 {
