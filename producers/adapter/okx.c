@@ -328,6 +328,12 @@ static void forget(struct adapter *a)
     }
 }
 
+static int book_request(struct adapter *a, const struct adapter_market *m, bool make,
+                        char *out_text, size_t capacity)
+{
+    return subscriptions_book_text(&self_of(a)->subscriptions, m, make, out_text, capacity);
+}
+
 static void on_connect(struct adapter *a, tb_ns ts_recv)
 {
     forget(a);
@@ -364,6 +370,7 @@ static int begin(struct adapter *a, struct tb_error *err)
     self->subscriptions.args_max = ARGS_MAX;
     self->subscriptions.requests_max = REQUESTS_MAX;
     self->subscriptions.argument = argument;
+    a->book_request = book_request;
     if (self->decoder == NULL || subscriptions_init(&self->subscriptions, a) != 0)
         return tb_fail(err, -ENOMEM, "no memory for the adapter of %s", a->venue);
     size_t length = subscriptions_length(&self->subscriptions);

@@ -98,7 +98,7 @@ static int lose_book(struct adapter *a, struct adapter_market *m, tb_ns ts_recv)
     own(m)->agreed = false;
     own(m)->loose = false;
     int rc = adapter_flush(a);
-    subscriptions_book_again(&self_of(a)->subscriptions, m, ts_recv);
+    adapter_book_ask(a, m, ts_recv);
     return rc;
 }
 
@@ -162,7 +162,6 @@ static int join(struct adapter *a, struct adapter_market *m, const struct adapte
     } else
         adapter_book_joined(a, m, event->last, event->ts_recv);
     *own(m) = (struct okx_market){.has_top = own(m)->has_top, .prev = event->first};
-    subscriptions_book_joined(&self_of(a)->subscriptions, m, event->ts_recv);
     return adapter_flush(a);
 }
 

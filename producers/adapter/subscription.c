@@ -5,8 +5,6 @@
 #include <string.h>
 
 #define ARGUMENT_BYTES 160
-#define AGAIN_DOUBLINGS 6 /* 64 s at most */
-#define GOOD_FOR (60 * TB_NS_PER_S)
 
 int subscriptions_init(struct subscriptions *s, struct adapter *a)
 {
@@ -18,14 +16,12 @@ int subscriptions_init(struct subscriptions *s, struct adapter *a)
             s->channel[s->channel_count++] = channels[i];
     s->count = a->market_count * s->channel_count;
     s->item = calloc(s->count + 1, sizeof(*s->item));
-    s->book = calloc(a->market_count + 1, sizeof(*s->book));
-    return s->item == NULL || s->book == NULL ? -ENOMEM : 0;
+    return s->item == NULL ? -ENOMEM : 0;
 }
 
 void subscriptions_fini(struct subscriptions *s)
 {
     free(s->item);
-    free(s->book);
 }
 
 static int put_argument(const struct subscriptions *s, size_t item, char *out, size_t capacity)
@@ -46,8 +42,6 @@ size_t subscriptions_length(const struct subscriptions *s)
 void subscriptions_reset(struct subscriptions *s)
 {
     memset(s->item, 0, s->count * sizeof(*s->item));
-    for (size_t i = 0; i < s->a->market_count; i++)
-        s->book[i].due = 0;
     s->sent = 0;
 }
 
@@ -209,19 +203,19 @@ void subscriptions_refused(struct subscriptions *s, uint32_t request, size_t ite
 
 /* ---- deadlines ---- */
 
+/* Only a subscription that was agreed to can bring a snapshot: from then on it is awaited. */
 static void look_at_books(struct subscriptions *s, tb_ns now)
 {
     for (size_t i = 0; i < s->a->market_count; i++) {
-        const struct adapter_market *m = &s->a->market[i];
+        struct adapter_market *m = &s->a->market[i];
         size_t item = subscriptions_find(s, m, ADAPTER_BOOK);
-        if (item == SUBSCRIPTION_NONE || m->sync.synced ||
+        if (item == SUBSCRIPTION_NONE || m->sync.synced || m->sync.asked ||
             s->item[item].state != SUBSCRIPTION_AGREED)
             continue;
-        if (s->book[i].due == 0)
-            s->book[i].due = now + SUBSCRIPTION_DEADLINE;
-        else
-            subscriptions_book_again(s, m, now);
+        m->sync.asked = true;
+        m->sync.asked_at = now;
     }
+    adapter_deadlines(s->a, now);
 }
 
 void subscriptions_look(struct subscriptions *s, tb_ns now)
@@ -245,26 +239,16 @@ void subscriptions_look(struct subscriptions *s, tb_ns now)
 
 /* ---- books ---- */
 
-void subscriptions_book_again(struct subscriptions *s, const struct adapter_market *m, tb_ns now)
+int subscriptions_book_text(struct subscriptions *s, const struct adapter_market *m, bool subscribe,
+                            char *out, size_t capacity)
 {
+    struct request r = {.out = out, .capacity = capacity};
     size_t item = subscriptions_find(s, m, ADAPTER_BOOK);
-    struct subscription_book *b = &s->book[m->index];
-    if (item == SUBSCRIPTION_NONE || s->a->host.send == NULL || b->due > now)
-        return;
-    if (b->joined != 0 && now - b->joined >= GOOD_FOR)
-        b->attempts = 0;
-    tb_ns pause = b->attempts == 0 ? 0 : TB_NS_PER_S << (b->attempts - 1);
-    if (b->attempts <= AGAIN_DOUBLINGS)
-        b->attempts++;
-    b->due = now + pause + SUBSCRIPTION_DEADLINE;
-    s->a->counter[ADAPTER_RESUBSCRIBED]++;
-    send_one(s, "unsubscribe", item, pause);
-    send_one(s, "subscribe", item, pause);
-    mark_asked(s, item, s->last_request, b->due);
-}
-
-void subscriptions_book_joined(struct subscriptions *s, const struct adapter_market *m, tb_ns now)
-{
-    s->book[m->index].due = 0;
-    s->book[m->index].joined = now;
+    if (item == SUBSCRIPTION_NONE || !may_send(s) ||
+        request_begin(s, &r, subscribe ? "subscribe" : "unsubscribe", ++s->last_request) != 0 ||
+        !request_add(s, &r, item))
+        return 0;
+    if (subscribe)
+        mark_asked(s, item, s->last_request, m->sync.asked_at + SUBSCRIPTION_DEADLINE);
+    return request_end(&r);
 }

@@ -6,9 +6,6 @@
  * One subscription is one channel of one market. Each is asked for, in batches, after connecting; each
  * answer, or the first data, settles it; one that is not settled in time makes the connection useless.
  * A request that is refused because of one argument is asked again without it.
- *
- * Books that must begin anew are unsubscribed and subscribed, after a pause that grows while they do not
- * stay good for a minute.
  */
 #ifndef TICKBUS_PRODUCERS_ADAPTER_SUBSCRIPTION_H
 #define TICKBUS_PRODUCERS_ADAPTER_SUBSCRIPTION_H
@@ -32,13 +29,6 @@ struct subscription {
     tb_ns due;        /* of the answer; 0: from the next look at the clock on */
 };
 
-/* Of one book: when it was asked for anew. */
-struct subscription_book {
-    tb_ns due;    /* a snapshot is awaited until then; 0: none is */
-    tb_ns joined; /* when it last became good */
-    uint8_t attempts;
-};
-
 struct subscriptions {
     struct adapter *a;
     const char *id_key; /* "id", "req_id" */
@@ -52,7 +42,6 @@ struct subscriptions {
     size_t channel_count;
     struct subscription *item; /* market by market, channel by channel */
     size_t count;
-    struct subscription_book *book; /* of each market */
     uint32_t last_request;
     unsigned sent; /* requests of this connection, after the first round */
 };
@@ -82,10 +71,8 @@ void subscriptions_refused(struct subscriptions *s, uint32_t request, size_t ite
 /* subscriptions_look: deadlines. An answer that is overdue asks for a reconnection; a book that was agreed
  * to, and has no snapshot, is asked for again. */
 void subscriptions_look(struct subscriptions *s, tb_ns now);
-
-/* subscriptions_book_again: unsubscribe and subscribe the market's book, after a pause; once at a time. */
-void subscriptions_book_again(struct subscriptions *s, const struct adapter_market *m, tb_ns now);
-/* subscriptions_book_joined: its snapshot came. */
-void subscriptions_book_joined(struct subscriptions *s, const struct adapter_market *m, tb_ns now);
+/* subscriptions_book_text: as adapter.book_request, for adapter_book_ask. */
+int subscriptions_book_text(struct subscriptions *s, const struct adapter_market *m, bool subscribe,
+                            char *out, size_t capacity);
 
 #endif
