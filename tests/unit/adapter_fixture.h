@@ -1,5 +1,5 @@
 /*
- * A Binance adapter with a host that keeps what it is given, and short ways to feed it. Each test program
+ * An adapter (Binance's, unless a test makes another) with a host that keeps what it is given, and short ways to feed it. Each test program
  * includes it once.
  */
 #ifndef TICKBUS_TESTS_ADAPTER_FIXTURE_H
@@ -29,6 +29,11 @@ struct asked {
     tb_ns not_before;
 };
 
+struct sent {
+    char text[ADAPTER_REQUEST_BYTES];
+    tb_ns not_before;
+};
+
 static struct host {
     struct tb_record record[RECORDS_MAX];
     size_t count;
@@ -36,6 +41,8 @@ static struct host {
     int instrument_count;
     struct asked asked[64];
     size_t asked_count;
+    struct sent sent[64];
+    size_t sent_count;
     int reconnects;
     int publish_rc;
     tb_ns now;
@@ -87,13 +94,48 @@ static inline void reconnect(void *context, const char *why)
     host.reconnects++;
 }
 
+static inline void send_text(void *context, const char *text, size_t length, tb_ns not_before_ns)
+{
+    (void)context;
+    assert_true(host.sent_count < TB_COUNT(host.sent) && length < ADAPTER_REQUEST_BYTES);
+    struct sent *sent = &host.sent[host.sent_count++];
+    memcpy(sent->text, text, length);
+    sent->text[length] = '\0';
+    sent->not_before = not_before_ns;
+}
+
+static const struct adapter_host test_host = {NULL, publish,   add_instrument,
+                                              get,  reconnect, send_text};
+
+/* Any venue's adapter: trades, quotes and book of these markets, on a host that forgot everything. */
+static inline void make_venue(const char *venue, struct adapter_market_config *market, size_t count,
+                              bool recorded)
+{
+    const struct adapter_config config = {
+        .venue = venue,
+        .stream = "test",
+        .market = market,
+        .market_count = count,
+        .channels = ADAPTER_TRADES | ADAPTER_QUOTES | ADAPTER_BOOK,
+        .book_depth = 200,
+        .recorded = recorded,
+    };
+    struct tb_error err = {""};
+    memset(&host, 0, sizeof(host));
+    host.now = MS(1700000000000);
+    ops = adapter_find(venue);
+    assert_non_null(ops);
+    a = ops->create(&config, &test_host, &err);
+    assert_string_equal(err.text, "");
+    assert_non_null(a);
+}
+
 static inline struct adapter *make(bool aggregated, bool recorded)
 {
     static struct adapter_market_config market[] = {
         {.symbol = "BTC/USDT", .raw = "BTCUSDT", .price_exp = -2, .size_exp = -5},
         {.symbol = "ETH/BTC", .raw = "ETHBTC", .price_exp = -6, .size_exp = -3},
     };
-    static const struct adapter_host h = {NULL, publish, add_instrument, get, reconnect, NULL};
     const struct adapter_config config = {
         .venue = "binance",
         .stream = "test",
@@ -105,7 +147,7 @@ static inline struct adapter *make(bool aggregated, bool recorded)
         .recorded = recorded,
     };
     struct tb_error err = {""};
-    struct adapter *made = ops->create(&config, &h, &err);
+    struct adapter *made = ops->create(&config, &test_host, &err);
     assert_string_equal(err.text, "");
     assert_non_null(made);
     return made;
