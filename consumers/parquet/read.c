@@ -328,7 +328,7 @@ static bool take_levels(struct parquet_reader *r, struct column *c)
             return false;
         for (uint64_t i = 0; i < count && row < r->rows; i++)
             c->present[row++] =
-                (run & 1) != 0 ? in.at[i / 8] >> (i % 8) & 1 : (unsigned char)(in.at[0] & 1);
+                (unsigned char)(((run & 1) != 0 ? in.at[i / 8] >> (i % 8) : in.at[0]) & 1);
         in.at += needed;
     }
     c->at = 4 + bytes;
