@@ -9,8 +9,9 @@
  *   nothing follows, in this segment or another        the present end
  *   an end page, or a later segment that has records   this segment is over
  *   a sound page follows in the same file              damage, up to that page
- *   the same, but the file is still being written      several writes are in flight, and need not end
- *                                                      in order: wait a little, then the same
+ *   the same, but the file has no end page             several writes are in flight, and need not end
+ *                                                      in order: the present end while its writer
+ *                                                      lives, else wait a little, then the same
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 #include <tickbus/ring.h>
 
 #include "journal_source.h"
+#include "segment.h"
 #include "wait.h"
 
 #define WINDOW_PAGES 256 /* read at once: 1 MiB */
@@ -367,6 +369,9 @@ static int look_beyond(struct tb_journal *j, size_t i, struct tb_journal_source 
         return BEYOND_OVER;
     if (next != TB_PLACE_EMPTY) {
         *out_to = h->first_seq - 1;
+        if (followed && j->list.item[i + 1].epoch == j->epoch &&
+            j->list.item[i + 1].first_seq - 1 < *out_to)
+            *out_to = j->list.item[i + 1].first_seq - 1; /* what follows it is not of this one */
         return followed || source->end_seq != 0 || next == TB_PLACE_END ? BEYOND_SOUND
                                                                         : BEYOND_UNSURE;
     }
@@ -391,6 +396,14 @@ static void pause_a_little(tb_ns *since)
     if (*since == 0)
         *since = tb_clock_mono();
     tb_wait_pause(PAUSE_NS);
+}
+
+/* Does a process write this journal now? Then its last segment has no damage, only writes in flight. */
+static bool is_written(const struct tb_journal *j)
+{
+    char lock[sizeof(j->list.path) + 8];
+    (void)snprintf(lock, sizeof(lock), "%s/lock", j->list.path);
+    return !j->list.single && tb_lock_held(lock);
 }
 
 /* Go to the next segment. False: there is none. */
@@ -474,6 +487,8 @@ static long read_segment(struct tb_journal *j, size_t i, struct tb_record *out_r
         *out_again = go_on(j, i);
         return *out_again;
     case BEYOND_UNSURE:
+        if (i + 1 >= j->list.count && is_written(j))
+            return 0; /* a disk may be slow for longer than anybody would wait */
         if (*since == 0 || tb_clock_mono() - *since < SETTLE_NS) {
             pause_a_little(since);
             *out_again = true;

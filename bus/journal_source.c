@@ -183,8 +183,11 @@ enum tb_journal_place tb_journal_source_judge(const struct tb_journal_source *f,
     return place;
 }
 
-/* The newer of the sound spares. False: none. */
-static bool read_spare(struct tb_journal_source *f, void *out_page)
+/*
+ * The newer of the sound spares; but one that continues page k before one that is further on: the newer was
+ * perhaps never synced, and what it continues never written. False: none.
+ */
+static bool read_spare(struct tb_journal_source *f, uint64_t k, void *out_page)
 {
     TB_ALIGNAS(8) unsigned char spare[2 * TB_JOURNAL_PAGE];
     const struct tb_journal_page *best = NULL;
@@ -193,7 +196,9 @@ static bool read_spare(struct tb_journal_source *f, void *out_page)
         const struct tb_journal_page *h = (const void *)(spare + i * TB_JOURNAL_PAGE);
         if (h->magic != 0 && tb_journal_page_check(h, TB_JOURNAL_SPARE, f->epoch) == NULL &&
             h->first_seq >= f->first_seq && in_sequence(h) &&
-            (best == NULL || h->generation > best->generation))
+            (best == NULL || (best->first_seq == first_of(f, k)) < (h->first_seq == first_of(f, k)) ||
+             ((best->first_seq == first_of(f, k)) == (h->first_seq == first_of(f, k)) &&
+              h->generation > best->generation)))
             best = h;
     }
     if (best != NULL)
@@ -230,7 +235,7 @@ int tb_journal_source_page(struct tb_journal_source *f, uint64_t k, void *out_pa
     TB_ALIGNAS(8) unsigned char spare[TB_JOURNAL_PAGE];
     const struct tb_journal_page *h = (const void *)spare;
     int place = place_of(f, k, out_page, out_why);
-    if (place < 0 || place == TB_PLACE_RECORDS || place == TB_PLACE_END || !read_spare(f, spare))
+    if (place < 0 || place == TB_PLACE_RECORDS || place == TB_PLACE_END || !read_spare(f, k, spare))
         return place;
     if (h->first_seq == first_of(f, k)) {
         memcpy(out_page, spare, TB_JOURNAL_PAGE);
@@ -270,7 +275,7 @@ int tb_journal_source_next(struct tb_journal_source *f, uint64_t k, uint64_t *ou
     const struct tb_journal_page *h = (const void *)spare;
     int place = next_in_place(f, k, out_k, out_page);
     /* A tail that is only in a spare comes after everything in its place. */
-    if (place != TB_PLACE_EMPTY || !read_spare(f, spare) || h->first_seq < first_of(f, k) ||
+    if (place != TB_PLACE_EMPTY || !read_spare(f, k, spare) || h->first_seq < first_of(f, k) ||
         (h->first_seq - f->first_seq) % TB_JOURNAL_RECORDS != 0)
         return place;
     *out_k = (h->first_seq - f->first_seq) / TB_JOURNAL_RECORDS;

@@ -115,6 +115,7 @@ static void try_again(struct tb_journal_writer *w)
     if (w->next_seq == w->durable + 1) {
         w->buffer_count = 0;
         w->end_asked = false; /* there is nothing left to end */
+        w->trouble[0] = '\0';
         w->state = WRITER_NONE;
         return;
     }
