@@ -9,11 +9,12 @@
 #include "producers/adapter/bybit.h"
 #include "producers/adapter/coinbase.h"
 #include "producers/adapter/kraken.h"
+#include "producers/adapter/mexc.h"
 #include "producers/adapter/okx.h"
 
 static const struct adapter_ops *const families[] = {
-    &binance_ops, &binance_usdm_ops,     &kraken_ops,  &bybit_ops,
-    &okx_ops,     &coinbaseexchange_ops, &coinbase_ops};
+    &binance_ops, &binance_usdm_ops, &kraken_ops,           &mexc_ops,
+    &bybit_ops,   &okx_ops,          &coinbaseexchange_ops, &coinbase_ops};
 #define VENUES_MAX 32
 
 const char *const adapter_counter_name[ADAPTER_COUNTERS] = {

@@ -21,7 +21,6 @@
 /* Milliseconds end in the year 5138 here; microseconds began in 1973. */
 #define MILLISECONDS_MAX INT64_C(100000000000000)
 
-
 /* ---- trades ---- */
 
 int binance_time(int64_t sent, tb_ns *out)
@@ -172,8 +171,8 @@ static int stream_name(const struct adapter_market *m, unsigned channel, bool ag
 
 static int subscribe(struct adapter *a, unsigned index, char *out_text, size_t capacity)
 {
-    static const struct adapter_request shape = {
-        "{\"method\":\"SUBSCRIBE\",\"params\":[", STREAMS_PER_REQUEST, stream_name};
+    static const struct adapter_request shape = {"{\"method\":\"SUBSCRIBE\",\"params\":[",
+                                                 STREAMS_PER_REQUEST, stream_name};
     return adapter_request(a, &shape, index, out_text, capacity);
 }
 
@@ -218,9 +217,10 @@ static struct adapter *create(const struct adapter_config *config, const struct 
 
 #define BINANCE_COMMON_OPS                                                                         \
     .destroy = destroy, .connect_path = connect_path, .subscribe = subscribe,                      \
-    .subscribe_interval_ns = 250 * TB_NS_PER_MS,   /* spot takes 5 messages/s, pongs included */   \
+    .subscribe_interval_ns = 250 * TB_NS_PER_MS, /* spot takes 5 messages/s, pongs included */     \
         .connection_life_ns = 23 * 3600 * TB_NS_PER_S, /* the venue cuts at 24 h */                \
-        .silence_ns = 60 * TB_NS_PER_S, /* spot pings every 20 s; else a ping of ours is answered */ \
+        .silence_ns =                                                                              \
+            60 * TB_NS_PER_S, /* spot pings every 20 s; else a ping of ours is answered */         \
         .on_connect = adapter_connected, .on_disconnect = snapshot_on_disconnect,                  \
     .on_frame = on_frame, .on_rest = snapshot_on_rest, .resume = adapter_resume,                   \
     .resumed = adapter_resumed, .counters = adapter_counters, .book = adapter_book

@@ -37,6 +37,7 @@ enum key : uint8_t {
     RESULT,
     REQUEST_ID,
     CODE,
+    ANSWER,
     ERROR_OBJECT,
     PREVIOUS,
     KEYS
@@ -54,6 +55,7 @@ constexpr long_key long_keys[] = {
     {"result", RESULT},
     {"id", REQUEST_ID},
     {"code", CODE},
+    {"msg", ANSWER},
     {"error", ERROR_OBJECT},
     {"pu", PREVIOUS},
 };
@@ -309,13 +311,17 @@ void classify(const binance_decoder *d, binance_message *m)
         take_quote(t, m);
     else if (m->kind == BINANCE_DEPTH)
         take_depth(t, m);
-    else if (m->kind == BINANCE_SNAPSHOT) { /* of spot also a small book, whose stream has the symbol */
+    else if (m->kind ==
+             BINANCE_SNAPSHOT) { /* of spot also a small book, whose stream has the symbol */
         take_snapshot(t, m);
         const char *mark = (const char *)memchr(m->stream.at, '@', m->stream.length);
         if (mark != nullptr)
             m->symbol = {m->stream.at, uint32_t(mark - m->stream.at)};
-    } else
+    } else {
+        if (t.has(ANSWER) && d->fields[ANSWER].type == TEXT)
+            m->answer = d->fields[ANSWER].text;
         return;
+    }
     /* The symbol is kept even of a message that is not whole: it says where something is missing. */
     if (m->kind != BINANCE_SNAPSHOT)
         m->symbol = t.text('s');
@@ -343,6 +349,28 @@ bool read_string(ondemand::object &object, const char *key, adapter_text &out)
     ondemand::value value;
     TRY(object.find_field_unordered(key).get(value));
     return json_string(value, out);
+}
+
+/* A number of decimals as the step that it means. */
+bool read_decimals(ondemand::object &object, const char *key, adapter_text &out)
+{
+    static constexpr const char *steps[] = {
+        "1",     "1e-1",  "1e-2",  "1e-3",  "1e-4",  "1e-5",  "1e-6",  "1e-7",  "1e-8", "1e-9",
+        "1e-10", "1e-11", "1e-12", "1e-13", "1e-14", "1e-15", "1e-16", "1e-17", "1e-18"};
+    uint64_t decimals;
+    TRY(object.find_field_unordered(key).get_uint64().get(decimals));
+    if (decimals >= sizeof(steps) / sizeof(steps[0]))
+        return false;
+    out = {steps[decimals], uint32_t(strlen(steps[decimals]))};
+    return true;
+}
+
+bool read_mexc_market(ondemand::object object, adapter_market_text &m)
+{
+    return read_string(object, "symbol", m.symbol) && read_string(object, "baseAsset", m.base) &&
+           read_string(object, "quoteAsset", m.quote) &&
+           read_decimals(object, "quotePrecision", m.tick_size) &&
+           read_decimals(object, "baseAssetPrecision", m.step_size);
 }
 
 /* One market: its filters have the precision. An unreadable one makes the listing bad. */
@@ -380,7 +408,9 @@ int read_listing(binance_decoder *d, const char *bytes, size_t length,
     for (auto element : symbols) {
         ondemand::object object;
         adapter_market_text market = {};
-        if (element.get_object().get(object) != SUCCESS || !read_market(object, market))
+        if (element.get_object().get(object) != SUCCESS ||
+            !(d->line == BINANCE_LIKE_MEXC ? read_mexc_market(object, market)
+                                           : read_market(object, market)))
             return -EBADMSG;
         each(context, &market);
         count++;

@@ -1,5 +1,5 @@
 /*
- * One message of Binance spot or USD-M futures, decoded: which kind it is, and its fields as numbers and as pieces of
+ * One JSON message of Binance spot, USD-M futures or MEXC, decoded: which kind it is, and its fields as numbers and as pieces of
  * the message's own text. C on the outside, simdjson On-Demand behind it; no exception comes out, and
  * nothing is allocated for a message below ADAPTER_MESSAGE_BYTES.
  */
@@ -10,8 +10,11 @@
 
 TB_EXTERN_BEGIN
 
-/* The product line: futures have `pu` in each depth event, times in quotes and snapshots. */
-enum binance_line { BINANCE_SPOT, BINANCE_USDM };
+/*
+ * The product line: futures have `pu` in each depth event, times in quotes and snapshots. MEXC's JSON
+ * imitates spot's; its listing has numbers of decimals instead of filters.
+ */
+enum binance_line { BINANCE_SPOT, BINANCE_USDM, BINANCE_LIKE_MEXC };
 
 enum binance_kind {
     BINANCE_BAD, /* no JSON, or a field that is needed is absent, of the wrong type or out of range */
@@ -36,6 +39,7 @@ struct binance_message {
     struct adapter_text price; /* trades */
     struct adapter_text size;
     struct adapter_text order_kind; /* trades, "X"; empty: not said */
+    struct adapter_text answer;     /* what has a code: "msg" */
     struct adapter_text bid_price;  /* quotes */
     struct adapter_text bid_size;
     struct adapter_text ask_price;

@@ -169,8 +169,7 @@ static int scan(enum binance_line line, const char *path, const char *bytes, siz
     if (msg.kind != BINANCE_TRADE && msg.kind != BINANCE_AGG_TRADE && msg.kind != BINANCE_QUOTE &&
         msg.kind != BINANCE_DEPTH && msg.kind != BINANCE_SNAPSHOT && msg.kind != BINANCE_PARTIAL)
         return 0;
-    struct adapter_text symbol =
-        path == NULL ? msg.symbol : snapshot_path_symbol(rule->path, path);
+    struct adapter_text symbol = path == NULL ? msg.symbol : snapshot_path_symbol(rule->path, path);
     int8_t exp[2] = {0, 0};
     unsigned seen = 0;
     if (symbol.length == 0)
