@@ -124,7 +124,8 @@ static int find_format(struct source *s, struct tb_error *err)
     if (seen > 0 && s->format == CAPTURE_FORMAT_NONE)
         return tb_fail(
             err, -EINVAL,
-            "%s is no capture: lines are `<ns> <JSON>`, `<s>: <JSON>`, {\"t\":..} or JSON",
+            "%s is no capture: lines are `<ns> <JSON>`, `<s>: <JSON>`, {\"t\":..}, JSON or "
+            "hexadecimal",
             s->file.path);
     rc = capture_file_rewind(&s->file);
     return rc == 0

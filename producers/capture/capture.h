@@ -9,6 +9,7 @@
  *      `configuration:` lines are passed over
  *   3  one JSON object a line with `t`      header, http, connect, send, recv (`ts`, `data`)
  *   4  one frame a line, no time            samples: ts_recv is 0
+ *   5  the same, binary, in hexadecimal
  *
  * Memory is bounded: one line per file is held, at most CAPTURE_LINE_MAX bytes. A line that can not be
  * read (too long, no such format, gzip cut short) is a fault: counted, reported with file and line
@@ -34,7 +35,7 @@ enum capture_kind {
 struct capture_event {
     enum capture_kind kind;
     tb_ns ts_recv;      /* 0 if the format has none */
-    const char *text;   /* length bytes, then CAPTURE_PADDING readable ones; valid until the next call */
+    const char *text;   /* length bytes (binary frames: any), then CAPTURE_PADDING readable ones; valid until the next call */
     size_t length;
     const char *url;    /* CAPTURE_CONNECT, CAPTURE_HTTP; NUL-terminated, else "" */
     unsigned file;      /* index of the file it came from */

@@ -51,6 +51,7 @@ enum capture_format {
     CAPTURE_FORMAT_SECONDS, /* 2: <s>: <JSON>, <url> -> <s>: <body>, ... */
     CAPTURE_FORMAT_OBJECTS, /* 3: {"t":...} */
     CAPTURE_FORMAT_FRAMES,  /* 4: <JSON> */
+    CAPTURE_FORMAT_HEX,     /* 5: 0a34.. */
 };
 
 /* capture_line_format: the format that this line shows; NONE if it shows none. */

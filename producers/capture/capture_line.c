@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define TIME_DIGITS_MAX 19
+#define HEX_LEAST 16 /* digits of the line that shows the format: a shorter one is any text */
 /* Seconds that fit into int64 nanoseconds: the year 2262. */
 #define SECONDS_MAX INT64_C(9223372035)
 
@@ -154,12 +155,13 @@ static bool is(const struct text *t, const char *word)
     return (size_t)(t->end - t->at) == length && memcmp(t->at, word, length) == 0;
 }
 
-static int hex4(const char *at, const char *end)
+/* `count` hexadecimal digits; -1: something else. */
+static int hex(const char *at, const char *end, int count)
 {
     int value = 0;
-    if (end - at < 4)
+    if (end - at < count)
         return -1;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < count; i++) {
         char c = at[i];
         int digit = is_digit(c)              ? c - '0'
                     : (c >= 'a' && c <= 'f') ? c - 'a' + 10
@@ -195,12 +197,12 @@ static char *put_utf8(char *to, int code)
 /* \uXXXX, with its second half if it is a surrogate; at is behind the u. NULL: no such escape. */
 static char *unescape_unicode(char **at, const char *end, char *to)
 {
-    int code = hex4(*at, end);
+    int code = hex(*at, end, 4);
     if (code < 0 || (code >= 0xDC00 && code < 0xE000))
         return NULL;
     *at += 4;
     if (code >= 0xD800 && code < 0xDC00) {
-        int low = end - *at >= 6 && (*at)[0] == '\\' && (*at)[1] == 'u' ? hex4(*at + 2, end) : -1;
+        int low = end - *at >= 6 && (*at)[0] == '\\' && (*at)[1] == 'u' ? hex(*at + 2, end, 4) : -1;
         if (low < 0xDC00 || low >= 0xE000)
             return NULL;
         code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
@@ -359,6 +361,43 @@ static int read_timed(struct text t, struct capture_event *e, const char **out_w
     return e->length > 0 ? 1 : -EBADMSG;
 }
 
+/* ---- formats 4 and 5 ---- */
+
+static bool is_hex(const struct text *t)
+{
+    for (const char *at = t->at; at < t->end; at += 2)
+        if (hex(at, t->end, 2) < 0)
+            return false;
+    return true;
+}
+
+/* In place: it gets shorter. */
+static int read_hex(struct text t, struct capture_event *e, const char **out_why)
+{
+    char *to = t.at;
+    e->kind = CAPTURE_FRAME;
+    e->text = t.at;
+    for (; t.at < t.end; t.at += 2) {
+        int byte = hex(t.at, t.end, 2);
+        if (byte < 0) {
+            *out_why = "no hexadecimal";
+            return -EBADMSG;
+        }
+        *to++ = (char)byte;
+    }
+    e->length = (size_t)(to - e->text);
+    return 1;
+}
+
+static int read_frame(struct text t, struct capture_event *e, const char **out_why)
+{
+    e->kind = CAPTURE_FRAME;
+    e->text = t.at;
+    e->length = (size_t)(t.end - t.at);
+    *out_why = "no JSON";
+    return looks_like_json(&t) ? 1 : -EBADMSG;
+}
+
 enum capture_format capture_line_format(const char *text, size_t length)
 {
     char *begin = (char *)(uintptr_t)text; /* only looked at */
@@ -372,7 +411,7 @@ enum capture_format capture_line_format(const char *text, size_t length)
     if (read_seconds(&look, &number) && skip(&look, ": ") && looks_like_json(&look))
         return CAPTURE_FORMAT_SECONDS;
     if (!looks_like_json(&t))
-        return CAPTURE_FORMAT_NONE;
+        return length >= HEX_LEAST && is_hex(&t) ? CAPTURE_FORMAT_HEX : CAPTURE_FORMAT_NONE;
     struct text key, value;
     enum capture_kind kind;
     look = t;
@@ -398,11 +437,9 @@ int capture_line_read(enum capture_format format, char *text, size_t length,
     case CAPTURE_FORMAT_OBJECTS:
         return read_object(t, e, out_why);
     case CAPTURE_FORMAT_FRAMES:
-        e->kind = CAPTURE_FRAME;
-        e->text = text;
-        e->length = length;
-        *out_why = "no JSON";
-        return looks_like_json(&t) ? 1 : -EBADMSG;
+        return read_frame(t, e, out_why);
+    case CAPTURE_FORMAT_HEX:
+        return read_hex(t, e, out_why);
     case CAPTURE_FORMAT_NONE:
         break;
     }
