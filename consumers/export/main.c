@@ -13,6 +13,7 @@
 
 #include <tickbus/config.h>
 #include <tickbus/journal.h>
+#include <tickbus/place.h>
 #include <tickbus/service.h>
 
 #include "consumers/journals/journals.h"
@@ -73,7 +74,7 @@ struct export
 {
     struct options options;
     enum format format;
-    struct place from, to;
+    struct tb_place from, to;
     struct filter filter;
     struct line_style style;
     const char *columns[COLUMNS_MAX];
@@ -173,10 +174,11 @@ static int parse_all(struct export *x)
         if (filter_type(&x->filter, o->type.item[i], &err) != 0)
             return fault(TB_EXIT_USAGE, "--type: %s", err.text);
     if ((o->where != NULL && filter_where(&x->filter, o->where, &err) != 0) ||
-        place_parse("from", o->from, &x->from, &err) != 0 ||
-        place_parse("to", o->to, &x->to, &err) != 0)
+        tb_place_parse("from", o->from, &x->from, &err) != 0 ||
+        tb_place_parse("to", o->to, &x->to, &err) != 0)
         return fault(TB_EXIT_USAGE, "%s", err.text);
-    if (x->from.kind == PLACE_NEWEST || x->to.kind == PLACE_NEWEST || x->to.kind == PLACE_OLDEST)
+    if (x->from.kind == TB_PLACE_NEWEST || x->to.kind == TB_PLACE_NEWEST ||
+        x->to.kind == TB_PLACE_OLDEST)
         return fault(TB_EXIT_USAGE,
                      "--from is oldest, a sequence or a time, --to one of the last two");
     int rc = parse_format(x);
@@ -277,12 +279,12 @@ static int write_records(struct export *x, const char *stream, const struct tb_r
         struct record_item item = {stream, epoch, r,
                                    tb_journal_instrument(x->journal, r->instrument)};
         struct fields fields;
-        if (place_behind(&x->to, r)) {
+        if (tb_place_behind(&x->to, r)) {
             *out_end = true;
             break;
         }
         x->seen++;
-        if (place_before(&x->from, r) || !filter_match(&x->filter, &item))
+        if (tb_place_before(&x->from, r) || !filter_match(&x->filter, &item))
             continue;
         fields_of_export(&item, x->format == FORMAT_PARQUET, &fields);
         rc = write_row(x, &fields);
@@ -294,9 +296,9 @@ static int write_records(struct export *x, const char *stream, const struct tb_r
 static void seek(struct export *x)
 {
     tb_journal_seek_oldest(x->journal);
-    if (x->from.kind == PLACE_TIME)
+    if (x->from.kind == TB_PLACE_TIME)
         (void)tb_journal_seek_time(x->journal, x->from.time); /* 1: nothing comes */
-    if (x->from.kind == PLACE_SEQ)
+    if (x->from.kind == TB_PLACE_SEQ)
         (void)tb_journal_seek(x->journal, journals_newest_epoch(x->journal), x->from.seq);
 }
 

@@ -10,7 +10,8 @@
 #define SHOWN(X)                                                                                   \
     X(stream, TEXT)                                                                                \
     X(seq, UNSIGNED)                                                                               \
-    X(type, TEXT) X(venue, TEXT) X(symbol, TEXT) X(ts_event, TIME) X(ts_recv, TIME)                \
+    X(type, TEXT)                                                                                  \
+    X(venue, TEXT) X(symbol, TEXT) X(ts_event, TIME) X(ts_recv, TIME)                              \
         X(publish_delta_ns, UNSIGNED) X(flags, TEXT) X(side, TEXT) X(price, PRICE) X(size, SIZE)   \
             X(trade_id, UNSIGNED) X(count, UNSIGNED) X(bid_price, PRICE) X(bid_size, SIZE)         \
                 X(ask_price, PRICE) X(ask_size, SIZE) X(action, TEXT) X(level, UNSIGNED)           \
@@ -27,8 +28,9 @@
                                                             X(body2, UNSIGNED) X(body3, UNSIGNED)
 #define EXPORTED(X)                                                                                \
     X(epoch, UNSIGNED)                                                                             \
-    X(instrument, UNSIGNED) X(bytes, TEXT) X(raw, TEXT) X(label, TEXT) X(first_stream, TEXT)       \
-        X(price_exp, SIGNED) X(size_exp, SIGNED) X(value_exp, SIGNED)
+    X(instrument, UNSIGNED)                                                                        \
+    X(bytes, TEXT) X(raw, TEXT) X(label, TEXT) X(first_stream, TEXT) X(price_exp, SIGNED)          \
+        X(size_exp, SIGNED) X(value_exp, SIGNED)
 
 #define COLUMN(name, kind) {#name, COLUMN_##kind},
 #define NAME(name, kind) #name,

@@ -175,28 +175,4 @@ bool filter_match(const struct filter *filter, const struct record_item *item);
 /* filter_compare: a * 10^a_exp against b * 10^b_exp, exactly: -1, 0, 1. */
 int filter_compare(__int128 a, int a_exp, __int128 b, int b_exp);
 
-/* ---- places ---- */
-
-/* --from and --to: a place on a stream. */
-enum place_kind { PLACE_NONE, PLACE_OLDEST, PLACE_NEWEST, PLACE_SEQ, PLACE_TIME };
-
-struct place {
-    enum place_kind kind;
-    tb_seq seq;
-    tb_ns time;
-};
-
-/*
- * place_parse: oldest, newest, a sequence, a time (of publication) or -5m; NULL text is no place. 0 or
- * -EINVAL with the reason, which names the option.
- */
-int place_parse(const char *option, const char *text, struct place *out_place,
-                struct tb_error *err);
-
-/* place_time: the publish time of a record, by which places are found; the venue's where there is none. */
-tb_ns place_time(const struct tb_record *record);
-/* place_before: does the record lie before a place at which reading begins? place_behind: behind its end? */
-bool place_before(const struct place *from, const struct tb_record *record);
-bool place_behind(const struct place *to, const struct tb_record *record);
-
 #endif

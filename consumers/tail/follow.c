@@ -53,7 +53,7 @@ static void place_cursor(struct follow *f, struct source *s)
 {
     tb_seq newest = tb_reader_newest(&s->reader);
     s->end = newest;
-    if (f->from.kind == PLACE_NONE)
+    if (f->from.kind == TB_PLACE_NONE)
         tb_reader_seek(&s->reader, place_last(f, s, newest, f->last_n));
 }
 
@@ -61,9 +61,9 @@ static int open_source(struct follow *f, struct source *s, struct tb_error *err)
 {
     /* SPIN: the policy that needs no wait file; we never call a waiting function. */
     struct tb_reader_options options = {.from = TB_FROM_OLDEST, .wait = TB_WAIT_SPIN};
-    if (f->from.kind == PLACE_NEWEST)
+    if (f->from.kind == TB_PLACE_NEWEST)
         options.from = TB_FROM_NEWEST;
-    if (f->from.kind == PLACE_SEQ) {
+    if (f->from.kind == TB_PLACE_SEQ) {
         options.from = TB_FROM_SEQ;
         options.seq = f->from.seq;
     }
@@ -137,8 +137,8 @@ int follow_scan(struct follow *f, struct tb_error *err)
     for (size_t i = 0; i < f->count; i++)
         open += f->source[i].open || f->source[i].finished;
     /* What appears from now on is new: all of it is of interest. */
-    if (open > 0 && (f->from.kind == PLACE_NONE || f->from.kind == PLACE_NEWEST))
-        f->from.kind = PLACE_OLDEST;
+    if (open > 0 && (f->from.kind == TB_PLACE_NONE || f->from.kind == TB_PLACE_NEWEST))
+        f->from.kind = TB_PLACE_OLDEST;
     return open;
 }
 
@@ -207,13 +207,13 @@ int follow_journal(struct follow *f, const struct journal_path *at, struct tb_er
     s->open = true;
     snprintf(s->stream, sizeof(s->stream), "%s", at->stream);
     tb_journal_seek_oldest(s->journal);
-    if (f->from.kind == PLACE_TIME)
+    if (f->from.kind == TB_PLACE_TIME)
         (void)tb_journal_seek_time(s->journal, f->from.time); /* 1: nothing is there yet */
-    else if (f->from.kind == PLACE_SEQ)
+    else if (f->from.kind == TB_PLACE_SEQ)
         (void)tb_journal_seek(s->journal, newest.epoch, f->from.seq);
-    else if (f->from.kind == PLACE_NEWEST && newest.last_seq != 0)
+    else if (f->from.kind == TB_PLACE_NEWEST && newest.last_seq != 0)
         (void)tb_journal_seek(s->journal, newest.epoch, newest.last_seq + 1);
-    else if (f->from.kind == PLACE_NONE && newest.last_seq != 0)
+    else if (f->from.kind == TB_PLACE_NONE && newest.last_seq != 0)
         journal_last(f, s, newest.epoch, newest.last_seq);
     return 0;
 }
@@ -310,19 +310,19 @@ bool follow_next(struct follow *f, struct record_item *out_item, struct source *
         for (size_t i = 0; i < f->count; i++) {
             struct source *s = &f->source[i];
             fill(f, s);
-            if (s->at < s->count &&
-                (best == NULL || place_time(&s->batch[s->at]) < place_time(&best->batch[best->at])))
+            if (s->at < s->count && (best == NULL || tb_place_time(&s->batch[s->at]) <
+                                                         tb_place_time(&best->batch[best->at])))
                 best = s;
         }
         if (best == NULL)
             return false;
         const struct tb_record *record = &best->batch[best->at];
-        if (place_behind(&f->to, record)) {
+        if (tb_place_behind(&f->to, record)) {
             finish(best);
             continue;
         }
         best->at++;
-        if (place_before(&f->from, record))
+        if (tb_place_before(&f->from, record))
             continue;
         best->seen++;
         best->last = record->seq;
@@ -336,7 +336,7 @@ bool follow_next(struct follow *f, struct record_item *out_item, struct source *
 
 bool follow_over(const struct follow *f)
 {
-    if (f->following && f->to.kind == PLACE_NONE)
+    if (f->following && f->to.kind == TB_PLACE_NONE)
         return false;
     for (size_t i = 0; i < f->count; i++)
         if (f->source[i].open && !f->source[i].finished)
@@ -366,8 +366,8 @@ static void look_at(struct follow *f, struct source *s)
                s->last);
         tb_reader_close(&s->reader, false);
         s->open = false;
-        struct place from = f->from;
-        f->from = (struct place){.kind = PLACE_OLDEST}; /* all of the new one */
+        struct tb_place from = f->from;
+        f->from = (struct tb_place){.kind = TB_PLACE_OLDEST}; /* all of the new one */
         struct tb_error err;
         if (open_source(f, s, &err) != 0)
             s->open = false; /* the next scan tries again */

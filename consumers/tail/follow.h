@@ -8,6 +8,8 @@
 #include <tickbus/base.h>
 #include <tickbus/reader.h>
 
+#include <tickbus/place.h>
+
 #include "consumers/journals/journals.h"
 #include "consumers/records/records.h"
 
@@ -35,9 +37,9 @@ struct follow {
     const char *bus_dir;       /* NULL: journals only */
     const char *const *wanted; /* stream names; none: every stream of the bus */
     size_t wanted_count;
-    struct place from, to;
+    struct tb_place from, to;
     uint64_t
-        last_n; /* PLACE_NONE: begin at the last so many records that the filter lets through */
+        last_n; /* TB_PLACE_NONE: begin at the last so many records that the filter lets through */
     bool following;
     const struct filter *filter;
     void (*notice)(void *context, const char *line);

@@ -14,6 +14,7 @@
 #include <tickbus/clock.h>
 #include <tickbus/config.h>
 #include <tickbus/reader.h>
+#include <tickbus/place.h>
 #include <tickbus/service.h>
 
 #include "follow.h"
@@ -198,18 +199,18 @@ static int parse_all(struct tail *t, int operands, char **argv, const char **nam
     if (parse_format(t) != 0 || parse_filter(t) != 0 ||
         parse_streams(t, operands, argv, names) != 0)
         return -EINVAL;
-    if (place_parse("from", o->from, &t->follow.from, &err) != 0 ||
-        place_parse("to", o->to, &t->follow.to, &err) != 0)
+    if (tb_place_parse("from", o->from, &t->follow.from, &err) != 0 ||
+        tb_place_parse("to", o->to, &t->follow.to, &err) != 0)
         return fault("%s", err.text);
     if (o->once && (o->follow || o->f))
         return fault("--once and --follow contradict each other");
-    if (t->follow.to.kind == PLACE_OLDEST || t->follow.to.kind == PLACE_NEWEST)
+    if (t->follow.to.kind == TB_PLACE_OLDEST || t->follow.to.kind == TB_PLACE_NEWEST)
         return fault("--to is a sequence or a time; to end at the newest record use --once");
-    if (t->follow.from.kind == PLACE_NONE && t->follow.to.kind != PLACE_NONE)
-        t->follow.from.kind = PLACE_OLDEST;
+    if (t->follow.from.kind == TB_PLACE_NONE && t->follow.to.kind != TB_PLACE_NONE)
+        t->follow.from.kind = TB_PLACE_OLDEST;
     t->follow.following = o->follow || o->f || o->rate || (terminal && !o->once);
     if (o->rate && o->from == NULL)
-        t->follow.from.kind = PLACE_NEWEST;
+        t->follow.from.kind = TB_PLACE_NEWEST;
     t->follow.last_n = (uint64_t)o->n;
     t->style.local = o->local;
     t->style.colour = terminal && !o->no_color && (no_color == NULL || *no_color == 0) &&
@@ -393,8 +394,8 @@ static int open_journals(struct tail *t, int operands, char **argv)
     if (rc != 0)
         fault("%s", err.text);
     /* Only now: journals were placed by it. */
-    if (t->follow.from.kind == PLACE_NONE || t->follow.from.kind == PLACE_NEWEST)
-        t->follow.from.kind = PLACE_OLDEST;
+    if (t->follow.from.kind == TB_PLACE_NONE || t->follow.from.kind == TB_PLACE_NEWEST)
+        t->follow.from.kind = TB_PLACE_OLDEST;
     return rc == 0 ? TB_EXIT_OK : rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_IO;
 }
 

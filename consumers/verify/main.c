@@ -12,6 +12,7 @@
 
 #include <tickbus/config.h>
 #include <tickbus/journal.h>
+#include <tickbus/place.h>
 #include <tickbus/service.h>
 
 #include "consumers/journals/journals.h"
@@ -247,8 +248,9 @@ static int check_records(struct main *m)
             int rc = s->next == s->count ? fill(m, s) : 0;
             if (rc != 0)
                 return rc;
-            if (s->next < s->count && (first == NULL || place_time(&s->batch[s->next]) <
-                                                            place_time(&first->batch[first->next])))
+            if (s->next < s->count &&
+                (first == NULL ||
+                 tb_place_time(&s->batch[s->next]) < tb_place_time(&first->batch[first->next])))
                 first = s;
         }
         if (first == NULL)

@@ -1,31 +1,32 @@
 /* Where on a stream to begin and to end. */
-#include "consumers/records/records.h"
+#include <tickbus/place.h>
 
 #include <errno.h>
 #include <string.h>
 
 #include <tickbus/clock.h>
 
-int place_parse(const char *option, const char *text, struct place *out_place, struct tb_error *err)
+int tb_place_parse(const char *option, const char *text, struct tb_place *out_place,
+                   struct tb_error *err)
 {
-    struct place place = {.kind = PLACE_NONE};
+    struct tb_place place = {.kind = TB_PLACE_NONE};
     char *end;
     errno = 0;
     if (text == NULL)
         return 0;
     if (strcmp(text, "oldest") == 0)
-        place.kind = PLACE_OLDEST;
+        place.kind = TB_PLACE_OLDEST;
     else if (strcmp(text, "newest") == 0)
-        place.kind = PLACE_NEWEST;
+        place.kind = TB_PLACE_NEWEST;
     else if (strspn(text, "0123456789") == strlen(text) && *text != 0) {
         place.seq = strtoull(text, &end, 10);
-        place.kind = PLACE_SEQ;
+        place.kind = TB_PLACE_SEQ;
         if (errno == ERANGE || place.seq > INT64_MAX)
             return tb_fail(err, -EINVAL, "--%s=%s: no such sequence", option, text);
         if (place.seq == 0)
             place.seq = 1;
     } else if (tb_time_parse(text, tb_clock_wall(), &place.time) == 0)
-        place.kind = PLACE_TIME;
+        place.kind = TB_PLACE_TIME;
     else
         return tb_fail(err, -EINVAL,
                        "--%s=%s: write oldest, newest, a sequence, a time such as "
@@ -35,19 +36,19 @@ int place_parse(const char *option, const char *text, struct place *out_place, s
     return 0;
 }
 
-tb_ns place_time(const struct tb_record *record)
+tb_ns tb_place_time(const struct tb_record *record)
 {
     return record->ts_recv != 0 ? record->ts_recv + record->publish_delta_ns : record->ts_event;
 }
 
-bool place_before(const struct place *from, const struct tb_record *record)
+bool tb_place_before(const struct tb_place *from, const struct tb_record *record)
 {
-    return (from->kind == PLACE_TIME && place_time(record) < from->time) ||
-           (from->kind == PLACE_SEQ && record->seq < from->seq);
+    return (from->kind == TB_PLACE_TIME && tb_place_time(record) < from->time) ||
+           (from->kind == TB_PLACE_SEQ && record->seq < from->seq);
 }
 
-bool place_behind(const struct place *to, const struct tb_record *record)
+bool tb_place_behind(const struct tb_place *to, const struct tb_record *record)
 {
-    return (to->kind == PLACE_SEQ && record->seq > to->seq) ||
-           (to->kind == PLACE_TIME && place_time(record) > to->time);
+    return (to->kind == TB_PLACE_SEQ && record->seq > to->seq) ||
+           (to->kind == TB_PLACE_TIME && tb_place_time(record) > to->time);
 }
