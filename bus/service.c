@@ -38,8 +38,10 @@ static void state_update(struct tb_service *svc)
 {
     struct tb_service_private *p = svc->private_;
     char note[160];
-    const char *broken = NULL, *missing = NULL;
+    const char *broken = NULL, *missing = NULL, *behind = NULL;
     for (unsigned i = 0; i < svc->input_count; i++) {
+        if (svc->input[i].open && tb_reader_catching_up(&svc->input[i].reader))
+            behind = svc->input[i].stream;
         if (svc->input[i].open)
             continue;
         if (p->input[i].open_rc != 0 && p->input[i].open_rc != -ENOENT)
@@ -59,6 +61,9 @@ static void state_update(struct tb_service *svc)
     } else if (missing != NULL) {
         snprintf(note, sizeof(note), "stream %s is not there yet", missing);
         state_set(svc, TB_SERVICE_WAITING, note);
+    } else if (behind != NULL) {
+        snprintf(note, sizeof(note), "catching up with stream %s from its journal", behind);
+        state_set(svc, TB_SERVICE_RUNNING, note);
     } else {
         state_set(svc, TB_SERVICE_RUNNING, NULL);
     }
@@ -82,8 +87,14 @@ void tb_service_degraded(struct tb_service *svc, const char *note)
 void tb_service_pulse(struct tb_service *svc)
 {
     struct tb_service_private *p = svc->private_;
-    uint64_t read = 0, lost = 0, overruns = 0;
+    uint64_t read = 0, lost = 0, overruns = 0, from_journal = 0;
+    int64_t catching_up = 0;
     for (unsigned i = 0; i < svc->input_count; i++) {
+        from_journal += p->input[i].from_journal;
+        if (svc->input[i].open) {
+            from_journal += tb_reader_from_journal(&svc->input[i].reader);
+            catching_up += tb_reader_catching_up(&svc->input[i].reader);
+        }
         read += svc->input[i].read;
         lost += svc->input[i].lost;
         overruns += p->input[i].overruns;
@@ -91,6 +102,8 @@ void tb_service_pulse(struct tb_service *svc)
     tb_stats_set(p->read, (int64_t)read);
     tb_stats_set(p->lost, (int64_t)lost);
     tb_stats_set(p->overruns, (int64_t)overruns);
+    tb_stats_set(p->from_journal, (int64_t)from_journal);
+    tb_stats_set(p->catching_up, catching_up);
     tb_stats_set(p->checkpoint_count, (int64_t)p->checkpoints);
     if (svc->out != NULL) {
         tb_stats_set(p->published, (int64_t)(svc->out->next_seq - svc->out->first_seq));
@@ -159,6 +172,10 @@ static void add_counters(struct tb_service *svc)
         p->read = tb_stats_add(&svc->stats, "records_read", TB_STAT_COUNTER);
         p->lost = tb_stats_add(&svc->stats, "records_lost", TB_STAT_COUNTER);
         p->overruns = tb_stats_add(&svc->stats, "overruns", TB_STAT_COUNTER);
+        if (svc->input_journal != NULL) {
+            p->from_journal = tb_stats_add(&svc->stats, "records_from_journal", TB_STAT_COUNTER);
+            p->catching_up = tb_stats_add(&svc->stats, "inputs_catching_up", TB_STAT_GAUGE);
+        }
         p->read_latency = tb_stats_add_histogram(&svc->stats, "read_latency_ns");
     }
     if (svc->out_stream != NULL) {

@@ -23,6 +23,8 @@ static bool take_position(struct tb_service *svc, unsigned i)
     struct input_state *s = &svc->private_->input[i];
     struct tb_reader *r = &svc->input[i].reader;
     bool known = s->epoch != 0;
+    if (known && svc->input_journal != NULL)
+        (void)tb_reader_go(r, s->epoch, s->cursor); /* what is left of an older epoch comes first */
     bool same = known && s->epoch == r->epoch;
     if (same && s->cursor > tb_reader_newest(r) + 1) {
         tb_log(TB_LOG_ERROR, "cursor_ahead",
@@ -35,6 +37,12 @@ static bool take_position(struct tb_service *svc, unsigned i)
     else
         svc->input[i].skip_output = 0; /* what this numbering made before is of no matter */
     return known && !same;
+}
+
+tb_seq tb_service_input_end(const struct tb_service *svc, unsigned i)
+{
+    const struct tb_reader *r = &svc->input[i].reader;
+    return tb_reader_catching_up(r) ? r->cursor : tb_reader_newest(r) + 1;
 }
 
 static int attach(struct tb_service *svc, unsigned i)
@@ -64,7 +72,7 @@ static int attach(struct tb_service *svc, unsigned i)
     s->broken = false;
     s->open_rc = 0;
     s->empty = false;
-    s->stop_at = svc->stopping ? tb_reader_newest(&in->reader) + 1 : 0;
+    s->stop_at = svc->stopping ? tb_service_input_end(svc, i) : 0;
     tb_log(TB_LOG_INFO, "attached", "stream=%s epoch=%llu seq=%llu newest=%llu%s", in->stream,
            (unsigned long long)s->epoch, (unsigned long long)s->cursor,
            (unsigned long long)tb_reader_newest(&in->reader), new_epoch ? " new_epoch=true" : "");
@@ -79,6 +87,7 @@ static int open_one(struct tb_service *svc, unsigned i)
         .from = s->epoch != 0 ? TB_FROM_OLDEST : first_place(svc),
         .name = svc->name,
         .wait = (enum tb_wait_policy)p->opt.wait,
+        .journal = svc->input_journal,
     };
     struct tb_error err = {""};
     int rc =
@@ -123,6 +132,7 @@ static void detach(struct tb_service *svc, unsigned i)
     struct input_state *s = &svc->private_->input[i];
     struct tb_input *in = &svc->input[i];
     s->cursor = in->reader.cursor;
+    s->from_journal += tb_reader_from_journal(&in->reader);
     in->open = false;
     tb_reader_close(&in->reader, true);
 }
@@ -146,6 +156,7 @@ static void on_overrun(struct tb_service *svc, unsigned i)
 {
     struct input_state *s = &svc->private_->input[i];
     struct tb_input *in = &svc->input[i];
+    char quoted[TB_QUOTE_BYTES];
     uint64_t lost = tb_reader_resync(&in->reader);
     if (lost == 0)
         return; /* no overrun: a damaged ring, as the next look finds */
@@ -153,9 +164,10 @@ static void on_overrun(struct tb_service *svc, unsigned i)
     s->overruns++;
     in->skip_output = 0; /* the records that made those outputs will not come again */
     tb_log_limited(&s->overrun_log, TB_NS_PER_S, TB_LOG_WARN, "overrun",
-                   "stream=%s lost=%llu lost_total=%llu seq=%llu", in->stream,
+                   "stream=%s lost=%llu lost_total=%llu seq=%llu reason=%s", in->stream,
                    (unsigned long long)lost, (unsigned long long)in->lost,
-                   (unsigned long long)in->reader.cursor);
+                   (unsigned long long)in->reader.cursor,
+                   tb_quote_text(tb_reader_loss(&in->reader), quoted));
     if (svc->ops->on_overrun != NULL)
         svc->ops->on_overrun(svc, svc->self, i, lost);
 }
@@ -183,9 +195,35 @@ static size_t batch_max(const struct tb_service *svc, unsigned i)
     return max;
 }
 
-static void observe_latency(struct tb_service *svc, const struct tb_record *r)
+/*
+ * The journal ended an epoch, and the reader is at the beginning of the next. What is made again after a
+ * death is made across it in the same way, so outputs that are there already go on being counted.
+ */
+static int on_epoch(struct tb_service *svc, unsigned i)
 {
-    if (r->publish_delta_ns == UINT32_MAX || r->ts_recv == 0)
+    struct tb_service_private *p = svc->private_;
+    struct input_state *s = &p->input[i];
+    struct tb_input *in = &svc->input[i];
+    tb_log(TB_LOG_INFO, "epoch", "stream=%s epoch=%llu after=%llu", in->stream,
+           (unsigned long long)in->reader.epoch, (unsigned long long)s->epoch);
+    memset(s->mirror, 0, sizeof(s->mirror));
+    s->epoch = in->reader.epoch;
+    s->cursor = s->saved_cursor = in->reader.cursor;
+    s->released = 0;
+    s->stop_at = svc->stopping ? in->reader.cursor : 0;
+    int rc = svc->ops->on_input != NULL ? svc->ops->on_input(svc, svc->self, i, true) : 0;
+    if (rc < 0) {
+        tb_log(TB_LOG_ERROR, "on_input_failed", "stream=%s error=%d", in->stream, rc);
+        p->failure = "an input could not be taken";
+        return rc;
+    }
+    return 1; /* something moved */
+}
+
+static void observe_latency(struct tb_service *svc, unsigned i, const struct tb_record *r)
+{
+    if (r->publish_delta_ns == UINT32_MAX || r->ts_recv == 0 ||
+        tb_reader_catching_up(&svc->input[i].reader))
         return; /* recorded long ago: says nothing about now */
     tb_ns latency = tb_clock_wall() - r->ts_recv - r->publish_delta_ns;
     if (latency >= 0 && latency < BATCH_LATENCY_MAX)
@@ -196,7 +234,7 @@ static int give(struct tb_service *svc, unsigned i, size_t count)
 {
     struct tb_service_private *p = svc->private_;
     struct tb_input *in = &svc->input[i];
-    observe_latency(svc, &p->batch[0]);
+    observe_latency(svc, i, &p->batch[0]);
     p->in_records = true;
     int taken = svc->ops->on_records(svc, svc->self, i, p->batch, (int)count);
     p->in_records = false;
@@ -235,9 +273,11 @@ static int read_one(struct tb_service *svc, unsigned i)
     } else if (count == 0 && end == TB_READ_OVERRUN) {
         on_overrun(svc, i);
         return 1; /* something moved */
+    } else if (count == 0 && end == TB_READ_EPOCH) {
+        return on_epoch(svc, i);
     } else if (count == 0) {
         s->empty = true;
-        if (in->skip_output > 0) {
+        if (in->skip_output > 0 && !tb_reader_catching_up(&in->reader)) {
             tb_log(TB_LOG_WARN, "output_mismatch",
                    "stream=%s left=%llu reason=\"fewer records were "
                    "made again than there were\"",

@@ -387,6 +387,7 @@ int tb_service_configure(struct tb_service *svc, int argc, char **argv)
     svc->section = opt->section;
     svc->until_done = opt->until_done;
     svc->journal = opt->journal;
+    svc->input_journal = svc->ops->rings_only ? NULL : opt->journal;
     tb_log_init(svc->ops->name, (enum tb_log_level)opt->log_level);
     /* What is missing because the file can not be read needs no fault of its own. */
     if (opt->config == NULL || svc->private_->yaml != NULL) {

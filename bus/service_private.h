@@ -40,6 +40,7 @@ struct input_state {
     tb_ns retry_mono;
     tb_ns broken_mono;
     uint64_t overruns;
+    uint64_t from_journal; /* of readers that were closed */
     struct tb_stats_counter *lag;
     struct tb_log_limit overrun_log;
     uint16_t mirror[TB_INSTRUMENTS_MAX + 1]; /* input id -> output id; 0: not mirrored yet */
@@ -87,6 +88,7 @@ struct tb_service_private {
     char state_note[160];
     const char *failure; /* for the last note; NULL: none */
 
+    struct tb_stats_counter *from_journal, *catching_up;
     struct tb_stats_counter *read, *lost, *overruns, *published, *checkpoint_count;
     struct tb_stats_histogram *read_latency, *publish_latency;
 };
@@ -117,6 +119,9 @@ int tb_service_inputs_read(struct tb_service *svc);
 void tb_service_inputs_housekeep(struct tb_service *svc);
 void tb_service_inputs_release(struct tb_service *svc);
 void tb_service_inputs_close(struct tb_service *svc);
+/* Where input i ends for one that was asked to stop now. Who is reading the journal can stop anywhere: it
+ * goes on from there in its next life. */
+tb_seq tb_service_input_end(const struct tb_service *svc, unsigned i);
 /* Was everything read: up to the end of finished streams, or to where they were at the signal? */
 bool tb_service_inputs_done(const struct tb_service *svc);
 bool tb_service_inputs_caught_up(const struct tb_service *svc);

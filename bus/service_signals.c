@@ -70,7 +70,7 @@ void tb_service_begin_stop(struct tb_service *svc, const char *why)
     p->stop_mono = tb_clock_mono();
     for (unsigned i = 0; i < svc->input_count; i++)
         if (svc->input[i].open)
-            p->input[i].stop_at = tb_reader_newest(&svc->input[i].reader) + 1;
+            p->input[i].stop_at = tb_service_input_end(svc, i);
     tb_log(TB_LOG_INFO, "draining", "reason=%s", why);
     tb_service_notify(svc, "STOPPING=1");
 }

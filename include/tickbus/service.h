@@ -127,6 +127,7 @@ struct tb_service {
     struct tb_writer *out; /* NULL if it has none, or before on_output */
     const char *out_stream;
     const char *journal;   /* --journal: where the journals of all buses are; NULL: none */
+    const char *input_journal; /* the same, unless rings_only */
     struct tb_stats stats;
     tb_ns now;             /* wall clock of this turn of the loop */
     bool stopping;         /* SIGTERM or SIGINT came, or all inputs are done */
