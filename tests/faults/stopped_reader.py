@@ -7,7 +7,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from supervise import Bus, tool  # noqa: E402
+from supervise import Bus, tool, until  # noqa: E402
 
 COUNT, RATE = 600_000, 200_000
 
@@ -16,13 +16,6 @@ def look(bus):
     code, out, err = tool("stat", "--directory", bus.base, "--bus", "t", "--once", "--json")
     assert out, err
     return json.loads(out)
-
-
-def wait_for(what, condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain for " + what
-        time.sleep(0.02)
 
 
 def counters(bus, name):
@@ -40,12 +33,12 @@ def main():
         def published():
             return sum(s["seq"] for s in look(bus)["streams"] if s["stream"] == "load")
 
-        wait_for("the load", lambda: published() > 50_000)
+        until(lambda: published() > 50_000, "the load")
         stopped.kill(signal.SIGSTOP)
         at = published()
-        wait_for("five laps", lambda: load.poll() is not None or published() > at + 5 * 65536)
+        until(lambda: load.poll() is not None or published() > at + 5 * 65536, "five laps")
         stopped.kill(signal.SIGCONT)
-        wait_for("the end", lambda: all(p.poll() is not None for p in (stopped, running, load)))
+        until(lambda: all(p.poll() is not None for p in (stopped, running, load)), "the end", 30)
         elapsed = time.monotonic() - began
 
         slow, fast = counters(bus, "stopped"), counters(bus, "running")

@@ -11,8 +11,9 @@ import time
 
 SOURCE = os.environ.get("TICKBUS_SOURCE") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("TICKBUS_BUILD") or os.path.join(SOURCE, "build")
-sys.path.insert(0, os.path.join(SOURCE, "tests", "data"))
+sys.path[:0] = [os.path.join(SOURCE, "tests"), os.path.join(SOURCE, "tests", "data")]
 import facts  # noqa: E402
+from until import until  # noqa: E402
 
 
 class Process:

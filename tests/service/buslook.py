@@ -9,6 +9,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from until import until  # noqa: E402
+
 BUILD = os.environ["TICKBUS_BUILD"]
 SOURCE = os.environ["TICKBUS_SOURCE"]
 SLOTS_OFFSET = 4096 + 1024 * 192
@@ -17,25 +20,13 @@ STREAM_STATES = {1: "starting", 2: "running", 3: "done", 4: "stopped", 5: "retir
 SERVICE_STATES = {1: "starting", 2: "waiting", 3: "running", 4: "degraded", 5: "draining", 6: "stopped", 7: "failed"}
 
 
-class Failed(Exception):
+class Failed(AssertionError):
     pass
 
 
 def check(condition, *say):
     if not condition:
         raise Failed(" ".join(str(s) for s in say))
-
-
-def until(condition, what, deadline=20):
-    """Wait for a condition, not for a time; returns its value."""
-    end = time.monotonic() + deadline
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise Failed("timeout waiting for " + what)
-        time.sleep(0.005)
 
 
 class Bus:
@@ -134,7 +125,7 @@ def run_tests(tests):
         try:
             test()
             print("ok    %-50s %.1f s" % (test.__name__, time.monotonic() - begun), flush=True)
-        except Failed as failure:
+        except AssertionError as failure:
             failures += 1
             print("FAIL  %s: %s" % (test.__name__, failure), flush=True)
     sys.exit(1 if failures else 0)

@@ -13,7 +13,7 @@ from contextlib import closing
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from persist import check_everything, check_queries, equal, facts  # noqa: E402
-from supervise import BUILD  # noqa: E402
+from supervise import BUILD, until  # noqa: E402
 
 work = tempfile.mkdtemp(prefix="tickbus-test-")
 base = tempfile.mkdtemp(prefix="tickbus-test-", dir="/dev/shm")
@@ -133,20 +133,12 @@ def processes_of(directory):
     return found
 
 
-def wait_until(condition, what):
-    deadline = time.monotonic() + 20
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError("not in time: " + what)
-        time.sleep(0.005)
-
-
 def interrupted(capture, number):
     """At several moments of a load: nothing is left, and the next one works."""
     for after in (0, 0.1, 0.2, 0.35):
         target = path(f"stopped{number}.db")
         p = subprocess.Popen(command("--venue", capture.venue, "--db", target, *capture.files), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        wait_until(lambda: os.listdir(base) or p.poll() is not None, "the load begins")
+        until(lambda: os.listdir(base) or p.poll() is not None, "the load begins")
         time.sleep(after)  # any moment will do
         p.send_signal(number)
         p.communicate(timeout=30)
@@ -154,7 +146,7 @@ def interrupted(capture, number):
             os.unlink(target)
             continue
         equal("exit code", p.returncode, 130 if number != signal.SIGKILL else -signal.SIGKILL)
-        wait_until(lambda: not processes_of(base), "no process is left")
+        until(lambda: not processes_of(base), "no process is left")
         equal("no database", os.path.exists(target), False)
         if number == signal.SIGKILL:
             continue  # the next load cleans up

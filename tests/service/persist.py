@@ -252,14 +252,6 @@ def test_remade():
 
 # ---- databases in trouble ----
 
-def wait_for(condition, what, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError("not in time: " + what)
-        time.sleep(0.01)
-
-
 def log_of(bus):
     return bus.processes["services.persist"].last_lines(1000)
 

@@ -5,8 +5,11 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
-import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from until import until  # noqa: E402
 
 BUILD = os.environ["TICKBUS_BUILD"]
 DEADLINE = 20  # seconds for anything to happen
@@ -91,17 +94,6 @@ class Fill:
                 self.process.stdin.write(line + "\n")
             self.process.stdin.close()
         self.process.wait(DEADLINE)
-
-
-def until(condition, what):
-    """Wait for a condition, not for a time."""
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"{what}: not within {DEADLINE} s")
 
 
 def stop(process, number=signal.SIGINT):
