@@ -363,6 +363,26 @@ static void long_lines_are_held_and_too_long_ones_passed_over(void **state)
     free(text);
 }
 
+static void hexadecimal_lines_are_binary_frames(void **state)
+{
+    (void)state;
+    struct capture *c = open_files(
+        write_text("h", "0a3473706f740000\n\n0A3473706F7400FF01\n0a3\nnoise\n00\n"), NULL);
+    struct capture_event e = next(c);
+    assert_int_equal(e.kind, CAPTURE_FRAME);
+    assert_int_equal(e.length, 8);
+    assert_memory_equal(e.text, "\x0a\x34spot\0\0", 8);
+    e = next(c);
+    assert_int_equal(e.length, 9);
+    assert_memory_equal(e.text, "\x0a\x34spot\0\xff\x01", 9);
+    e = next(c);
+    assert_int_equal(e.length, 1);
+    assert_int_equal(e.line, 6);
+    assert_int_equal(e.ts_recv, 0);
+    assert_int_equal(fault_count, 2);
+    capture_close(c);
+}
+
 static void what_is_no_capture_is_refused(void **state)
 {
     (void)state;
@@ -417,6 +437,7 @@ int main(void)
         T(damaged_gzip_is_one_fault),
         T(garbage_lines_are_counted_and_passed_over),
         T(long_lines_are_held_and_too_long_ones_passed_over),
+        T(hexadecimal_lines_are_binary_frames),
         T(what_is_no_capture_is_refused),
         T(tag_depends_on_what_would_be_played),
     };
