@@ -13,6 +13,7 @@
 #define LISTING_REQUEST UINT32_C(0xfffffffe) /* no adapter asks for this number */
 #define LISTING_PATH_BYTES 16384
 #define GOOD_DATA_NS (60 * TB_NS_PER_S) /* so long live: the next failure is a first one again */
+#define LOOK_NS TB_NS_PER_S
 #define COMPLETE_WAIT_NS (10 * TB_NS_PER_S)
 
 /* ---- changes of state ---- */
@@ -75,6 +76,17 @@ static void host_reconnect(void *context, const char *why)
     struct feed *f = context;
 
     f->reconnect_why = why;
+}
+
+static void host_send(void *context, const char *text, size_t length, tb_ns not_before_ns)
+{
+    struct feed *f = context;
+    int rc = outbox_put(&f->outbox, text, length, f->mono + not_before_ns);
+
+    if (rc == 0)
+        return;
+    tb_log(TB_LOG_ERROR, "message_refused", "reason=\"%s\"", strerror(-rc));
+    f->reconnect_why = "more messages to the venue than can wait";
 }
 
 /* ---- the beginning: listing, adapter, what the stream has already ---- */
@@ -147,7 +159,8 @@ static int begin(struct feed *f)
                                 .publish = host_publish,
                                 .instrument = host_instrument,
                                 .get = host_get,
-                                .reconnect = host_reconnect};
+                                .reconnect = host_reconnect,
+                                .send = host_send};
     struct tb_error err = {""};
     char quoted[TB_QUOTE_BYTES];
 
@@ -219,6 +232,14 @@ static void on_rest(void *context, uint32_t number, const char *path, int status
 
 /* ---- the connection ---- */
 
+/* How often the venue wants a ping of its own kind; oftener where silence may not last as long. */
+static tb_ns own_ping_interval(const struct feed *f)
+{
+    tb_ns venues = f->ops->ping_interval_ns, third = f->options.silence / 3;
+
+    return third > 0 && third < venues ? third : venues;
+}
+
 static void on_opened(void *context)
 {
     struct feed *f = context;
@@ -227,6 +248,9 @@ static void on_opened(void *context)
     f->message = 0;
     f->message_due = f->mono;
     f->ping_sent = 0;
+    f->own_ping_due = f->ops->ping == NULL ? INT64_MAX : f->mono + own_ping_interval(f);
+    f->look_due = f->ops->on_time == NULL ? INT64_MAX : f->mono + LOOK_NS;
+    outbox_clear(&f->outbox);
     /* An hour of twenty-four before the venue cuts: the time is ours then, not the venue's. */
     f->life_end = f->ops->connection_life_ns == 0
                       ? INT64_MAX
@@ -302,6 +326,40 @@ static void subscribe(struct feed *f)
     f->message_due = f->mono + f->ops->subscribe_interval_ns;
 }
 
+static void send_waiting(struct feed *f)
+{
+    const struct outbox_message *m = outbox_next(&f->outbox);
+
+    if (f->message != UINT32_MAX || m == NULL || f->mono < m->due || f->mono < f->message_due)
+        return;
+    if (socket_send(&f->socket, m->text, m->length) != 0)
+        return; /* the last one has yet to go: next turn */
+    outbox_drop(&f->outbox, m);
+    f->message_due = f->mono + f->ops->subscribe_interval_ns;
+}
+
+/* Before all else: it is what keeps the connection. */
+static void send_own_ping(struct feed *f)
+{
+    char text[ADAPTER_REQUEST_BYTES];
+
+    if (f->mono < f->own_ping_due)
+        return;
+    int length = f->ops->ping(f->adapter, text, sizeof(text));
+    if (length <= 0 || socket_send(&f->socket, text, (size_t)length) != 0)
+        return; /* the last message has yet to go: next turn */
+    f->own_ping_due = f->mono + own_ping_interval(f);
+    f->message_due = f->mono + f->ops->subscribe_interval_ns;
+}
+
+static void look_at_deadlines(struct feed *f)
+{
+    if (f->mono < f->look_due)
+        return;
+    f->look_due = f->mono + LOOK_NS;
+    f->ops->on_time(f->adapter, tb_clock_wall());
+}
+
 /*
  * Half of the allowed silence, then a ping; silence for the other half: the connection is dead. Data
  * that waited while we were kept from reading (a gate, a stop) is read before this is looked at.
@@ -333,7 +391,10 @@ static void live(struct feed *f)
         f->reconnect_why = NULL;
         return;
     }
+    send_own_ping(f);
     subscribe(f);
+    send_waiting(f);
+    look_at_deadlines(f);
     watch_silence(f);
     if (f->mono >= f->life_end) {
         f->life_end = INT64_MAX;
@@ -381,6 +442,20 @@ static int step(struct feed *f)
     }
 }
 
+/* When the next message goes, or the next deadline is looked at. */
+static tb_ns live_due(const struct feed *f)
+{
+    const struct outbox_message *m = outbox_next(&f->outbox);
+    tb_ns due = f->own_ping_due < f->look_due ? f->own_ping_due : f->look_due;
+
+    if (f->message != UINT32_MAX)
+        return f->message_due < due ? f->message_due : due;
+    if (m == NULL)
+        return due;
+    tb_ns message = m->due > f->message_due ? m->due : f->message_due;
+    return message < due ? message : due;
+}
+
 /* How long nothing needs to be done unless a descriptor says so. */
 static tb_ns idle(const struct feed *f)
 {
@@ -389,8 +464,8 @@ static tb_ns idle(const struct feed *f)
 
     if ((f->state == FEED_LISTING && !f->asked) || f->state == FEED_WAITING)
         due = f->next_attempt < due ? f->next_attempt : due;
-    if (f->state == FEED_LIVE && f->message != UINT32_MAX)
-        due = f->message_due < due ? f->message_due : due;
+    if (f->state == FEED_LIVE)
+        due = live_due(f) < due ? live_due(f) : due;
     if (due != INT64_MAX && due - f->mono < wait)
         wait = due > f->mono ? due - f->mono : 0;
     return wait;
@@ -464,7 +539,7 @@ int feed_open(struct feed *f, struct tb_service *svc, struct tb_error *err)
     backoff_init(&f->backoff, f->options.backoff_first, f->options.backoff_most,
                  (uint64_t)tb_clock_wall() ^ (uint64_t)getpid() << 32);
     f->market = calloc(ADAPTER_MARKETS_MAX, sizeof(*f->market));
-    if (f->market == NULL)
+    if (f->market == NULL || outbox_init(&f->outbox) != 0)
         return tb_fail(err, -ENOMEM, "no memory for the markets");
     rc = net_loop_init(&f->loop);
     if (rc == 0)
@@ -492,6 +567,7 @@ void feed_close(struct feed *f)
     if (f->wake_fd > 0)
         (void)close(f->wake_fd);
     f->wake_fd = -1;
+    outbox_fini(&f->outbox);
     free(f->market);
     f->market = NULL;
 }

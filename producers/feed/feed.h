@@ -14,6 +14,7 @@
 #include <tickbus/service.h>
 
 #include "backoff.h"
+#include "outbox.h"
 #include "producers/adapter/adapter.h"
 #include "rest.h"
 #include "socket.h"
@@ -60,6 +61,9 @@ struct feed {
     bool list_all;      /* LISTING: the venue did not know all names: look at all it has */
     unsigned message;   /* LIVE: next subscription message */
     tb_ns message_due;
+    struct outbox outbox;      /* what goes after the subscriptions */
+    tb_ns own_ping_due;        /* of the venue's own kind; INT64_MAX: it wants none */
+    tb_ns look_due;            /* the adapter's deadlines */
     tb_ns ping_sent;           /* 0: nothing is being probed */
     tb_ns life_end;            /* when to reconnect by plan; INT64_MAX: never */
     const char *reconnect_why; /* the adapter asked for it, in this turn */

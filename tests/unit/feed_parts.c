@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "producers/feed/backoff.h"
+#include "producers/feed/outbox.h"
 #include "producers/feed/socket.h"
 
 static void waits_double_up_to_the_most_and_fill_their_range(void **state)
@@ -86,6 +87,31 @@ static void what_is_no_address_is_refused(void **state)
         assert_int_equal(socket_url_parse(bad[i], &url, &err), -EINVAL);
 }
 
+static void messages_go_when_due_and_in_their_order(void **state)
+{
+    (void)state;
+    struct outbox o;
+
+    assert_int_equal(outbox_init(&o), 0);
+    assert_null(outbox_next(&o));
+    assert_int_equal(outbox_put(&o, "later", 5, 20), 0);
+    assert_int_equal(outbox_put(&o, "first", 5, 10), 0);
+    assert_int_equal(outbox_put(&o, "second", 6, 10), 0);
+    static const char *const order[] = {"first", "second", "later"};
+    for (size_t i = 0; i < 3; i++) {
+        const struct outbox_message *m = outbox_next(&o);
+        assert_memory_equal(m->text, order[i], m->length);
+        outbox_drop(&o, m);
+    }
+    assert_null(outbox_next(&o));
+    for (int i = 0; i < OUTBOX_MAX; i++)
+        assert_int_equal(outbox_put(&o, "x", 1, i), 0);
+    assert_int_equal(outbox_put(&o, "x", 1, 0), -ENOBUFS);
+    outbox_clear(&o);
+    assert_null(outbox_next(&o));
+    outbox_fini(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -94,6 +120,7 @@ int main(void)
         cmocka_unit_test(the_widest_bounds_do_not_overflow),
         cmocka_unit_test(addresses_are_taken_apart),
         cmocka_unit_test(what_is_no_address_is_refused),
+        cmocka_unit_test(messages_go_when_due_and_in_their_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
