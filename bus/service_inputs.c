@@ -347,6 +347,21 @@ void tb_service_inputs_release(struct tb_service *svc)
     }
 }
 
+static void tell_catching_up(struct tb_service *svc, unsigned i, uint64_t lag)
+{
+    struct input_state *s = &svc->private_->input[i];
+    const struct tb_reader *r = &svc->input[i].reader;
+    bool now = tb_reader_catching_up(r);
+    if (now == s->catching_up)
+        return;
+    s->catching_up = now;
+    tb_log_limited(&s->catching_up_log, TB_NS_PER_S, TB_LOG_INFO, now ? "catching_up" : "caught_up",
+                   "stream=%s epoch=%llu seq=%llu behind=%llu from_journal=%llu", svc->input[i].stream,
+                   (unsigned long long)r->epoch, (unsigned long long)r->cursor,
+                   (unsigned long long)lag,
+                   (unsigned long long)(s->from_journal + tb_reader_from_journal(r)));
+}
+
 void tb_service_inputs_housekeep(struct tb_service *svc)
 {
     for (unsigned i = 0; i < svc->input_count; i++) {
@@ -355,7 +370,9 @@ void tb_service_inputs_housekeep(struct tb_service *svc)
         if (!in->open)
             continue;
         tb_seq newest = tb_reader_newest(&in->reader), cursor = in->reader.cursor;
-        tb_stats_set(s->lag, newest >= cursor ? (int64_t)(newest - cursor + 1) : 0);
+        uint64_t lag = newest >= cursor ? newest - cursor + 1 : 0;
+        tb_stats_set(s->lag, (int64_t)lag);
+        tell_catching_up(svc, i, lag);
         s->released = 0; /* the heartbeat of the cursor page goes on while nothing moves */
         if (s->empty && tb_reader_retired(&in->reader)) {
             struct tb_record last; /* it was retired after its last record: look once more */

@@ -41,6 +41,8 @@ struct input_state {
     tb_ns broken_mono;
     uint64_t overruns;
     uint64_t from_journal; /* of readers that were closed */
+    bool catching_up;      /* as last told */
+    struct tb_log_limit catching_up_log;
     struct tb_stats_counter *lag;
     struct tb_log_limit overrun_log;
     uint16_t mirror[TB_INSTRUMENTS_MAX + 1]; /* input id -> output id; 0: not mirrored yet */

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""Services behind their rings: they catch up from the journal, by themselves, and nobody can tell from the result.
+
+    catch_up.py stopped|late|epochs|damage
+"""
+import os
+import signal
+import sqlite3
+import sys
+import time
+
+SOURCE = os.environ.get("TICKBUS_SOURCE") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(SOURCE, "tests", "faults"))
+import journal_kills as journals  # noqa: E402
+from supervise import facts  # noqa: E402
+
+
+def until(what, condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.01)
+
+
+def said(bus, section, event):
+    return journals.log_count(bus, section, event)
+
+
+def expected_of(capture):
+    with journals.make(capture, "max", "all") as bus:
+        bus.start()
+        bus.run(90)
+        return journals.result(bus)
+
+
+def rows(bus):
+    try:
+        db = sqlite3.connect("file:" + bus.database + "?mode=ro", uri=True)
+        return db.execute("SELECT count(*) FROM trades_stream").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0
+
+
+def stopped():
+    """persist, candles and alerts stand still while the rings go round and round, and then go on."""
+    capture = facts.demo()
+    expected = expected_of(capture)
+    for how in (signal.SIGSTOP, signal.SIGKILL):
+        with journals.make(capture, 40, "journal") as bus:
+            bus.start()
+            until("some rows are stored", lambda: rows(bus) > 500)
+            sleepers = [bus.processes["services." + s] for s in ("persist", "candles", "alerts")]
+            for p in sleepers:
+                p.popen.send_signal(how)
+            time.sleep(4)  # half of the recording: 18 times round
+            for p in sleepers:
+                if how == signal.SIGSTOP:
+                    p.popen.send_signal(signal.SIGCONT)
+                else:
+                    p.popen.wait()
+                    p.start()
+            bus.run(120)
+            journals.check(expected, journals.result(bus))
+            for s in ("services.persist", "services.candles"):
+                if said(bus, s, "catching_up") == 0:
+                    raise AssertionError(f"{s} did not catch up from the journal:\n{bus.processes[s].last_lines()}")
+                if said(bus, s, "overrun"):
+                    raise AssertionError(f"{s} lost records:\n{bus.processes[s].last_lines()}")
+    print("persist, candles and alerts, stopped and killed for 4 s: rows, candles and alerts equal")
+
+
+def late():
+    """Consumers that are started for the first time when everything has left the rings."""
+    capture = facts.demo()
+    expected = expected_of(capture)
+    with journals.make(capture, "max", "journal") as bus:
+        for section in ("services.journal", "feeds.binance"):
+            bus.processes[section].start()
+        until("the recording was played", lambda: bus.processes["feeds.binance"].poll() is not None)
+        for section in ("services.candles", "services.alerts", "services.persist"):
+            bus.processes[section].start()
+        bus.run(120)
+        journals.check(expected, journals.result(bus))
+        assert said(bus, "services.persist", "overrun") == 0, bus.processes["services.persist"].last_lines()
+    print("started after the end: rows, candles and alerts equal")
+
+
+def epochs():
+    """The stream is made anew while persist is away: what is left of the old epoch comes first, then the new one."""
+    capture = facts.demo()
+    with journals.make(capture, "max", "journal") as bus:
+        feed, persist, journal = (bus.processes[s] for s in ("feeds.binance", "services.persist", "services.journal"))
+        for p in (journal, bus.processes["services.candles"], bus.processes["services.alerts"]):
+            p.arguments = [a for a in p.arguments if a != "--until-done"]
+            p.start()
+        persist.arguments = [a for a in persist.arguments if a != "--until-done"]
+        persist.start()
+        feed.start()
+        until("some rows are stored", lambda: rows(bus) > 500)
+        persist.kill()
+        persist.popen.wait()
+        until("the first recording was played", lambda: feed.poll() is not None)
+        once = rows(bus)
+        feed.arguments.append("--new-epoch")
+        feed.start()
+        until("the second was played", lambda: feed.poll() is not None)
+        trades = capture.trades()["BTC/USDT"]["trades"]
+        assert once < trades, (once, trades)
+        persist.start()
+        until("both are stored", lambda: rows(bus) >= 2 * trades)
+        assert said(bus, "services.persist", "epoch") == 1, persist.last_lines()
+        for p in bus.processes.values():
+            p.kill(signal.SIGTERM)
+        for p in bus.processes.values():
+            assert p.popen.wait(20) == 0, (p.section, p.last_lines())
+        db = sqlite3.connect("file:" + bus.database + "?mode=ro", uri=True)
+        found = db.execute("SELECT trade_id, count(*) FROM trades_stream GROUP BY trade_id").fetchall()
+        assert len(found) == trades and all(n == 2 for _, n in found), (len(found), trades)
+        assert said(bus, "services.persist", "overrun") == 0, persist.last_lines()
+    print(f"2 epochs of {trades} trades: each stored once")
+
+
+def damage():
+    """A page of the journal is spoilt: its 63 records are told as lost, all others are stored."""
+    capture = facts.demo()
+    expected = expected_of(capture)
+    with journals.make(capture, "max", "journal") as bus:
+        for section in ("services.journal", "feeds.binance"):
+            bus.processes[section].start()
+        until("the recording was played", lambda: bus.processes["feeds.binance"].poll() is not None)
+        directory = os.path.join(bus.journal, "t", "binance")
+        name = next(n for n in sorted(os.listdir(directory)) if n.endswith(".tbj"))
+        with open(os.path.join(directory, name), "r+b") as f:
+            f.seek(4096 * (101 + 500) + 2000)
+            byte = f.read(1)
+            f.seek(-1, 1)
+            f.write(bytes([byte[0] ^ 16]))
+        persist = bus.processes["services.persist"]
+        for section in ("services.candles", "services.alerts", "services.persist"):
+            bus.processes[section].start()
+        until("persist has ended", lambda: persist.poll() is not None, 90)
+        assert persist.poll() == 75, (persist.poll(), persist.last_lines())
+        with open(persist.log.name) as f:
+            told = [line for line in f if "ev=overrun" in line]
+        assert len(told) == 1 and "lost=63 " in told[0] and "checksum" in told[0], told
+        lost = set(range(500 * 63 + 1, 501 * 63 + 1))
+        rest = [r for r in expected[0]["trades"] if r[-1] not in lost]
+        assert bus.rows()["trades"] == rest, (len(bus.rows()["trades"]), len(rest))
+        db = sqlite3.connect("file:" + bus.database + "?mode=ro", uri=True)
+        gaps = db.execute("SELECT * FROM gaps WHERE reason = 'overrun'").fetchall()
+        assert any(500 * 63 + 1 in g and 501 * 63 in g for g in gaps), gaps
+    print("63 records of a damaged page told as lost, the others stored")
+
+
+if __name__ == "__main__":
+    {"stopped": stopped, "late": late, "epochs": epochs, "damage": damage}[sys.argv[1]]()
