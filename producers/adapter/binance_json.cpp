@@ -379,7 +379,10 @@ bool read_market(ondemand::object object, adapter_market_text &m)
     if (!read_string(object, "symbol", m.symbol) || !read_string(object, "baseAsset", m.base) ||
         !read_string(object, "quoteAsset", m.quote))
         return false;
-    (void)read_string(object, "marginAsset", m.settle); /* of a contract */
+    ondemand::value settle; /* of a contract */
+    const error_code settled = object.find_field_unordered("marginAsset").get(settle);
+    if (settled != NO_SUCH_FIELD && (settled != SUCCESS || !json_string(settle, m.settle)))
+        return false; /* after another error nothing more can be looked for */
     ondemand::array filters;
     TRY(object.find_field_unordered("filters").get_array().get(filters));
     for (auto element : filters) {
