@@ -43,6 +43,72 @@ def binance():
             yield b"2" + frame
 
 
+def futures():
+    lines = (b'{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1721347022504,"T":1721347022504,"s":"BTCUSDT",'
+             b'"U":%d,"u":%d,"pu":%d,"b":[["63943.90","%d.567"],["33000.00","3.772"]],"a":[["63944.00","0.095"]]}}' % n
+             for n in ((95, 105, 90, 5), (107, 110, 105, 0), (120, 125, 118, 7)))
+    yield lines
+    yield b'R{"lastUpdateId":100,"E":1721347022759,"T":1721347022750,"bids":[["63943.90","46.372"]],"asks":[["63944.00","1"]]}'
+    yield (b'{"stream":"btcusdt@bookTicker","data":{"e":"bookTicker","u":105,"s":"BTCUSDT","b":"63943.90","B":"46.371",'
+           b'"a":"63944.00","A":"0.095","T":1721347022507,"E":1721347022507}}')
+    yield (b'{"stream":"btcusdt@trade","data":{"e":"trade","E":1,"T":2,"s":"BTCUSDT","t":7,"p":"5","q":"1","X":"INSURANCE_FUND","m":true}}')
+    yield (b'{"e":"aggTrade","E":1,"a":5,"s":"ETHUSDT","p":"1.5","q":"2","f":100,"l":105,"T":1700000000122,"m":false}')
+    yield (b'{"stream":"ethusdt@depth20","data":{"e":"depthUpdate","E":1,"s":"ETHUSDT","U":1,"u":5,"pu":-1,"b":[["1","2"]],"a":[]}}')
+
+
+def binanceusdm():
+    changes, rest, *frames = futures()
+    changes = list(changes)
+    yield b"0" + b"\n".join([b"C", changes[0], rest, *changes[1:], *frames, b"D", b"C", rest, changes[2]])
+    yield b"2" + b"\n".join([rest, changes[0], frames[0], b"E", b"S" + changes[0], b"S" + rest[1:]])
+    yield b"1" + b"\n".join(frames)
+    yield b"0L" + LISTING.replace(b'"filters"', b'"marginAsset":"USDT","filters"')
+    for frame in (*changes, *frames):
+        yield b"2" + frame
+
+
+def varint(n):
+    return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+
+
+def field(number, value):
+    """One field of a protobuf message: text, bytes or a number."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def message(*fields):
+    return b"".join(field(number, value) for number, value in fields)
+
+
+def mexc():
+    def push(number, *fields):
+        return message((1, "spot@public.aggre"), (3, "BTCUSDT"), (6, 1786000000000), (number, message(*fields)))
+
+    def depth(first, last, bid, size):
+        return push(313, (1, message((1, "11"), (2, "3"))), (2, message((1, bid), (2, size))), (4, str(first)), (5, str(last)))
+
+    end = b"\xff\xff\xff\xff"
+    deal = message((1, "80535.89"), (2, "0.00125"), (3, 1), (4, 1785999999988), (5, "730292425431437318X0"))
+    deals = push(314, (1, deal), (1, message((1, "10"), (2, "0.5"), (3, 2), (4, 5))))
+    quote = push(315, (1, "80535.88"), (2, "0.380497"), (3, "80535.89"), (4, "0.33336356"), (5, "81721676217"))
+    limit = push(303, (1, message((1, "11"), (2, "3"))), (2, message((1, "10"), (2, "1"))), (4, "500"))
+    kline = push(308, (1, "Min1"), (2, 1790281200), (3, "80500.1"))
+    rest = b'R{"lastUpdateId":100,"bids":[["10","1"],["9","2"]],"asks":[["11","1"]],"timestamp":1700000000000}'
+    changes = [depth(95, 101, "10", "2"), depth(102, 103, "10", "0"), depth(107, 110, "9.5", "1")]
+    name = b"spot@public.aggre.deals.v3.api.pb@100ms@BTCUSDT"
+    refusal = (b'{"id":0,"code":0,"msg":"Subscribed successful! [' + name + b']. Not Subscribed successfully! [' + name +
+               b'].  Reason\xef\xbc\x9a Blocked! "}')
+    yield b"0" + end.join([b"C", b'{"id":0,"code":0,"msg":"' + name + b'"}', changes[0], rest, *changes[1:], deals, quote, quote, b"T"])
+    yield b"0" + end.join([b"C", deals, b"D", b"C", deals, refusal, b'{"id":0,"code":0,"msg":"PONG"}', b"E", kline])
+    yield b"2" + end.join([limit, quote, b"S" + limit, b"S" + deals, b"S" + quote, b"S" + changes[0], b"S" + rest[1:]])
+    yield (b'0L{"symbols":[{"symbol":"BTCUSDT","baseAsset":"BTC","baseAssetPrecision":8,"quoteAsset":"USDT","quotePrecision":2}]}')
+    for frame in (*changes, deals, quote, limit, kline):
+        yield b"2" + frame
+
+
 def capture():
     yield b"".join(line[:600] + b"\n" for line in lines(DEMO, 6))
     yield gzip.compress(b"".join(line[:300] + b"\n" for line in lines(DEMO, 20)), mtime=0)
@@ -51,6 +117,7 @@ def capture():
     yield (b'{"t":"header","format":2,"config":{"a":["}",1]}}\n{"t":"connect","ts":1.5,"addr":"wss://h/p"}\n'
            b'{"t":"recv","ts":2.25,"data":"{\\"a\\":\\"\\u20ac\\ud83d\\ude00\\"}"}\n{"t":"http","ts":4,"addr":"u","data":"[]"}\n')
     yield b'{"t":5}\n[1]\nnoise\n'
+    yield b"0a3473706f740a\n0A3473706F7400FF01\n0a3\n"
 
 
 def yaml():
@@ -65,7 +132,7 @@ def yaml():
 
 
 def make(target, directory):
-    for i, data in enumerate({"binance": binance, "capture": capture, "yaml": yaml}[target]()):
+    for i, data in enumerate({"binance": binance, "binanceusdm": binanceusdm, "mexc": mexc, "capture": capture, "yaml": yaml}[target]()):
         with open(os.path.join(directory, f"{target}_{i:02}"), "wb") as f:
             f.write(data)
 

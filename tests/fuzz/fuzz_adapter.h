@@ -1,0 +1,23 @@
+/*
+ * What the adapters' fuzz targets are made of: fuzz_<venue>.c says which venue, fuzz_adapter.c does the rest.
+ */
+#ifndef TICKBUS_TESTS_FUZZ_ADAPTER_H
+#define TICKBUS_TESTS_FUZZ_ADAPTER_H
+
+#include "fuzz.h"
+#include "producers/adapter/adapter.h"
+
+#define FUZZ_MARKETS 2
+#define FUZZ_BINARY_END "\xff\xff\xff\xff" /* ends an input where a line's end can not */
+
+struct fuzz_venue {
+    const char *id;
+    struct adapter_market_config market[FUZZ_MARKETS];
+    const char *book_path; /* of a REST book of the first market */
+    bool binary;
+};
+
+/* fuzz_adapter: one input of libFuzzer's. 0. */
+int fuzz_adapter(const struct fuzz_venue *of, const uint8_t *bytes, size_t count);
+
+#endif

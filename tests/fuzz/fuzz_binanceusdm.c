@@ -1,0 +1,12 @@
+#include "fuzz_adapter.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
+{
+    static const struct fuzz_venue of = {
+        .id = "binanceusdm",
+        .market = {{.symbol = "BTC/USDT:USDT", .raw = "BTCUSDT", .price_exp = -2, .size_exp = -5},
+                   {.symbol = "ETH/USDT:USDT", .raw = "ETHUSDT", .price_exp = 0, .size_exp = 0}},
+        .book_path = "/fapi/v1/depth?limit=5&symbol=BTCUSDT",
+    };
+    return fuzz_adapter(&of, bytes, count);
+}
