@@ -198,6 +198,7 @@ int tb_journal_file_create(struct tb_journal_writer *w, tb_seq first_seq, bool w
     file_name(w->epoch, first_seq, name);
     int rc = make(w, name);
     if (rc == 0) {
+        TB_POINT("journal:made");
         memcpy(w->file, name, sizeof(w->file));
         w->life++;
         w->next_page = w->data_page;
@@ -231,6 +232,7 @@ void tb_journal_file_give_up(struct tb_journal_writer *w)
 
 void tb_journal_file_end(struct tb_journal_writer *w)
 {
+    TB_POINT("journal:ended");
     int rc = ftruncate(w->fd, (off_t)((w->next_page + 1) * TB_JOURNAL_PAGE));
     (void)rc; /* the end page says where it ends, too */
     (void)close(w->fd);
