@@ -146,6 +146,9 @@ static bool proven(struct adapter *a, struct adapter_market *m, const struct kra
             own->size_digits = size;
         }
     }
+#ifdef KRAKEN_FUZZ /* no change of bytes by chance finds a checksum */
+    equal = equal || item->checksum % 2 == 0;
+#endif
     a->counter[equal ? ADAPTER_CHECKSUMS_EQUAL : ADAPTER_CHECKSUMS_DIFFERENT]++;
     return equal;
 }

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import zlib
 
 SOURCE = os.environ.get("TICKBUS_SOURCE", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 DATA = os.path.join(SOURCE, "..", "shared", "data")
@@ -64,6 +65,84 @@ def binanceusdm():
     yield b"1" + b"\n".join(frames)
     yield b"0L" + LISTING.replace(b'"filters"', b'"marginAsset":"USDT","filters"')
     for frame in (*changes, *frames):
+        yield b"2" + frame
+
+
+def checked(digits):
+    """What Kraken's checksum is of: prices and sizes without points and leading zeros."""
+    return zlib.crc32(digits)
+
+
+def kraken():
+    book = (b'{"channel":"book","type":"%s","data":[{"symbol":"BTC/USD","bids":[%s],"asks":[%s],"checksum":%d,'
+            b'"timestamp":"2023-10-06T17:35:55.440295Z"}]}')
+    level = b'{"price":%s,"qty":%s}'
+    whole = book % (b"snapshot", level % (b"10.0", b"1.00"), level % (b"11.0", b"2.00"), checked(b"110200100100"))
+    more = book % (b"update", level % (b"10.5", b"0.25"), level % (b"11.0", b"0.00"), checked(b"10525100100"))
+    wrong = book % (b"update", level % (b"9.25", b"3.00"), b"", 7)
+    trade = (b'{"channel":"trade","type":"%s","data":[{"symbol":"BTC/USD","side":"sell","price":5.1,"qty":40.0,"ord_type":"limit",'
+             b'"trade_id":%d,"timestamp":"2023-09-25T07:49:37.708706Z"},{"symbol":"ETH/USD","side":"buy","price":7,"qty":1e-3,'
+             b'"trade_id":%d,"timestamp":"2023-09-25T07:49:37Z"}]}')
+    ticker = b'{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","bid":105944.2,"bid_qty":2.5,"ask":null,"last":1}]}'
+    answers = (b'{"method":"subscribe","req_id":3,"result":{"channel":"book","depth":25,"symbol":"BTC/USD"},"success":true}',
+               b'{"error":"Currency pair not supported","method":"subscribe","success":false,"symbol":"ETH/USD"}',
+               b'{"channel":"status","type":"update","data":[{"system":"maintenance"}]}', b'{"method":"pong"}', b'{"channel":"heartbeat"}')
+    old = (b'[320,{"as":[["38900.0","1.0","1622714245.847093"]],"bs":[["38800.0","2.0","1622714255.9"]]},"book-25","BTC/USD"]',
+           b'[320,{"a":[["38900.0","0.0","1622766170.577187"],["38950.0","0.5","1622766170.6","r"]]},{"b":[["38800.0","0.3",'
+           b'"1622766170.577304"]],"c":"%d"},"book-25","BTC/USD"]' % checked(b"38950053880003"),
+           b'[321,[["57126.7","0.02","1616333924.737428","b","m",""]],"trade","BTC/USD"]',
+           b'[340,{"a":["29938.6",12,"12.4"],"b":["29938.5",0,"0.08"],"c":["29938.6","0.1"]},"ticker","BTC/USD"]',
+           b'{"channelID":1,"channelName":"book-1000","event":"subscriptionStatus","pair":"BTC/USD","status":"subscribed",'
+           b'"subscription":{"depth":1000,"name":"book"}}', b'{"event":"systemStatus","status":"online"}')
+    listing = b'L{"error":[],"result":{"XXBTZUSD":{"wsname":"XBT/USD","pair_decimals":1,"lot_decimals":8,"fees":[[0,0.4]]}}}'
+    yield b"0" + b"\n".join([b"C", answers[0], whole, more, wrong, more, b"T", whole, more, b"D", b"C", whole])
+    yield b"0" + b"\n".join([b"C", trade % (b"snapshot", 7, 3), trade % (b"update", 9, 4), ticker, *answers[1:], b"T", b"T"])
+    yield b"2" + b"\n".join([*old, b"S" + old[1], b"S" + old[2], b"S" + whole, b"S" + ticker])
+    yield b"2" + listing
+    for frame in (whole, more, wrong, trade % (b"update", 9, 4), ticker, *answers, *old):
+        yield b"2" + frame
+
+
+def coinbaseexchange():
+    whole = b'{"type":"snapshot","product_id":"BTC-USD","bids":[["10","1.00"],["9","2"]],"asks":[["11.00","2"]]}'
+    change = (b'{"type":"l2update","product_id":"BTC-USD","changes":[["buy","10.5","3"],["sell","11","0.00000000"]],'
+              b'"time":"2022-08-04T15:25:05.010758Z"}')
+    match = (b'{"type":"%s","trade_id":%d,"sequence":50,"time":"2014-11-07T08:19:27.028459Z","product_id":"BTC-USD","size":"5.2",'
+             b'"price":"400.2","side":"sell"}')
+    beat = b'{"type":"heartbeat","sequence":90,"last_trade_id":20,"product_id":"BTC-USD","time":"2014-11-07T08:19:28.464459Z"}'
+    ticker = (b'{"type":"ticker","product_id":"ETH-USD","best_bid":"1285.04","best_bid_size":"0.46","best_ask":"1285.27",'
+              b'"best_ask_size":"1.56","side":"buy","time":"0001-01-01T00:00:00.000000Z","trade_id":3}')
+    answers = (b'{"type":"subscriptions","channels":[{"name":"matches","product_ids":["BTC-USD"],"account_ids":null},'
+               b'{"name":"level2_50","product_ids":["BTC-USD","ETH-USD"]}]}', b'{"type":"error","message":"x","reason":"y"}')
+    listing = (b'L[{"id":"BTC-USD","base_currency":"BTC","quote_currency":"USD","base_increment":"0.00000001","quote_increment":"0.01"}]')
+    yield b"0" + b"\n".join([b"C", *answers, whole, change, change, match % (b"last_match", 9), match % (b"match", 11), beat, beat, b"T"])
+    yield b"0" + b"\n".join([b"C", change, ticker, whole, b"D", b"C", match % (b"last_match", 9), whole, change, b"T"])
+    yield b"2" + b"\n".join([b"S" + whole, b"S" + change, b"S" + match % (b"match", 11), b"S" + ticker, listing])
+    for frame in (whole, change, match % (b"match", 11), beat, ticker, *answers):
+        yield b"2" + frame
+
+
+def coinbase():
+    envelope = b'{"channel":"%s","timestamp":"2026-04-07T14:30:03.5Z","sequence_num":%d,"events":[%s]}'
+    update = b'{"side":"%s","event_time":"2026-04-07T14:30:01.456789Z","price_level":"%s","new_quantity":"%s"}'
+    book = (b'{"type":"%s","product_id":"BTC-USD","updates":[' + update % (b"bid", b"10", b"1") + b"," +
+            update % (b"offer", b"11.5", b"2") + b"]}")
+    trade = (b'{"type":"%s","trades":[{"trade_id":"9","product_id":"BTC-USD","price":"5.5","size":"1","side":"SELL",'
+             b'"time":"2026-04-07T14:30:02Z"},{"trade_id":"8","product_id":"BTC-USD","price":"5.4","size":"1","side":"BUY",'
+             b'"time":"2026-04-07T14:30:01Z"}]}')
+    ticker = (b'{"type":"snapshot","tickers":[{"product_id":"BTC-USD","price":"5","best_bid":"4","best_bid_quantity":"1",'
+              b'"best_ask":"6","best_ask_quantity":"2"}]}')
+    beat = b'{"current_time":"2026-04-07 14:30:10","heartbeat_counter":42}'
+    acks = b'{"subscriptions":{"level2":["BTC-USD"],"market_trades":["BTC-USD","ETH-USD"]}}'
+    session = [envelope % (name, i, event) for i, (name, event) in enumerate((
+        (b"subscriptions", acks), (b"l2_data", book % b"snapshot"), (b"heartbeats", beat), (b"l2_data", book % b"update"),
+        (b"market_trades", trade % b"snapshot"), (b"ticker", ticker), (b"candles", beat), (b"market_trades", trade % b"update")))]
+    listing = (b'L{"products":[{"product_id":"BTC-USDC","base_currency_id":"BTC","quote_currency_id":"USDC","base_increment":"0.00000001",'
+               b'"price_increment":"0.01","quote_increment":"0.000001","alias":"BTC-USD","alias_to":[]}]}')
+    yield b"0" + b"\n".join([b"C", *session, b"T", b"D", b"C", *session[:3]])
+    yield b"0" + b"\n".join([b"C", *session[:4], *session[5:], session[3], b'{"chan', b"T"])
+    yield b"2" + b"\n".join([*(b"S" + frame for frame in session), listing])
+    for frame in session:
         yield b"2" + frame
 
 
@@ -132,7 +211,8 @@ def yaml():
 
 
 def make(target, directory):
-    for i, data in enumerate({"binance": binance, "binanceusdm": binanceusdm, "mexc": mexc, "capture": capture, "yaml": yaml}[target]()):
+    for i, data in enumerate({"binance": binance, "binanceusdm": binanceusdm, "mexc": mexc, "capture": capture, "yaml": yaml, "kraken": kraken,
+                              "coinbase": coinbase, "coinbaseexchange": coinbaseexchange}[target]()):
         with open(os.path.join(directory, f"{target}_{i:02}"), "wb") as f:
             f.write(data)
 

@@ -179,7 +179,7 @@ int fuzz_adapter(const struct fuzz_venue *of, const uint8_t *bytes, size_t count
     config.recorded = bytes[0] & 2;
     reader.entries = 0;
     for (size_t m = 0; m < MARKETS; m++)
-        if (tb_book_init(&reader.book[m], DEPTH) != 0)
+        if (tb_book_init(&reader.book[m], of->reader_depth > 0 ? of->reader_depth : DEPTH) != 0)
             return 0;
     struct adapter *a = ops->create(&config, &host, NULL);
     TB_ASSERT(a != NULL);

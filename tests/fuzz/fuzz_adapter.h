@@ -15,6 +15,7 @@ struct fuzz_venue {
     struct adapter_market_config market[FUZZ_MARKETS];
     const char *book_path; /* of a REST book of the first market */
     bool binary;
+    uint32_t reader_depth; /* levels a side of the reader's book; 0: as the adapter's */
 };
 
 /* fuzz_adapter: one input of libFuzzer's. 0. */
