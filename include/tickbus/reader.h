@@ -142,7 +142,8 @@ int tb_reader_open(const char *bus_dir, const char *stream, const struct tb_read
 void tb_reader_close(struct tb_reader *r, bool keep_cursor);
 
 /* tb_reader_turn: the rest of tb_reader_next when the cursor's slot was given to another record. */
-enum tb_read tb_reader_turn(struct tb_reader *r, struct tb_record *out_record);
+enum tb_read tb_reader_turn(struct tb_reader *r, struct tb_record *out_record)
+    __attribute__((cold));
 
 /* tb_reader_next: one record. Cost: one cache line. */
 static inline enum tb_read tb_reader_next(struct tb_reader *r, struct tb_record *out_record)
