@@ -120,7 +120,7 @@ static int open_sink(struct import *m, struct tb_error *err)
     return rc != 0 ? rc : sink_open_ring(&m->sink, bus_dir, m->stream, (uint64_t)o->capacity, err);
 }
 
-/* The first row names the stream; an export of chosen fields lacks what every record needs. */
+/* The first row names the stream. JSON has no header in which to look for what every row needs. */
 static int first_row(struct import *m, const struct fields *fields, struct tb_error *err)
 {
     static const char *const needed[] = {"stream", "epoch", "type", "instrument"};

@@ -33,6 +33,23 @@ static const struct column *column_named(const char *name)
     return NULL;
 }
 
+/* What no row can do without; an export of chosen fields (--fields) mostly lacks some of it. */
+static int check_columns(const struct column *const *columns, size_t count, struct tb_error *err)
+{
+    static const char *const needed[] = {"stream", "epoch", "seq", "type", "instrument"};
+    for (size_t i = 0; i < TB_COUNT(needed); i++) {
+        size_t k = 0;
+        while (k < count && strcmp(columns[k]->name, needed[i]) != 0)
+            k++;
+        if (k == count)
+            return tb_fail(
+                err, -EPROTO,
+                "field %s is missing: only a whole export (without --fields) is imported",
+                needed[i]);
+    }
+    return 0;
+}
+
 /* ---- CSV ---- */
 
 static int too_long(struct tb_error *err)
@@ -100,7 +117,7 @@ static int read_header(struct rows *r, struct tb_error *err)
         if ((r->column[i] = column_named(r->value[i])) == NULL)
             return tb_fail(err, -EPROTO, "column \"%.40s\" is no field of an export", r->value[i]);
     r->columns = (size_t)count;
-    return 0;
+    return check_columns(r->column, r->columns, err);
 }
 
 static int next_csv(struct rows *r, struct fields *out, struct tb_error *err)
@@ -258,7 +275,8 @@ static int open_parquet(struct rows *r, struct tb_error *err)
     if (rc != 0)
         return rc;
     const struct parquet_column *columns = parquet_columns(r->parquet, &count);
-    return schema_match(columns, count, &r->schema, err);
+    rc = schema_match(columns, count, &r->schema, err);
+    return rc != 0 ? rc : check_columns(r->schema.field, r->schema.count, err);
 }
 
 /* ---- any ---- */
