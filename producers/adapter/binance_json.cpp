@@ -212,7 +212,7 @@ void take_trade(taker &t, binance_message *m)
     if (m->kind == BINANCE_TRADE) {
         m->id = t.number('t');
         if (t.has('X'))
-            m->order_kind = t.text('X');
+            m->order_kind = t.need('X', TEXT).text; /* may be empty */
         return;
     }
     m->id = t.number('a');

@@ -104,7 +104,7 @@ static void what_is_no_trade_counts_its_id_alone(void **state)
     assert_int_equal(trade(1, "5", "1", ",'X':'MARKET'"), 0);
     assert_int_equal(trade(2, "5", "1", ",'X':'INSURANCE_FUND'"), 0);
     assert_int_equal(trade(3, "0", "0", ",'X':'NA'"), 0);
-    assert_int_equal(trade(4, "0", "0", ",'X':'MARKET'"), 0);
+    assert_int_equal(trade(4, "0", "0", ",'X':''"), 0);
     assert_int_equal(trade(5, "5", "1", ",'X':'MARKET'"), 0);
     assert_int_equal(host.count, 2);
     assert_int_equal(count_of(ADAPTER_GAPS), 0);
