@@ -372,8 +372,7 @@ static int look_beyond(struct tb_journal *j, size_t i, struct tb_journal_source 
         if (followed && j->list.item[i + 1].epoch == j->epoch &&
             j->list.item[i + 1].first_seq - 1 < *out_to)
             *out_to = j->list.item[i + 1].first_seq - 1; /* what follows it is not of this one */
-        return followed || source->end_seq != 0 || next == TB_PLACE_END ? BEYOND_SOUND
-                                                                        : BEYOND_UNSURE;
+        return followed || tb_journal_source_closed(source) ? BEYOND_SOUND : BEYOND_UNSURE;
     }
     if (!followed)
         return BEYOND_NOTHING;
@@ -667,11 +666,7 @@ static void describe(struct tb_journal *j, size_t i, bool verify, struct tb_jour
     s->last_seq = tb_journal_source_newest(source, &s->time_max);
     tb_ns begin = begin_of(j, i);
     s->time_min = begin != INT64_MAX ? begin : 0;
-    if (source->headed && source->end_seq == 0) /* is there an end page behind the last? */
-        (void)tb_journal_source_page(
-            source, s->last_seq == 0 ? 0 : (s->last_seq - s->first_seq) / TB_JOURNAL_RECORDS + 1, page,
-            NULL);
-    s->closed = source->end_seq != 0;
+    s->closed = tb_journal_source_closed(source);
     if (verify)
         s->damaged_pages = (tb_journal_source_read(source, 0, 1, page) != 1 ||
                             tb_journal_page_check(page, TB_JOURNAL_HEAD, s->epoch) != NULL) +

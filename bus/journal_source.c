@@ -121,10 +121,11 @@ int tb_journal_source_head(struct tb_journal_source *f)
     if (n == 0)
         return -EAGAIN;
     if (tb_journal_page_check(page, TB_JOURNAL_HEAD, f->epoch) != NULL) {
-        if (h->magic == TB_JOURNAL_MAGIC && h->layout != TB_JOURNAL_LAYOUT && h->layout != 0)
-            return -EPROTO;
-        int rc = find_data_page(f);
-        return rc == -EBADMSG && h->magic == 0 ? -EAGAIN : rc;
+        int rc = find_data_page(f); /* a damaged head is not needed */
+        if (rc == -EBADMSG && h->magic == 0)
+            return -EAGAIN;
+        bool other = h->magic == TB_JOURNAL_MAGIC && h->layout != TB_JOURNAL_LAYOUT;
+        return rc == -EBADMSG && other ? -EPROTO : rc;
     }
     memcpy(&head, page + sizeof(*h), sizeof(head));
     if (head.first_seq != f->first_seq || head.state_pages > STATE_PAGES_MAX ||
@@ -153,12 +154,14 @@ static tb_seq first_of(const struct tb_journal_source *f, uint64_t k)
     return f->first_seq + k * TB_JOURNAL_RECORDS;
 }
 
-/* Records carry their sequences: the first and the last are looked at. */
+/* Records carry their sequences. */
 static bool in_sequence(const struct tb_journal_page *h)
 {
     const struct tb_record *record = (const void *)(h + 1);
-    return h->count > 0 && record[0].seq == h->first_seq &&
-           record[h->count - 1].seq == h->first_seq + h->count - 1;
+    uint64_t wrong = h->count == 0;
+    for (uint32_t i = 0; i < h->count; i++)
+        wrong |= record[i].seq ^ (h->first_seq + i);
+    return wrong == 0;
 }
 
 enum tb_journal_place tb_journal_source_judge(const struct tb_journal_source *f, uint64_t k,
@@ -281,6 +284,15 @@ int tb_journal_source_next(struct tb_journal_source *f, uint64_t k, uint64_t *ou
     *out_k = (h->first_seq - f->first_seq) / TB_JOURNAL_RECORDS;
     memcpy(out_page, spare, TB_JOURNAL_PAGE);
     return TB_PLACE_TAIL;
+}
+
+bool tb_journal_source_closed(struct tb_journal_source *f)
+{
+    TB_ALIGNAS(8) unsigned char page[TB_JOURNAL_PAGE];
+    uint64_t pages = tb_journal_source_pages(f);
+    if (f->end_seq == 0 && f->headed && pages > f->data_page)
+        (void)place_of(f, pages - 1 - f->data_page, page, NULL); /* it is the file's last page */
+    return f->end_seq != 0;
 }
 
 /* ---- how far ---- */

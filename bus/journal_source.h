@@ -59,6 +59,9 @@ int tb_journal_source_page(struct tb_journal_source *f, uint64_t k, void *out_pa
  */
 int tb_journal_source_next(struct tb_journal_source *f, uint64_t k, uint64_t *out_k, void *out_page);
 
+/* Is its end page there? */
+bool tb_journal_source_closed(struct tb_journal_source *f);
+
 /* The last sequence now; 0: none. *out_time_max (may be NULL): the greatest publish time of its page. */
 tb_seq tb_journal_source_newest(struct tb_journal_source *f, tb_ns *out_time_max);
 

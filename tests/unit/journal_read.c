@@ -307,6 +307,80 @@ static void a_compressed_segment_is_like_the_plain_one(void **state)
     tb_journal_close(j);
 }
 
+/* What is delivered, and how many records were told as damaged; everything in order. */
+static tb_seq read_told(struct tb_journal *j, tb_seq *out_damaged)
+{
+    static struct tb_record records[500];
+    struct tb_journal_damage damage;
+    tb_seq next = 1;
+    *out_damaged = 0;
+    for (long n; (n = tb_journal_read(j, records, 500, NULL, &damage)) != 0;) {
+        if (n == -EBADMSG) {
+            assert_int_equal(damage.from, next);
+            *out_damaged += damage.to - damage.from + 1;
+            next = damage.to + 1;
+            continue;
+        }
+        assert_true(n > 0);
+        for (long i = 0; i < n; i++)
+            check_record(&records[i], next++);
+    }
+    return next - 1;
+}
+
+/* A torn tail: whatever was cut off, what is before it is read, exactly. */
+static void cut_at_every_byte_of_the_last_two_pages(void **state)
+{
+    const uint64_t full = 5;
+    tb_seq damaged;
+    pages_begin(&pages, E1, 1);
+    pages_fill(&pages, 63 * full);
+    struct tb_journal *j = journal_of(*state, pages.file);
+    off_t end = (off_t)((pages.data_page + full) * TB_JOURNAL_PAGE);
+    for (off_t cut = end; cut >= end - 2 * TB_JOURNAL_PAGE; cut--) {
+        assert_int_equal(ftruncate(pages.fd, cut), 0);
+        tb_journal_seek_oldest(j);
+        tb_seq last = read_told(j, &damaged);
+        assert_int_equal(damaged, 0);
+        assert_int_equal(last, 63 * ((uint64_t)cut / TB_JOURNAL_PAGE - pages.data_page));
+    }
+    tb_journal_close(j);
+}
+
+/* Of a page in the middle, the last page, the end page, and the head. */
+static void every_bit_of_a_page_flipped(void **state)
+{
+    const uint64_t full = 4;
+    pages_begin(&pages, E1, 1);
+    pages_fill(&pages, 63 * full + 10);
+    uint64_t data_page = pages.data_page;
+    int fd = dup(pages.fd);
+    pages_end(&pages);
+    const struct {
+        uint64_t page;
+        tb_seq damaged;
+    } cases[] = {{data_page + 2, 63}, {data_page + full, 10}, {data_page + full + 1, 0}, {0, 0}};
+    for (size_t c = 0; c < TB_COUNT(cases); c++) {
+        /* Bytes of every field of the header, then every 5th: a checksum does not know which it is. */
+        for (int bit = 0; bit < TB_JOURNAL_PAGE * 8; bit += bit < 128 * 8 ? 1 : 5) {
+            unsigned char byte, flipped;
+            tb_seq damaged;
+            off_t at = (off_t)(cases[c].page * TB_JOURNAL_PAGE) + bit / 8;
+            assert_int_equal(pread(fd, &byte, 1, at), 1);
+            flipped = (unsigned char)(byte ^ (1U << bit % 8));
+            assert_int_equal(pwrite(fd, &flipped, 1, at), 1);
+            struct tb_journal *j;
+            assert_int_equal(tb_journal_open(pages.file, &j, NULL), 0);
+            assert_int_equal(read_told(j, &damaged), 63 * full + 10);
+            assert_int_equal(damaged, cases[c].damaged);
+            tb_journal_close(j);
+            assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        }
+    }
+    (void)close(fd);
+    (void)state;
+}
+
 static int take_segment(void *context, const struct tb_journal_segment *segment)
 {
     struct tb_journal_segment **next = context;
@@ -380,6 +454,8 @@ int main(void)
         TEST(a_time_is_found),
         TEST(instruments_grow_in_two_copies),
         TEST(a_compressed_segment_is_like_the_plain_one),
+        TEST(cut_at_every_byte_of_the_last_two_pages),
+        TEST(every_bit_of_a_page_flipped),
         TEST(segments_are_listed),
         TEST(segments_removed_under_a_reader),
     };
