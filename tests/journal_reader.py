@@ -1,8 +1,10 @@
-"""A journal read by include/tickbus/JOURNAL.md alone: standard library only, every checksum looked at."""
+"""A journal read by include/tickbus/JOURNAL.md alone: standard library only, every checksum looked at. A compressed
+segment is unpacked by the program zstd."""
 import glob
 import os
 import re
 import struct
+import subprocess
 
 PAGE = 4096
 PER_PAGE = 63
@@ -45,10 +47,13 @@ class Page:
 
 class Segment:
     def __init__(self, path, crc=True):
-        with open(path, "rb") as f:
-            self.data = f.read()
+        name = re.match(r"(\d{20})-(\d{20})\.tbj(\.zst)?$", os.path.basename(path))
+        if name[3]:
+            self.data = subprocess.run(["zstd", "-dcq", path], stdout=subprocess.PIPE, check=True).stdout
+        else:
+            with open(path, "rb") as f:
+                self.data = f.read()
         self.crc = crc
-        name = re.match(r"(\d{20})-(\d{20})\.tbj$", os.path.basename(path))
         self.epoch, self.first = int(name[1]), int(name[2])
         head = self.page(0)
         self.sound = head.good and head.kind == HEAD and head.epoch == self.epoch
@@ -84,8 +89,30 @@ class Segment:
             index += 1
         return found, ended
 
-    def instruments(self):
-        """{id: (venue, symbol, price_exp, size_exp)}: of each page the valid copy with the greater generation."""
+    def walk(self):
+        """(sequence, record) of all that is there; (None, (from, to)) in place of what is damaged, which an end page,
+        or a right page behind it, proves to have been there."""
+        found, _ = self.records()
+        yield from found.items()
+        expected = self.first + len(found)
+        for index in range(self.data_page + len(found) // PER_PAGE, len(self.data) // PAGE):
+            page = self.page(index)
+            first = self.first + (index - self.data_page) * PER_PAGE
+            end = page.good and page.epoch == self.epoch and page.kind == END
+            right = (page.good and page.epoch == self.epoch and page.kind == RECORDS and page.place == index and
+                     page.first == first)
+            until = page.first if end else first if right else expected
+            if until > expected:
+                yield None, (expected, until - 1)
+            if end:
+                return
+            if right and first >= expected:
+                yield from ((first + i, r) for i, r in enumerate(page.records()))
+                until = first + page.count
+            expected = max(expected, until)
+
+    def entries(self):
+        """{id: 192 bytes}: of each page the valid copy with the greater generation."""
         table = {}
         for n in range(INSTRUMENT_PAGES):
             copies = [p for p in (self.page(FIRST_INSTRUMENT_PAGE + n), self.page(FIRST_INSTRUMENT_PAGE + INSTRUMENT_PAGES + n))
@@ -94,17 +121,35 @@ class Segment:
                 break
             page = max(copies, key=lambda p: p.generation)
             for i in range(page.count):
-                entry = page.data[64 + 192 * i:64 + 192 * (i + 1)]
-                table[page.first + i] = (entry[:16].split(b"\0")[0].decode(), entry[16:56].split(b"\0")[0].decode(),
-                                         *struct.unpack_from("<bb", entry, 176))
+                table[page.first + i] = page.data[64 + 192 * i:64 + 192 * (i + 1)]
         return table
+
+    def instruments(self):
+        """{id: (venue, symbol, price_exp, size_exp)}"""
+        return {i: (e[:24].split(b"\0")[0].decode(), e[24:64].split(b"\0")[0].decode(), *struct.unpack_from("<bb", e, 184))
+                for i, e in self.entries().items()}
 
     def state(self):
         return [r for i in range(self.state_pages) for r in self.page(STATE_PAGE + i).records()]
 
 
 def segments(directory, crc=True):
-    return [Segment(path, crc) for path in sorted(glob.glob(os.path.join(directory, "*.tbj")))]
+    """All of a directory, or one file; where a segment is there compressed as well, one of the two will do."""
+    if os.path.isfile(directory):
+        return [Segment(directory, crc)]
+    plain = set(glob.glob(os.path.join(directory, "*.tbj")))
+    packed = {path for path in glob.glob(os.path.join(directory, "*.tbj.zst")) if path[:-4] not in plain}
+    return [Segment(path, crc) for path in sorted(plain | packed)]
+
+
+def walk(path):
+    """(segment, sequence, record) in order; sequence is None where record is a range (from, to) that is damaged."""
+    all_of_them = [s for s in segments(path) if s.sound]
+    for segment, follows in zip(all_of_them, all_of_them[1:] + [None]):
+        limit = follows.first if follows and follows.epoch == segment.epoch else 1 << 64
+        for seq, record in segment.walk():
+            if seq is None or seq < limit:
+                yield segment, seq, record
 
 
 def read(directory, crc=True):
