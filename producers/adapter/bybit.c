@@ -26,7 +26,10 @@
 #include "producers/adapter/bybit_listing.h"
 #include "producers/adapter/subscription.h"
 
-#define BOOK_LEVELS_MAX 1000
+/* Of the venue's deepest book. Fuzzing makes it small. */
+#ifndef BYBIT_LEVELS_MAX
+#define BYBIT_LEVELS_MAX 1000
+#endif
 #define ARGS_MAX 10          /* of one request, spot */
 #define ARGS_BYTES_MAX 21000 /* of one connection */
 #define REQUESTS_MAX 1000    /* none is stated: this many show that something is wrong */
@@ -445,7 +448,7 @@ static struct adapter *create(const struct adapter_config *config, const struct 
     /* Twice the venue's window: within one message levels may come before others go. */
     const struct adapter_shape shape = {.bytes = sizeof(struct bybit),
                                         .market_bytes = sizeof(struct bybit_market),
-                                        .book_depth = 2 * BOOK_LEVELS_MAX};
+                                        .book_depth = 2 * BYBIT_LEVELS_MAX};
     struct adapter *a = adapter_new(&shape, config, host, err);
     if (a == NULL || begin(a, err) == 0)
         return a;

@@ -289,46 +289,65 @@ void classify(const bybit_decoder *d, bybit_message *m)
 
 /* ---- the listing ---- */
 
-bool read_string(ondemand::object &object, const char *key, adapter_text &out)
+/* Of priceFilter and lotSizeFilter: the one string that is wanted. */
+bool read_filter(ondemand::value &filter, const char *key, adapter_text &out)
 {
-    ondemand::value value;
-    TRY(object.find_field_unordered(key).get(value));
-    return json_string(value, out);
+    ondemand::object object;
+    TRY(filter.get_object().get(object));
+    return json_each(object, [&](const char *name, ondemand::value &value) {
+        return !json_key_is(name, key) || json_string(value, out);
+    });
 }
 
-bool read_market(ondemand::object object, adapter_market_text &m)
+bool read_market(ondemand::value &market, adapter_market_text &m)
 {
-    ondemand::object price, lot;
-    if (!read_string(object, "symbol", m.symbol) || !read_string(object, "baseCoin", m.base) ||
-        !read_string(object, "quoteCoin", m.quote))
-        return false;
-    TRY(object.find_field_unordered("lotSizeFilter").get_object().get(lot));
-    if (!read_string(lot, "basePrecision", m.step_size))
-        return false;
-    TRY(object.find_field_unordered("priceFilter").get_object().get(price));
-    return read_string(price, "tickSize", m.tick_size);
+    ondemand::object object;
+    TRY(market.get_object().get(object));
+    bool whole = json_each(object, [&](const char *name, ondemand::value &value) {
+        return json_key_is(name, "symbol")      ? json_string(value, m.symbol)
+               : json_key_is(name, "baseCoin")  ? json_string(value, m.base)
+               : json_key_is(name, "quoteCoin") ? json_string(value, m.quote)
+               : json_key_is(name, "lotSizeFilter")
+                   ? read_filter(value, "basePrecision", m.step_size)
+               : json_key_is(name, "priceFilter") ? read_filter(value, "tickSize", m.tick_size)
+                                                  : true;
+    });
+    return whole && m.symbol.length > 0 && m.base.length > 0 && m.quote.length > 0;
 }
 
-int read_listing(bybit_decoder *d, const char *bytes, size_t length,
-                 void (*each)(void *context, const adapter_market_text *market), void *context)
+bool read_listing(bybit_decoder *d, const char *bytes, size_t length,
+                  void (*each)(void *context, const adapter_market_text *market), void *context,
+                  int &count)
 {
     ondemand::document doc;
-    ondemand::object result;
-    ondemand::array list;
-    int count = 0;
-    if (d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc) != SUCCESS ||
-        doc.find_field_unordered("result").get_object().get(result) != SUCCESS ||
-        result.find_field_unordered("list").get_array().get(list) != SUCCESS)
-        return -EBADMSG;
-    for (auto element : list) {
-        ondemand::object object;
+    ondemand::object object;
+    bool found = false;
+    auto read_element = [&](ondemand::value &element) {
         adapter_market_text market = {};
-        if (element.get_object().get(object) != SUCCESS || !read_market(object, market))
-            return -EBADMSG;
+        if (!read_market(element, market))
+            return false;
         each(context, &market);
         count++;
-    }
-    return count;
+        return true;
+    };
+    auto read_result = [&](const char *name, ondemand::value &value) {
+        ondemand::array list;
+        if (!json_key_is(name, "list"))
+            return true;
+        TRY(value.get_array().get(list));
+        found = true;
+        return json_each(list, read_element);
+    };
+    TRY(d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc));
+    TRY(doc.get_object().get(object));
+    bool whole = json_each(object, [&](const char *name, ondemand::value &value) {
+        ondemand::object result;
+        if (!json_key_is(name, "result"))
+            return true;
+        TRY(value.get_object().get(result));
+        return json_each(result, read_result);
+    });
+    return whole && found;
 }
 
 } // namespace
@@ -380,8 +399,9 @@ int bybit_decode_listing(bybit_decoder *d, const char *bytes, size_t length,
 {
     if (length == 0 || length > ADAPTER_MESSAGE_MAX)
         return -EBADMSG;
+    int count = 0;
     try {
-        return read_listing(d, bytes, length, each, context);
+        return read_listing(d, bytes, length, each, context, count) ? count : -EBADMSG;
     } catch (const simdjson_error &) {
         return -EBADMSG;
     } catch (const std::bad_alloc &) {

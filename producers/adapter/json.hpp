@@ -65,6 +65,36 @@ inline bool json_number(simdjson::ondemand::value &value, adapter_text &out)
     return true;
 }
 
+/*
+ * Each member of an object: take(name, value) says whether reading may go on; a value that it does not read
+ * is passed over. Looking for fields by name (find_field_unordered) is not for bytes of others: simdjson
+ * 3.0.1 takes for granted that an object is well formed when it looks through it a second time.
+ */
+template <typename take_member> bool json_each(simdjson::ondemand::object object, take_member take)
+{
+    for (auto element : object) {
+        simdjson::ondemand::field member;
+        TRY(std::move(element).get(member));
+        const char *name = member.key().raw();
+        simdjson::ondemand::value value = member.value();
+        if (!take(name, value))
+            return false;
+    }
+    return true;
+}
+
+/* The same of an array. */
+template <typename take_element> bool json_each(simdjson::ondemand::array array, take_element take)
+{
+    for (auto element : array) {
+        simdjson::ondemand::value value;
+        TRY(element.get(value));
+        if (!take(value))
+            return false;
+    }
+    return true;
+}
+
 struct json_level_store { /* of one message */
     adapter_level level[2 * ADAPTER_LEVELS_MAX];
     uint32_t count;

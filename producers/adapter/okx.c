@@ -17,7 +17,10 @@
 
 #include "producers/adapter/okx_state.h"
 
-#define BOOK_LEVELS_MAX 400
+/* Of the venue's deepest book. Fuzzing makes it small. */
+#ifndef OKX_LEVELS_MAX
+#define OKX_LEVELS_MAX 400
+#endif
 #define ARGS_MAX 100
 #define ARGS_BYTES_MAX 65536 /* of one connection */
 /* 480 requests an hour are allowed on a connection; the first round has at most 30 of them. */
@@ -388,7 +391,7 @@ static struct adapter *create(const struct adapter_config *config, const struct 
     /* Twice the venue's window: within one message levels may come before others go. */
     const struct adapter_shape shape = {.bytes = sizeof(struct okx),
                                         .market_bytes = sizeof(struct okx_market),
-                                        .book_depth = 2 * BOOK_LEVELS_MAX,
+                                        .book_depth = 2 * OKX_LEVELS_MAX,
                                         .pending = true};
     struct adapter *a = adapter_new(&shape, config, host, err);
     if (a == NULL || begin(a, err) == 0)

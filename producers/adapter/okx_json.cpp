@@ -311,34 +311,45 @@ void classify(const okx_decoder *d, okx_message *m)
 
 /* ---- the listing ---- */
 
-bool read_string(ondemand::object &object, const char *key, adapter_text &out)
+bool read_market(ondemand::value &market, adapter_market_text &m)
 {
-    ondemand::value value;
-    TRY(object.find_field_unordered(key).get(value));
-    return json_string(value, out);
+    ondemand::object object;
+    TRY(market.get_object().get(object));
+    bool whole = json_each(object, [&](const char *name, ondemand::value &value) {
+        return json_key_is(name, "instId")   ? json_string(value, m.symbol)
+               : json_key_is(name, "tickSz") ? json_string(value, m.tick_size)
+               : json_key_is(name, "lotSz")  ? json_string(value, m.step_size)
+                                             : true;
+    });
+    return whole && m.symbol.length > 0;
 }
 
-int read_listing(okx_decoder *d, const char *bytes, size_t length,
-                 void (*each)(void *context, const adapter_market_text *market), void *context)
+bool read_listing(okx_decoder *d, const char *bytes, size_t length,
+                  void (*each)(void *context, const adapter_market_text *market), void *context,
+                  int &count)
 {
     ondemand::document doc;
-    ondemand::array list;
-    int count = 0;
-    if (d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc) != SUCCESS ||
-        doc.find_field_unordered("data").get_array().get(list) != SUCCESS)
-        return -EBADMSG;
-    for (auto element : list) {
-        ondemand::object object;
+    ondemand::object object;
+    bool found = false;
+    auto read_element = [&](ondemand::value &element) {
         adapter_market_text market = {};
-        if (element.get_object().get(object) != SUCCESS ||
-            !read_string(object, "instId", market.symbol) ||
-            !read_string(object, "tickSz", market.tick_size) ||
-            !read_string(object, "lotSz", market.step_size))
-            return -EBADMSG;
+        if (!read_market(element, market))
+            return false;
         each(context, &market);
         count++;
-    }
-    return count;
+        return true;
+    };
+    TRY(d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc));
+    TRY(doc.get_object().get(object));
+    bool whole = json_each(object, [&](const char *name, ondemand::value &value) {
+        ondemand::array list;
+        if (!json_key_is(name, "data"))
+            return true;
+        TRY(value.get_array().get(list));
+        found = true;
+        return json_each(list, read_element);
+    });
+    return whole && found;
 }
 
 } // namespace
@@ -394,8 +405,9 @@ int okx_decode_listing(okx_decoder *d, const char *bytes, size_t length,
 {
     if (length == 0 || length > ADAPTER_MESSAGE_MAX)
         return -EBADMSG;
+    int count = 0;
     try {
-        return read_listing(d, bytes, length, each, context);
+        return read_listing(d, bytes, length, each, context, count) ? count : -EBADMSG;
     } catch (const simdjson_error &) {
         return -EBADMSG;
     } catch (const std::bad_alloc &) {

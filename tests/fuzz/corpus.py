@@ -188,6 +188,61 @@ def mexc():
         yield b"2" + frame
 
 
+def bybit():
+    book = (b'{"topic":"orderbook.200.BTCUSDT","ts":1786310816618,"type":"%s","data":{"s":"BTCUSDT","b":[["65140.4","%s"],'
+            b'["65140","0.5"]],"a":[["65154.6","0.09948"],["65239.1","0"]],"u":%d,"seq":112488545865},"cts":1786310816585}')
+    chain = [book % (b"snapshot", b"0.875077", 100), book % (b"delta", b"0.5", 101), book % (b"delta", b"0", 102)]
+    hole, again, anew = book % (b"delta", b"1", 110), book % (b"snapshot", b"2.0000001", 115), book % (b"delta", b"3", 1)
+    top = (b'{"topic":"orderbook.1.BTCUSDT","type":"snapshot","ts":1749833474773,"data":{"s":"BTCUSDT","b":[["0.6131","17.9"]],'
+           b'"a":[],"u":24042997,"seq":209972815373},"cts":1749833474768}')
+    trades = (b'{"topic":"publicTrade.BTCUSDT","ts":1786310822606,"type":"snapshot","data":[{"i":"2290000001189048101",'
+              b'"T":1786310822605,"p":"65140.5","v":"0.002705","S":"Buy","seq":112488547164,"s":"BTCUSDT","BT":false,"RPI":false},'
+              b'{"i":"e61fb2dc-a658-5a7d-88fb-d166a4bd29b8","T":1,"p":"1e-3","v":"1","S":"Sell","seq":1,"s":"BTCUSDT","BT":true}]}')
+    kline = (b'{"type":"snapshot","topic":"kline.1.BTCUSDT","data":[{"start":1786310760000,"open":"1","confirm":false}],"ts":1}')
+    answers = (b'{"success":true,"ret_msg":"subscribe","conn_id":"c","req_id":"1","op":"subscribe"}',
+               b'{"success":false,"ret_msg":"error:handler not found,topic:orderbook.200.ETHUSDT","conn_id":"c","req_id":"1","op":"subscribe"}',
+               b'{"success":true,"ret_msg":"pong","conn_id":"c","op":"ping"}', b'{"topic":"system.status","data":[{"id":"1"}]}')
+    listing = (b'L{"retCode":0,"result":{"list":[{"symbol":"BTCUSDT","baseCoin":"BTC","quoteCoin":"USDT","lotSizeFilter":'
+               b'{"basePrecision":"0.000001"},"priceFilter":{"tickSize":"0.1"}}]}}')
+    yield b"0" + b"\n".join([b"C", answers[0], *chain, hole, chain[2], again, anew, b"T", b"D", b"C", again])
+    yield b"0" + b"\n".join([b"C", trades, b'{"topic":"pub', trades.replace(b"8101", b"8103"), top, kline, *answers, b"T", b"T"])
+    yield b"2" + b"\n".join([b"S" + chain[0], b"S" + trades, b"S" + top, b"S" + kline, listing])
+    for frame in (*chain, anew, top, trades, kline, *answers):
+        yield b"2" + frame
+
+
+def okx():
+    book = (b'{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"%s","data":[{"asks":[["8477.96","%s","0","2"]],"bids":'
+            b'[["8476.97","256","0","12"]],"ts":"1597026383185","checksum":%d%s}]}')
+    ids = b',"prevSeqId":%d,"seqId":%d'
+    chain = [book % (b"snapshot", b"41", 0, ids % (-1, 10)), book % (b"update", b"0", 0, ids % (10, 15)),
+             book % (b"update", b"7.5", 0, ids % (15, 15)), book % (b"update", b"8", 0, ids % (15, 3)),
+             book % (b"update", b"9.00000000001", 0, ids % (3, 5))]
+    hole = book % (b"update", b"1", 0, ids % (7, 9))
+    old = [book % (b"snapshot", size, zlib.crc32(b"8476.97:256:8477.96:" + size) - (1 << 32) * (zlib.crc32(b"8476.97:256:8477.96:" + size) >> 31), b"")
+           for size in (b"41", b"0.5")]
+    updates = [frame.replace(b"snapshot", b"update") for frame in old]
+    rest = b'R{"code":"0","msg":"","data":[{"asks":[["8477.96","3","0","1"]],"bids":[["8476","1","0","1"]],"ts":"1","seqId":12}]}'
+    trades = (b'{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"%d","px":"42219.9",'
+              b'"sz":"0.12060306","side":"buy","ts":"1630048897897","count":"3","source":"0","seqId":1234}]}')
+    top = (b'{"arg":{"channel":"bbo-tbt","instId":"BTC-USDT"},"data":[{"asks":[["8476.98","415","0","13"]],"bids":[],'
+           b'"ts":"1597026383085","seqId":123456}]}')
+    ticker = (b'{"arg":{"channel":"tickers","instId":"ETH-USDT"},"data":[{"instType":"SPOT","instId":"ETH-USDT","askPx":"9999.99",'
+              b'"askSz":"11","bidPx":"","bidSz":"","ts":"1597026383085"}]}')
+    answers = (b'{"id":"1","event":"subscribe","arg":{"channel":"books","instId":"BTC-USDT"},"connId":"a"}',
+               b'{"event":"error","code":"60018","msg":"Wrong URL or channel:books,instId:ETH-USDT doesn\'t exist.","id":"1"}',
+               b'{"event":"notice","code":"64008","msg":"soon","connId":"a"}', b"pong",
+               b'{"arg":{"channel":"candle1m","instId":"BTC-USDT"},"data":[["1","2"]]}')
+    listing = b'L{"code":"0","data":[{"instId":"BTC-USD-220325-40000-C","tickSz":"0.0005","lotSz":"1"}]}'
+    yield b"0" + b"\n".join([b"C", answers[0], *chain, hole, chain[0], b"T", b"D", b"C", chain[0]])
+    yield b"0" + b"\n".join([b"C", answers[0], *chain[1:2], rest, *chain[2:], hole, answers[0], chain[1], b"E", rest, b"T"])
+    yield b"2" + b"\n".join([old[0], updates[1], updates[1], updates[0].replace(b"41", b"42"), old[1]])
+    yield b"0" + b"\n".join([b"C", trades % 7, trades % 20, ticker, top, *answers, b"T", b"T"])
+    yield b"2" + b"\n".join([b"S" + chain[0], b"S" + trades % 7, b"S" + top, b"S" + ticker, b"S" + rest[1:], listing])
+    for frame in (*chain, *old, rest, trades % 7, top, ticker, *answers):
+        yield b"2" + frame
+
+
 def capture():
     yield b"".join(line[:600] + b"\n" for line in lines(DEMO, 6))
     yield gzip.compress(b"".join(line[:300] + b"\n" for line in lines(DEMO, 20)), mtime=0)
@@ -212,7 +267,7 @@ def yaml():
 
 def make(target, directory):
     for i, data in enumerate({"binance": binance, "binanceusdm": binanceusdm, "mexc": mexc, "capture": capture, "yaml": yaml, "kraken": kraken,
-                              "coinbase": coinbase, "coinbaseexchange": coinbaseexchange}[target]()):
+                              "coinbase": coinbase, "coinbaseexchange": coinbaseexchange, "bybit": bybit, "okx": okx}[target]()):
         with open(os.path.join(directory, f"{target}_{i:02}"), "wb") as f:
             f.write(data)
 
