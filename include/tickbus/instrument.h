@@ -21,14 +21,14 @@
 
 TB_EXTERN_BEGIN
 
-#define TB_VENUE_BYTES 16
+#define TB_VENUE_BYTES 24
 #define TB_SYMBOL_BYTES 40
 #define TB_STREAM_BYTES 32
 #define TB_LABEL_BYTES 48
 
 /* 192 bytes, three cache lines; every string ends with NUL and is padded with NUL. */
 struct tb_instrument {
-    char venue[TB_VENUE_BYTES];   /* ccxt's id: "binance", "binanceus" */
+    char venue[TB_VENUE_BYTES];   /* ccxt's id: "binance", "coinbaseexchange" */
     char symbol[TB_SYMBOL_BYTES]; /* unified: "BTC/USDT" */
     char raw[TB_SYMBOL_BYTES];    /* the venue's own: "BTCUSDT"; alert streams: a reader, or empty */
     char stream[TB_STREAM_BYTES]; /* where this stream's producer read it: its input, or itself */
@@ -37,16 +37,15 @@ struct tb_instrument {
     int8_t size_exp;              /* -18 .. 0 */
     uint16_t market;              /* id of the first entry of this market; its own id if it is the first */
     uint32_t reserved0;
-    uint64_t reserved1;
 };
 
 TB_STATIC_ASSERT(sizeof(struct tb_instrument) == 192, "three cache lines");
-TB_STATIC_ASSERT(offsetof(struct tb_instrument, symbol) == 16, "layout");
-TB_STATIC_ASSERT(offsetof(struct tb_instrument, raw) == 56, "layout");
-TB_STATIC_ASSERT(offsetof(struct tb_instrument, stream) == 96, "layout");
-TB_STATIC_ASSERT(offsetof(struct tb_instrument, label) == 128, "layout");
-TB_STATIC_ASSERT(offsetof(struct tb_instrument, price_exp) == 176, "layout");
-TB_STATIC_ASSERT(offsetof(struct tb_instrument, market) == 178, "layout");
+TB_STATIC_ASSERT(offsetof(struct tb_instrument, symbol) == 24, "layout");
+TB_STATIC_ASSERT(offsetof(struct tb_instrument, raw) == 64, "layout");
+TB_STATIC_ASSERT(offsetof(struct tb_instrument, stream) == 104, "layout");
+TB_STATIC_ASSERT(offsetof(struct tb_instrument, label) == 136, "layout");
+TB_STATIC_ASSERT(offsetof(struct tb_instrument, price_exp) == 184, "layout");
+TB_STATIC_ASSERT(offsetof(struct tb_instrument, market) == 186, "layout");
 
 #define TB_EXP_MIN (-18)
 

@@ -51,7 +51,7 @@ def transitions(bus):
         seq, event, _, instrument, kind, _, _ = struct.unpack_from("<QqqHBBI", record)
         value, threshold, since, state, _, exp, _, alert = struct.unpack_from("<qqqBBbBI", record, 32)
         check(seq == number + 1 and kind == 7, "sequence", seq, "type", kind)
-        label = data[4096 + 192 * (instrument - 1) + 128:][:48].split(b"\0")[0].decode()
+        label = data[4096 + 192 * (instrument - 1) + 136:][:48].split(b"\0")[0].decode()
         out.append((label, STATES[state], event, value, threshold, exp, since, alert))
     return out
 

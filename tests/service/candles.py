@@ -66,11 +66,11 @@ def output(bus, stream="candles"):
     for r in records:
         (instrument,) = struct.unpack_from("<H", r, 24)
         entry = table[192 * (instrument - 1):192 * instrument]
-        made_of = entry[96:128].split(b"\0")[0].decode()
+        made_of = entry[104:136].split(b"\0")[0].decode()
         kind = r[26] & 0xF8
         check((kind == 0x30) == (open_pair == (made_of, r[26] & 7)), "a pair is torn at", r.hex())
         open_pair = (made_of, r[26] & 7) if kind == 0x20 else None
-        found.setdefault(made_of, []).append((struct.unpack_from("<bb", entry, 176), r[8:24], r[26:28], r[32:]))
+        found.setdefault(made_of, []).append((struct.unpack_from("<bb", entry, 184), r[8:24], r[26:28], r[32:]))
     check(open_pair is None, "the last pair is torn")
     return found
 

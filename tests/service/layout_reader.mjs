@@ -165,9 +165,9 @@ class Ring {
     entry(index) {
         const raw = this.bytes(this.instrumentsOffset + index * 192, 192);
         const [venue, symbol, own, stream, label] =
-            [[0, 16], [16, 40], [56, 40], [96, 32], [128, 48]].map(([at, n]) => text(raw, at, n));
-        const entry = {venue, symbol, label, priceExp: raw.readInt8(176), sizeExp: raw.readInt8(177),
-                       market: raw.readUInt16LE(178)};
+            [[0, 24], [24, 40], [64, 40], [104, 32], [136, 48]].map(([at, n]) => text(raw, at, n));
+        const entry = {venue, symbol, label, priceExp: raw.readInt8(184), sizeExp: raw.readInt8(185),
+                       market: raw.readUInt16LE(186)};
         const texts = [venue, symbol, own, stream, label];
         const inRange = (exp) => exp >= -18 && exp <= 0;
         const fit = texts.every((t) => t !== null && !CONTROL.test(t)) &&

@@ -118,10 +118,10 @@ class Ring:
         for i in range(min(self.live32[0], self.instruments_max)):
             at = self.instruments_offset + i * 192
             entry = self.map[at:at + 192]
-            price_exp, size_exp, market = struct.unpack_from("<bbH", entry, 176)
+            price_exp, size_exp, market = struct.unpack_from("<bbH", entry, 184)
             found[i + 1] = Instrument(
-                i + 1, text(entry[0:16]), text(entry[16:56]), text(entry[56:96]),
-                text(entry[96:128]), text(entry[128:176]), price_exp, size_exp, market)
+                i + 1, text(entry[0:24]), text(entry[24:64]), text(entry[64:104]),
+                text(entry[104:136]), text(entry[136:184]), price_exp, size_exp, market)
         return found
 
     def read(self, seq):
