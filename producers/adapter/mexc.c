@@ -300,7 +300,7 @@ static int on_text(struct adapter *a, const char *bytes, size_t length)
     binance_decode(self_of(a)->json, bytes, length, &msg);
     if (msg.kind == BINANCE_BAD)
         return adapter_bad(a, NULL);
-    if (msg.kind == BINANCE_REFUSED) /* it has a `code` */
+    if (msg.kind == BINANCE_REFUSED && msg.answer.length > 0) /* it has a `code` */
         on_answer(a, msg.answer);
     else
         a->counter[ADAPTER_FRAMES_UNKNOWN]++;

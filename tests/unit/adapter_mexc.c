@@ -479,6 +479,7 @@ static void answers_are_read_for_what_they_say(void **state)
     assert_int_equal(count_of(ADAPTER_PONGS), 1);
     assert_int_equal(frame("{'id':0,'code':0,'msg':'Not Subscribed successfully!'}"), 0);
     assert_int_equal(count_of(ADAPTER_REFUSED), 2);
+    assert_int_equal(frame("{'id':0,'code':0}"), 0);
     assert_int_equal(frame("{'id':0,'code':0,'msg':"), -EBADMSG);
     ops->on_time(a, host.now + 60 * TB_NS_PER_S);
     assert_int_equal(count_of(ADAPTER_UNANSWERED), 2); /* of ETH/USDT: quotes and book */
