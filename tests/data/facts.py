@@ -17,11 +17,11 @@ DEMO = os.path.join(SOURCE, "deploy", "demo", "spot_btcusdt_20240808.gz")
 QUOTES = ("USDT", "BUSD", "USDC", "EUR", "ETH", "BTC", "BNB", "USD")
 
 
-def unified(raw):
-    """BTCUSDT -> BTC/USDT, for the symbols of the recordings."""
+def unified(raw, venue="binance"):
+    """BTCUSDT -> BTC/USDT, BTC/USDT:USDT on USD-M futures, for the symbols of the recordings."""
     for quote in QUOTES:
         if raw.endswith(quote) and len(raw) > len(quote):
-            return raw[: -len(quote)] + "/" + quote
+            return raw[: -len(quote)] + "/" + quote + (":" + quote if venue == "binanceusdm" else "")
     raise ValueError(raw)
 
 
@@ -38,28 +38,41 @@ class Capture:
     def trades(self):
         """{symbol: facts of its trades}: single trades where there are any, else aggregated ones."""
         found = self.facts["trades"] or self.facts["agg_trades"]
-        return {unified(raw): value for raw, value in found.items()}
+        return {unified(raw, self.venue): value for raw, value in found.items()}
 
     def books(self):
-        return {unified(raw): value for raw, value in self.facts["books"].items()}
+        return {unified(raw, self.venue): value for raw, value in self.facts["books"].items()}
 
     def bbo_equal(self):
         return sum(b["best_equal_to_bookTicker_of_same_id"] for b in self.facts["books"].values())
 
 
-def captures():
-    """Every Binance spot recording at hand, smallest first."""
+def at_hand(sessions):
     found = []
-    for name, venue, files in (
-        ("2021-10-11_BINANCE", "binance", ["cryptofeed/2021-10-11_BINANCE.ws.1.gz", "cryptofeed/2021-10-11_BINANCE.http.0.gz"]),
-        ("2021-10-11_BINANCE_US", "binanceus", ["cryptofeed/2021-10-11_BINANCE_US.ws.1.gz", "cryptofeed/2021-10-11_BINANCE_US.http.0.gz"]),
-        ("spot_btcusdt_20240808-09", "binance", ["hftbacktest/spot_btcusdt_20240808.gz", "hftbacktest/spot_btcusdt_20240809.gz"]),
-    ):
+    for name, venue, files in sessions:
         paths = [os.path.join(SHARED, f) for f in files]
         facts = os.path.join(SHARED, "facts", name + ".json")
         if all(os.path.exists(p) for p in paths + [facts]):
             with open(facts) as f:
                 found.append(Capture(name, venue, paths, json.load(f)))
+    return found
+
+
+def futures():
+    """Binance USD-M recordings at hand, smallest first."""
+    return at_hand((
+        ("2021-07-22_BINANCE_FUTURES", "binanceusdm", ["cryptofeed/2021-07-22_BINANCE_FUTURES.ws.1.gz", "cryptofeed/2021-07-22_BINANCE_FUTURES.http.0.gz"]),
+        ("usdm_btcusdt_20240718-19", "binanceusdm", ["hftbacktest/usdm_btcusdt_20240718.gz", "hftbacktest/usdm_btcusdt_20240719.gz"]),
+    ))
+
+
+def captures():
+    """Every Binance spot recording at hand, smallest first."""
+    found = at_hand((
+        ("2021-10-11_BINANCE", "binance", ["cryptofeed/2021-10-11_BINANCE.ws.1.gz", "cryptofeed/2021-10-11_BINANCE.http.0.gz"]),
+        ("2021-10-11_BINANCE_US", "binanceus", ["cryptofeed/2021-10-11_BINANCE_US.ws.1.gz", "cryptofeed/2021-10-11_BINANCE_US.http.0.gz"]),
+        ("spot_btcusdt_20240808-09", "binance", ["hftbacktest/spot_btcusdt_20240808.gz", "hftbacktest/spot_btcusdt_20240809.gz"]),
+    ))
     found.insert(2, demo())
     return found
 
