@@ -344,59 +344,68 @@ bool read_message(binance_decoder *d, const char *bytes, size_t length)
     return read_object(d, object, 0) && doc.current_location().error() == OUT_OF_BOUNDS;
 }
 
-bool read_string(ondemand::object &object, const char *key, adapter_text &out)
-{
-    ondemand::value value;
-    TRY(object.find_field_unordered(key).get(value));
-    return json_string(value, out);
-}
-
 /* A number of decimals as the step that it means. */
-bool read_decimals(ondemand::object &object, const char *key, adapter_text &out)
+bool read_decimals(ondemand::value &value, adapter_text &out)
 {
     static constexpr const char *steps[] = {
         "1",     "1e-1",  "1e-2",  "1e-3",  "1e-4",  "1e-5",  "1e-6",  "1e-7",  "1e-8", "1e-9",
         "1e-10", "1e-11", "1e-12", "1e-13", "1e-14", "1e-15", "1e-16", "1e-17", "1e-18"};
     uint64_t decimals;
-    TRY(object.find_field_unordered(key).get_uint64().get(decimals));
+    TRY(value.get_uint64().get(decimals));
     if (decimals >= sizeof(steps) / sizeof(steps[0]))
         return false;
     out = {steps[decimals], uint32_t(strlen(steps[decimals]))};
     return true;
 }
 
-bool read_mexc_market(ondemand::object object, adapter_market_text &m)
+/* Which filter it is may stand behind what it says. */
+bool read_filter(ondemand::value &value, adapter_market_text &m)
 {
-    return read_string(object, "symbol", m.symbol) && read_string(object, "baseAsset", m.base) &&
-           read_string(object, "quoteAsset", m.quote) &&
-           read_decimals(object, "quotePrecision", m.tick_size) &&
-           read_decimals(object, "baseAssetPrecision", m.step_size);
+    adapter_text kind = {"", 0}, tick = {"", 0}, step = {"", 0};
+    ondemand::object filter;
+    TRY(value.get_object().get(filter));
+    if (!json_each(filter, [&](const char *name, ondemand::value &member) {
+            return json_key_is(name, "filterType") ? json_string(member, kind)
+                   : json_key_is(name, "tickSize") ? json_string(member, tick)
+                   : json_key_is(name, "stepSize") ? json_string(member, step)
+                                                   : true;
+        }))
+        return false;
+    if (json_is(kind, "PRICE_FILTER"))
+        m.tick_size = tick;
+    if (json_is(kind, "LOT_SIZE"))
+        m.step_size = step;
+    return kind.length > 0;
 }
 
-/* One market: its filters have the precision. An unreadable one makes the listing bad. */
-bool read_market(ondemand::object object, adapter_market_text &m)
+bool read_filters(ondemand::value &value, adapter_market_text &m)
 {
-    if (!read_string(object, "symbol", m.symbol) || !read_string(object, "baseAsset", m.base) ||
-        !read_string(object, "quoteAsset", m.quote))
-        return false;
-    ondemand::value settle; /* of a contract */
-    const error_code settled = object.find_field_unordered("marginAsset").get(settle);
-    if (settled != NO_SUCH_FIELD && (settled != SUCCESS || !json_string(settle, m.settle)))
-        return false; /* after another error nothing more can be looked for */
     ondemand::array filters;
-    TRY(object.find_field_unordered("filters").get_array().get(filters));
-    for (auto element : filters) {
-        ondemand::object filter;
-        adapter_text kind;
-        TRY(element.get_object().get(filter));
-        if (!read_string(filter, "filterType", kind))
-            return false;
-        if (json_is(kind, "PRICE_FILTER") && !read_string(filter, "tickSize", m.tick_size))
-            return false;
-        if (json_is(kind, "LOT_SIZE") && !read_string(filter, "stepSize", m.step_size))
-            return false;
-    }
-    return true;
+    TRY(value.get_array().get(filters));
+    return json_each(filters, [&](ondemand::value &filter) { return read_filter(filter, m); });
+}
+
+/* One market. An unreadable one makes the listing bad. */
+bool read_market(const binance_decoder *d, ondemand::value &value, adapter_market_text &m)
+{
+    const bool decimals = d->line == BINANCE_LIKE_MEXC; /* instead of filters */
+    bool precise = false;
+    ondemand::object object;
+    TRY(value.get_object().get(object));
+    bool readable = json_each(object, [&](const char *name, ondemand::value &member) {
+        if (!decimals && json_key_is(name, "filters"))
+            return precise = read_filters(member, m);
+        if (decimals && json_key_is(name, "quotePrecision"))
+            return precise = read_decimals(member, m.tick_size);
+        if (decimals && json_key_is(name, "baseAssetPrecision"))
+            return read_decimals(member, m.step_size);
+        return json_key_is(name, "symbol")        ? json_string(member, m.symbol)
+               : json_key_is(name, "baseAsset")   ? json_string(member, m.base)
+               : json_key_is(name, "quoteAsset")  ? json_string(member, m.quote)
+               : json_key_is(name, "marginAsset") ? json_string(member, m.settle) /* a contract's */
+                                                  : true;
+    });
+    return readable && precise && m.symbol.length > 0 && m.base.length > 0 && m.quote.length > 0;
 }
 
 int read_listing(binance_decoder *d, const char *bytes, size_t length,
@@ -408,17 +417,15 @@ int read_listing(binance_decoder *d, const char *bytes, size_t length,
     if (d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc) != SUCCESS ||
         doc.find_field("symbols").get_array().get(symbols) != SUCCESS)
         return -EBADMSG;
-    for (auto element : symbols) {
-        ondemand::object object;
+    bool readable = json_each(symbols, [&](ondemand::value &value) {
         adapter_market_text market = {};
-        if (element.get_object().get(object) != SUCCESS ||
-            !(d->line == BINANCE_LIKE_MEXC ? read_mexc_market(object, market)
-                                           : read_market(object, market)))
-            return -EBADMSG;
+        if (!read_market(d, value, market))
+            return false;
         each(context, &market);
         count++;
-    }
-    return count;
+        return true;
+    });
+    return readable ? count : -EBADMSG;
 }
 
 } // namespace
