@@ -1,9 +1,9 @@
 /*
- * What a Binance frame costs from bytes to records: decode, exact decimals, continuity, book, emit into a
+ * What a venue's frame costs from bytes to records: decode, exact decimals, continuity, book, emit into a
  * sink that counts. Beside it, in the same run and turn by turn, simdjson On-Demand taking the same
  * fields as text from the same frames, which is the floor for anything built on it.
  *
- *   bench_decode [CAPTURE...]      default: the session in deploy/demo
+ *   bench_decode [VENUE CAPTURE...]      default: binance, the session in deploy/demo
  *
  * One sample is one pass over all recorded frames of a kind, in order, through a fresh adapter.
  */
@@ -20,13 +20,31 @@
 
 enum kind { TRADE, QUOTE, DEPTH, KINDS };
 
-static const struct {
+struct bench_kind {
     const char *name;
     const char *mark; /* what tells such a frame */
     uint64_t (*bare)(const char *bytes, size_t length);
-} kinds[KINDS] = {{"trade", "@trade\"", bare_trade},
-                  {"bookTicker", "@bookTicker\"", bare_quote},
-                  {"depth", "@depth@100ms\"", bare_depth}};
+};
+
+static const struct {
+    const char *venue;
+    struct bench_kind kind[KINDS];
+} venues[] = {
+    {"binance",
+     {{"trade", "@trade\"", bare_trade},
+      {"bookTicker", "@bookTicker\"", bare_quote},
+      {"depth", "@depth@100ms\"", bare_depth}}},
+    {"bybit",
+     {{"trade", "\"publicTrade.", bare_all},
+      {"orderbook.1", "\"orderbook.1.", bare_all},
+      {"orderbook", "\"orderbook.200.", bare_all}}},
+    {"okx",
+     {{"trades", "\"trades\"", bare_all},
+      {"tickers", "\"tickers\"", bare_all},
+      {"books", "\"books\"", bare_all}}},
+};
+
+static const struct bench_kind *kinds; /* of the venue at hand */
 
 struct message {
     enum kind kind; /* KINDS: a REST snapshot */
@@ -207,10 +225,19 @@ int main(int argc, char **argv)
 {
     static struct adapter_market_config market[ADAPTER_MARKETS_MAX];
     static const char *const demo[] = {"deploy/demo/spot_btcusdt_20240808.gz"};
-    const struct adapter_ops *ops = adapter_find("binance");
-    struct adapter_config config = {
-        .venue = "binance", .stream = "bench", .market = market, .recorded = true};
-    if (load(argc > 1 ? (const char *const *)argv + 1 : demo, argc > 1 ? (size_t)argc - 1 : 1, ops,
+    struct adapter_config config = {.venue = argc > 2 ? argv[1] : "binance",
+                                    .stream = "bench",
+                                    .market = market,
+                                    .recorded = true};
+    for (size_t i = 0; i < TB_COUNT(venues); i++)
+        if (strcmp(venues[i].venue, config.venue) == 0)
+            kinds = venues[i].kind;
+    const struct adapter_ops *ops = adapter_find(config.venue);
+    if (kinds == NULL || ops == NULL || argc == 2) {
+        fprintf(stderr, "bench_decode [VENUE CAPTURE...]: %s\n", "binance, bybit or okx");
+        return 64;
+    }
+    if (load(argc > 2 ? (const char *const *)argv + 2 : demo, argc > 2 ? (size_t)argc - 2 : 1, ops,
              &config) != 0)
         return 64;
     printf("bench_decode %s: %zu messages, %d samples of a whole pass each, turn by turn\n",

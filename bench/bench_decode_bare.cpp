@@ -45,7 +45,39 @@ uint64_t levels(ondemand::object &o, const char *key)
     return sum;
 }
 
+uint64_t walk(ondemand::value value)
+{
+    uint64_t sum = 0;
+    switch (value.type()) {
+    case ondemand::json_type::object:
+        for (auto field : value.get_object())
+            sum += walk(field.value());
+        return sum;
+    case ondemand::json_type::array:
+        for (auto element : value.get_array())
+            sum += walk(element.value());
+        return sum;
+    default: {
+        std::string_view token = value.raw_json_token();
+        return token.size() + uint64_t(token[0]);
+    }
+    }
+}
+
 } // namespace
+
+uint64_t bare_all(const char *bytes, size_t length)
+{
+    try {
+        ondemand::document doc = parser.iterate(bytes, length, length + SIMDJSON_PADDING);
+        uint64_t sum = 0;
+        for (auto field : doc.get_object())
+            sum += walk(field.value());
+        return sum;
+    } catch (const simdjson_error &) {
+        return 0;
+    }
+}
 
 uint64_t bare_trade(const char *bytes, size_t length)
 {

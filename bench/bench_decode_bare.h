@@ -10,6 +10,8 @@ TB_EXTERN_BEGIN
 uint64_t bare_trade(const char *bytes, size_t length);
 uint64_t bare_quote(const char *bytes, size_t length);
 uint64_t bare_depth(const char *bytes, size_t length);
+/* Every string and number of the message, whatever it is. */
+uint64_t bare_all(const char *bytes, size_t length);
 
 TB_EXTERN_END
 

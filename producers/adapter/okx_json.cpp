@@ -132,7 +132,7 @@ bool read_member(okx_decoder *d, const char *name, ondemand::value &value, okx_i
         take_side(parts, value, item.side);
     else
         for (const text_key &key : text_keys)
-            if (json_key_is(name, key.name))
+            if (name[0] == key.name[0] && json_key_is(name, key.name))
                 take_text(parts, key.part, value, item.*key.at);
     return true;
 }
