@@ -14,6 +14,7 @@
 #include <tickbus/log.h>
 #include <tickbus/service.h>
 
+#include "faultplay.h"
 #include "server.h"
 
 #define PLAY_AT_ONCE 256 /* events in one turn of the loop: signals and requests come between */
@@ -30,6 +31,8 @@ struct venue {
     int64_t wait_subscriptions;
     tb_ns wait_snapshot;
     bool close_at_end, exit_at_end;
+    const struct tb_yaml *fault_tree;
+    const char *fault_file;
 
     double speed;
     struct net_loop loop;
@@ -37,6 +40,8 @@ struct venue {
     const struct protocol_ops *ops;
     struct protocol *protocol;
     struct server server;
+    struct fault_script script;
+    struct faultplay faults;
     tb_ns hold_until; /* at a recorded snapshot: the latest time to go on; 0: not at one */
     tb_ns asked_mono; /* when a request was last seen to be awaited or under way */
     uint64_t requests_seen;
@@ -44,7 +49,7 @@ struct venue {
     bool served;  /* somebody was connected */
     uint64_t skipped;
     struct tb_stats_counter *clients, *subscriptions, *events, *frames, *bytes, *connects,
-        *requests, *messages, *refused, *skipped_frames;
+        *requests, *messages, *refused, *skipped_frames, *unheard, *fault[FAULT_KINDS];
 };
 
 #define FIELD(f) offsetof(struct venue, f)
@@ -81,7 +86,37 @@ static const struct tb_option options[] = {
      3600 * TB_NS_PER_S, NULL, "cut a client off that does not answer pings for this long", false},
     {"messages_per_second", TB_OPTION_INT, FIELD(listen.messages_per_second), "5", 0, 1000000, NULL,
      "cut a client off that sends more messages; 0: no limit", false},
+    {"faults", TB_OPTION_TREE, FIELD(fault_tree), NULL, 0, 0, NULL,
+     "what the venue does wrong, and when: a list of faults, or the path of a YAML file that has "
+     "one",
+     false},
+    {"faults_file", TB_OPTION_STRING, FIELD(fault_file), NULL, 0, 0, NULL,
+     "YAML file with a list of faults, for the command line", false},
 };
+
+/* `faults` is a list, or as `faults_file` the path of a file that has one. */
+static void check_script(struct tb_service *svc, struct venue *v, struct tb_faults *faults)
+{
+    const struct tb_yaml *list = v->fault_tree;
+    const char *path = v->fault_file;
+    struct tb_faults in_file = {.out = faults->out};
+
+    if (list != NULL && path != NULL) {
+        tb_fault(faults, svc->config_file, 0, "faults_file", "there are faults already");
+        return;
+    }
+    if (list != NULL && list->kind != TB_YAML_SCALAR)
+        fault_script_load(&v->script, list, svc->config_file, "faults", faults);
+    else if (list != NULL)
+        path = list->text;
+    if (path == NULL)
+        return;
+    struct tb_yaml *tree = tb_yaml_load(path, &in_file);
+    if (tree != NULL)
+        fault_script_load(&v->script, tree, path, "faults", &in_file);
+    tb_yaml_free(tree);
+    faults->count += in_file.count;
+}
 
 static void check(struct tb_service *svc, void *self, struct tb_faults *faults)
 {
@@ -98,6 +133,7 @@ static void check(struct tb_service *svc, void *self, struct tb_faults *faults)
     if ((v->listen.certificate == NULL) != (v->listen.key == NULL))
         tb_fault(faults, svc->config_file, 0, v->listen.key == NULL ? "key" : "certificate",
                  "TLS needs both certificate and key");
+    check_script(svc, v, faults);
 }
 
 static void add_stats(struct venue *v, struct tb_stats *stats)
@@ -112,6 +148,12 @@ static void add_stats(struct venue *v, struct tb_stats *stats)
     v->messages = tb_stats_add(stats, "messages_read", TB_STAT_COUNTER);
     v->refused = tb_stats_add(stats, "refused", TB_STAT_COUNTER);
     v->skipped_frames = tb_stats_add(stats, "frames_skipped", TB_STAT_COUNTER);
+    v->unheard = tb_stats_add(stats, "frames_unheard", TB_STAT_COUNTER);
+    for (unsigned i = 0; v->script.count > 0 && i < FAULT_KINDS; i++) {
+        char name[40];
+        (void)snprintf(name, sizeof(name), "fault_%s", fault_name((enum fault_kind)i));
+        v->fault[i] = tb_stats_add(stats, name, TB_STAT_COUNTER);
+    }
 }
 
 /* Written whole under another name first: who waits for the file finds a number in it. */
@@ -160,6 +202,8 @@ static int start(struct tb_service *svc, void *self)
                tb_quote_text(err.text[0] != '\0' ? err.text : strerror(-rc), quoted));
         return rc;
     }
+    faultplay_init(&v->faults, v->script.count > 0 ? &v->script : NULL, &v->server);
+    v->server.faults = &v->faults;
     add_stats(v, &svc->stats);
     svc->wake_fd = net_loop_fd(&v->loop);
     tb_log(TB_LOG_INFO, "listening", "venue=%s host=%s port=%d tls=%s speed=%s", v->venue,
@@ -216,7 +260,8 @@ static bool play(struct venue *v, tb_ns mono)
             v->blocked = true;
             return false;
         } else {
-            server_send(&v->server, &frame);
+            faultplay_send(&v->faults, &frame,
+                           event->ts_recv == 0 ? 0 : event->ts_recv - v->session.first_ts);
         }
     }
     v->ops->played(v->protocol, event, &frame);
@@ -226,6 +271,7 @@ static bool play(struct venue *v, tb_ns mono)
 
 static int at_end(struct venue *v)
 {
+    faultplay_end(&v->faults);
     if (v->close_at_end && !v->server.finishing) {
         tb_log(TB_LOG_INFO, "recording_over", "events=%" PRIu64 " frames_sent=%" PRIu64,
                v->session.played, v->server.counts.frames);
@@ -243,6 +289,7 @@ static int poll_venue(struct tb_service *svc, void *self)
 
     net_loop_turn(&v->loop);
     v->blocked = false;
+    bool disturbed = server_tick(&v->server, mono);
     v->served = v->served || v->server.client_count > 0;
     if (v->session.held_since != 0 && !held(v, mono))
         session_release(&v->session, mono);
@@ -260,7 +307,7 @@ static int poll_venue(struct tb_service *svc, void *self)
     }
     if (v->blocked || wait > 100 * TB_NS_PER_MS)
         wait = 100 * TB_NS_PER_MS;
-    if (v->session.held_since != 0)
+    if (v->session.held_since != 0 || (disturbed && wait > TB_NS_PER_MS * 10))
         wait = TB_NS_PER_MS * 10;
     svc->idle_ns = net_loop_idle(&v->loop, wait);
     return 0;
@@ -284,6 +331,9 @@ static int housekeep(struct tb_service *svc, void *self, tb_ns now)
     tb_stats_set(v->messages, (int64_t)c->messages);
     tb_stats_set(v->refused, (int64_t)c->refused);
     tb_stats_set(v->skipped_frames, (int64_t)v->skipped);
+    tb_stats_set(v->unheard, (int64_t)c->unheard);
+    for (unsigned i = 0; v->script.count > 0 && i < FAULT_KINDS; i++)
+        tb_stats_set(v->fault[i], (int64_t)v->faults.done[i]);
     return 0;
 }
 
@@ -294,6 +344,7 @@ static void stop(struct tb_service *svc, void *self)
     svc->wake_fd = -1;
     if (v->server.loop != NULL)
         server_close(&v->server);
+    faultplay_fini(&v->faults);
     if (v->protocol != NULL)
         v->ops->destroy(v->protocol);
     if (v->session.capture != NULL)

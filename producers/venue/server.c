@@ -4,9 +4,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <tickbus/clock.h>
 #include <tickbus/log.h>
+
+#include "faultplay.h"
 
 #define QUEUE_BYTES (256U << 10) /* of frames, per client */
 #define QUEUE_MAX (4U << 20) /* with answers to control messages; beyond it the client is cut off */
@@ -31,7 +34,10 @@ struct client {
     bool close_sent;
     const char *close_text;
     tb_ns ping_next, pong_due, window_start;
-    bool ping_wanted;
+    unsigned pings_wanted;
+    tb_ns silent_until;          /* of a fault script; 0: not silent */
+    tb_ns slow_until, slow_next; /* the same; the next write is not before slow_next */
+    int64_t slow_rate;           /* bytes a second */
     int64_t window_messages;
     char message[MESSAGE_MAX];
     size_t message_length;
@@ -57,8 +63,8 @@ static bool queue_room(const struct client *c, size_t length)
     return c->head == c->tail || c->tail - c->head + entry_bytes(length) <= QUEUE_BYTES;
 }
 
-/* 0, or -ENOMEM, -ENOBUFS: it would be beyond all bounds. */
-static int queue_add(struct client *c, const char *text, size_t length)
+/* 0, or -ENOMEM, -ENOBUFS: the queue would be longer than `most`. */
+static int queue_add(struct client *c, const char *text, size_t length, size_t most)
 {
     size_t bytes = entry_bytes(length);
 
@@ -68,7 +74,7 @@ static int queue_add(struct client *c, const char *text, size_t length)
         c->head = 0;
     }
     if (c->tail + bytes > c->capacity) {
-        if (c->tail > 0 && c->tail + bytes > QUEUE_MAX)
+        if (c->tail > 0 && c->tail + bytes > most)
             return -ENOBUFS;
         char *queue = realloc(c->queue, c->tail + bytes);
         if (queue == NULL)
@@ -208,7 +214,8 @@ static void on_message(struct server *s, struct client *c)
         return;
     }
     int code = s->ops->message(s->protocol, &c->protocol, c->message, c->message_length, &answer);
-    if (answer.failed || (answer.length > 0 && queue_add(c, answer.text, answer.length) != 0))
+    if (answer.failed ||
+        (answer.length > 0 && queue_add(c, answer.text, answer.length, QUEUE_MAX) != 0))
         code = LWS_CLOSE_STATUS_POLICY_VIOLATION;
     if (code != 0)
         ask_close(c, code, "Disconnected");
@@ -236,7 +243,7 @@ static int write_ping(struct client *c)
     unsigned char ping[LWS_PRE + 32];
     int length = snprintf((char *)ping + LWS_PRE, 32, "%" PRId64, tb_clock_wall() / TB_NS_PER_MS);
 
-    c->ping_wanted = false;
+    c->pings_wanted--;
     return lws_write(c->wsi, ping + LWS_PRE, (size_t)length, LWS_WRITE_PING) < 0 ? -1 : 0;
 }
 
@@ -259,18 +266,23 @@ static int on_writeable(struct client *c)
 {
     struct entry entry;
 
-    if (c->close_sent)
+    if (c->close_sent || c->silent_until != 0)
         return 0;
-    if (c->ping_wanted && write_ping(c) != 0)
-        return -1;
+    while (c->pings_wanted > 0 && lws_partial_buffered(c->wsi) == 0)
+        if (write_ping(c) != 0)
+            return -1;
     while (c->head < c->tail && lws_partial_buffered(c->wsi) == 0) {
+        if (c->slow_until != 0 && tb_clock_mono() < c->slow_next)
+            return 0; /* server_tick asks again */
         memcpy(&entry, c->queue + c->head, sizeof(entry));
         unsigned char *text = (unsigned char *)c->queue + c->head + sizeof(entry) + LWS_PRE;
         if (lws_write(c->wsi, text, entry.length, LWS_WRITE_TEXT) < (int)entry.length)
             return -1;
         c->head += entry.bytes;
+        if (c->slow_until != 0)
+            c->slow_next = tb_clock_mono() + entry.length * TB_NS_PER_S / c->slow_rate;
     }
-    if (c->head < c->tail) {
+    if (c->head < c->tail || c->pings_wanted > 0) {
         (void)lws_callback_on_writable(c->wsi);
         return 0;
     }
@@ -286,6 +298,20 @@ static int on_writeable(struct client *c)
 
 /* ---- REST ---- */
 
+/* The status; the body is appended. */
+static int answer(struct server *s, const char *path, const char *query, struct protocol_text *body)
+{
+    size_t from = body->length;
+    int status = s->faults == NULL ? 0 : faultplay_request(s->faults, path, query, body);
+
+    if (status != 0)
+        return status;
+    status = s->ops->get(s->protocol, path, query, tb_clock_wall(), body);
+    if (s->faults != NULL && status == 200 && !body->failed)
+        faultplay_answered(s->faults, path, query, body->text + from, body->length - from);
+    return status;
+}
+
 static int on_request(struct server *s, struct client *c, struct lws *wsi)
 {
     static char query[URL_BYTES];
@@ -299,7 +325,7 @@ static int on_request(struct server *s, struct client *c, struct lws *wsi)
     c->wsi = wsi;
     protocol_append(&c->body, before, sizeof(before));
     if (read_url(wsi, path, sizeof(path), query, sizeof(query)))
-        status = s->ops->get(s->protocol, path, query, tb_clock_wall(), &c->body);
+        status = answer(s, path, query, &c->body);
     if (c->body.failed)
         status = 500;
     c->sent = LWS_PRE;
@@ -343,6 +369,17 @@ static int on_http_writeable(struct server *s, struct client *c)
     return lws_http_transaction_completed(c->wsi) != 0 ? -1 : 0;
 }
 
+/*
+ * A fault script's: whoever comes is cut off at its first words. Not at FILTER_NETWORK_CONNECTION:
+ * libwebsockets 4.1 on libuv hears no more of its listening socket after a refusal there.
+ */
+static bool refuses(struct server *s)
+{
+    bool refused = tb_clock_mono() < s->refuse_until;
+    s->counts.refused += refused;
+    return refused;
+}
+
 static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t length)
 {
@@ -351,6 +388,8 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
     switch (reason) {
     case LWS_CALLBACK_HTTP:
+        if (refuses(server_of(wsi)))
+            return -1;
         return on_request(server_of(wsi), c, wsi);
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return on_http_writeable(server_of(wsi), c);
@@ -359,6 +398,8 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
             end_request(server_of(wsi), c);
         return 0;
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+        if (refuses(server_of(wsi)))
+            return -1;
         status = check_upgrade(server_of(wsi), wsi);
         if (status == 0)
             return 0;
@@ -445,7 +486,8 @@ unsigned server_subscriptions(const struct server *s)
     unsigned count = 0;
 
     for (const struct client *c = s->clients; c != NULL; c = c->next)
-        count += c->protocol.subscriptions;
+        if (c->silent_until == 0 && c->close_code == 0)
+            count += c->protocol.subscriptions;
     return count;
 }
 
@@ -458,12 +500,17 @@ static const char *form(const struct client *c, const struct protocol_frame *f, 
     return combined ? f->combined : f->bare;
 }
 
+static bool listens(const struct client *c, uint32_t stream)
+{
+    return protocol_subscribed(&c->protocol, stream) && c->close_code == 0;
+}
+
 bool server_room(const struct server *s, const struct protocol_frame *frame)
 {
     size_t length;
 
     for (const struct client *c = s->clients; c != NULL; c = c->next)
-        if (protocol_subscribed(&c->protocol, frame->stream) && c->close_code == 0) {
+        if (listens(c, frame->stream) && c->silent_until == 0) {
             (void)form(c, frame, &length);
             if (!queue_room(c, length))
                 return false;
@@ -476,10 +523,15 @@ void server_send(struct server *s, const struct protocol_frame *frame)
     size_t length;
 
     for (struct client *c = s->clients; c != NULL; c = c->next) {
-        if (!protocol_subscribed(&c->protocol, frame->stream) || c->close_code != 0)
+        if (!listens(c, frame->stream))
             continue;
         const char *text = form(c, frame, &length);
-        if (queue_add(c, text, length) != 0) {
+        if (c->silent_until != 0) {
+            s->counts.unheard++;
+            continue;
+        }
+        /* The player asked for room: only what a fault script adds is beyond it. */
+        if (queue_add(c, text, length, SIZE_MAX) != 0) {
             ask_close(c, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, "out of memory");
             continue;
         }
@@ -499,11 +551,11 @@ void server_finish(struct server *s)
 void server_housekeep(struct server *s, tb_ns mono)
 {
     for (struct client *c = s->clients; c != NULL; c = c->next) {
-        if (c->close_code != 0)
+        if (c->close_code != 0 || c->silent_until != 0)
             continue;
         if (s->options.ping_every > 0 && mono >= c->ping_next) {
             c->ping_next = mono + s->options.ping_every;
-            c->ping_wanted = true;
+            c->pings_wanted += c->pings_wanted == 0;
             if (c->pong_due == 0)
                 c->pong_due = mono + s->options.pong_timeout;
             (void)lws_callback_on_writable(c->wsi);
@@ -514,4 +566,90 @@ void server_housekeep(struct server *s, tb_ns mono)
         if (c->pong_due != 0 && mono > c->pong_due)
             ask_close(c, LWS_CLOSE_STATUS_POLICY_VIOLATION, "Pong timeout");
     }
+}
+
+/* ---- faults ---- */
+
+bool server_has_subscriber(const struct server *s, uint32_t stream)
+{
+    for (const struct client *c = s->clients; c != NULL; c = c->next)
+        if (listens(c, stream))
+            return true;
+    return false;
+}
+
+/* A TCP socket connected to no family is reset: the peer sees RST, libwebsockets a dead socket. */
+static void reset(struct client *c)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+    c->close_code = LWS_CLOSE_STATUS_ABNORMAL_CLOSE;
+    c->close_sent = true;
+    (void)connect(lws_get_socket_fd(c->wsi), &nobody,
+                  sizeof(nobody)); /* it is closed in any case */
+    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+void server_disconnect(struct server *s, uint32_t stream, int code, const char *reason)
+{
+    for (struct client *c = s->clients; c != NULL; c = c->next) {
+        if (!listens(c, stream))
+            continue;
+        if (code == 0)
+            reset(c);
+        else
+            ask_close(c, code, reason);
+    }
+}
+
+void server_silence(struct server *s, uint32_t stream, tb_ns until)
+{
+    for (struct client *c = s->clients; c != NULL; c = c->next)
+        if (listens(c, stream)) {
+            c->silent_until = until;
+            (void)lws_rx_flow_control(c->wsi, 0);
+        }
+}
+
+void server_slow(struct server *s, uint32_t stream, int64_t rate, tb_ns until)
+{
+    for (struct client *c = s->clients; c != NULL; c = c->next)
+        if (listens(c, stream)) {
+            c->slow_rate = rate;
+            c->slow_until = until;
+        }
+}
+
+void server_pings(struct server *s, uint32_t stream, unsigned count)
+{
+    for (struct client *c = s->clients; c != NULL; c = c->next)
+        if (listens(c, stream)) {
+            c->pings_wanted += count;
+            (void)lws_callback_on_writable(c->wsi);
+        }
+}
+
+void server_refuse(struct server *s, tb_ns until)
+{
+    s->refuse_until = until;
+}
+
+bool server_tick(struct server *s, tb_ns mono)
+{
+    bool any = false;
+
+    for (struct client *c = s->clients; c != NULL; c = c->next) {
+        if (c->silent_until == 0 && c->slow_until == 0)
+            continue;
+        any = true;
+        if (c->silent_until != 0 && mono >= c->silent_until) {
+            c->silent_until = 0;
+            (void)lws_rx_flow_control(c->wsi, 1);
+        }
+        if (c->slow_until != 0 && mono >= c->slow_until)
+            c->slow_until = c->slow_next = 0;
+        if (c->silent_until == 0 && mono >= c->slow_next)
+            (void)lws_callback_on_writable(c->wsi);
+    }
+    return any;
 }

@@ -11,6 +11,8 @@
 
 #define SERVER_CLIENTS_MAX 64
 
+struct faultplay;
+
 struct server_options {
     const char *host;
     int64_t port; /* 0: any */
@@ -21,7 +23,7 @@ struct server_options {
 };
 
 struct server_counts {
-    uint64_t frames, bytes, connects, requests, messages, refused;
+    uint64_t frames, bytes, connects, requests, messages, refused, unheard;
 };
 
 struct server {
@@ -32,8 +34,10 @@ struct server {
     struct lws_vhost *vhost;
     struct client *clients; /* established WebSocket clients */
     unsigned client_count;
-    unsigned http_count; /* REST answers under way */
-    bool finishing;      /* close every client with 1000 once its queue is empty */
+    unsigned http_count;      /* REST answers under way */
+    bool finishing;           /* close every client with 1000 once its queue is empty */
+    tb_ns refuse_until;       /* until then every new connection is closed at once */
+    struct faultplay *faults; /* may be set by the owner: what goes wrong with requests */
     struct server_counts counts;
 };
 
@@ -53,5 +57,19 @@ void server_send(struct server *s, const struct protocol_frame *frame);
 void server_finish(struct server *s);
 /* server_housekeep: pings, and clients that do not answer them. */
 void server_housekeep(struct server *s, tb_ns mono);
+
+/* ---- what a fault script does to the subscribers of a stream ---- */
+
+bool server_has_subscriber(const struct server *s, uint32_t stream);
+/* server_disconnect: with a close frame of this code; 0: the connection is reset (RST) at once. */
+void server_disconnect(struct server *s, uint32_t stream, int code, const char *reason);
+/* server_silence: the sockets stay open; nothing is sent, read or answered. Frames meanwhile are lost. */
+void server_silence(struct server *s, uint32_t stream, tb_ns until);
+/* server_slow: so many bytes a second. */
+void server_slow(struct server *s, uint32_t stream, int64_t rate, tb_ns until);
+void server_pings(struct server *s, uint32_t stream, unsigned count);
+void server_refuse(struct server *s, tb_ns until);
+/* server_tick: ends silence and slowness when it is time; true while there is any. */
+bool server_tick(struct server *s, tb_ns mono);
 
 #endif
