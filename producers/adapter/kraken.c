@@ -22,7 +22,9 @@
 
 static const char *const venues[] = {"kraken", NULL};
 static const uint32_t depths[] = {10, 25, 100, 500, 1000};
-#define DEPTH_MAX 1000
+#ifndef KRAKEN_DEPTH_MAX /* fuzzing makes it small */
+#define KRAKEN_DEPTH_MAX 1000
+#endif
 
 struct kraken {
     struct adapter base;
@@ -44,9 +46,9 @@ static struct kraken *kraken_of(struct adapter *a)
 static uint32_t depth_for(uint32_t levels)
 {
     for (size_t i = 0; i < TB_COUNT(depths); i++)
-        if (depths[i] >= levels)
+        if (depths[i] >= levels && depths[i] <= KRAKEN_DEPTH_MAX)
             return depths[i];
-    return DEPTH_MAX;
+    return KRAKEN_DEPTH_MAX;
 }
 
 /* ---- trades and quotes ---- */
@@ -464,11 +466,11 @@ static void destroy(struct adapter *a)
 static struct adapter *create(const struct adapter_config *config, const struct adapter_host *host,
                               struct tb_error *err)
 {
-    uint32_t depth = config->book_depth == 0 ? DEPTH_MAX : depth_for(config->book_depth);
+    uint32_t depth = config->book_depth == 0 ? KRAKEN_DEPTH_MAX : depth_for(config->book_depth);
     const struct adapter_shape shape = {
         .bytes = sizeof(struct kraken),
         .market_bytes = sizeof(struct kraken_market),
-        .book_depth = DEPTH_MAX + KRAKEN_LEVELS_MAX, /* a recording may have been deeper */
+        .book_depth = KRAKEN_DEPTH_MAX + KRAKEN_LEVELS_MAX, /* a recording may have been deeper */
         .changes = KRAKEN_LEVELS_MAX};
     struct adapter *a = adapter_new(&shape, config, host, err);
     if (a == NULL)
