@@ -1,4 +1,7 @@
-/* Which bus does an operator mean? What is there decides, and a wrong guess is answered with names. */
+/*
+ * Looking around, for tools. Which bus does an operator mean? What is there decides, and a wrong guess is
+ * answered with names.
+ */
 #include <tickbus/reader.h>
 
 #include <dirent.h>
@@ -6,6 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "mapping_guard.h"
+#include "segment.h"
 
 #define NAMES_BYTES 160
 
@@ -57,4 +63,85 @@ int tb_bus_find(const char *base, const char *bus, char *out_path, size_t path_b
         return tb_fail(err, -ENOENT, "no bus at %s: nothing was started there yet", out_path);
     return tb_fail(err, -ENOENT, "no bus at %s; there are: %s (choose with --bus)", out_path,
                    names);
+}
+
+/* ---- what is on a bus ---- */
+
+static int list_filter(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' &&
+           entry->d_name[strspn(entry->d_name, "abcdefghijklmnopqrstuvwxyz0123456789_.-")] == '\0';
+}
+
+int tb_bus_list(const char *bus_dir, const char *suffix,
+                int (*each)(const char *name, void *context), void *context, struct tb_error *err)
+{
+    struct dirent **entries;
+    int count = scandir(bus_dir, &entries, list_filter, alphasort);
+    if (count < 0)
+        return tb_fail(err, -errno, "cannot list bus %s: %s", bus_dir, strerror(errno));
+    int rc = 0;
+    size_t suffix_length = strlen(suffix);
+    for (int i = 0; i < count; i++) {
+        char *name = entries[i]->d_name;
+        size_t length = strlen(name);
+        if (rc == 0 && length > suffix_length &&
+            strcmp(name + length - suffix_length, suffix) == 0) {
+            name[length - suffix_length] = '\0';
+            rc = each(name, context);
+        }
+        free(entries[i]);
+    }
+    free(entries);
+    return rc;
+}
+
+static void copy_name(char out[TB_STREAM_BYTES], const char from[TB_STREAM_BYTES])
+{
+    memcpy(out, from, TB_STREAM_BYTES);
+    out[TB_STREAM_BYTES - 1] = '\0';
+    if (!tb_name_check(out))
+        out[0] = '\0';
+}
+
+int tb_cursor_inspect(const char *bus_dir, const char *file_name, struct tb_cursor_info *out_info,
+                      struct tb_error *err)
+{
+    char path[TB_PATH_BYTES];
+    struct tb_segment s;
+    int rc = tb_path(path, bus_dir, file_name, ".cursor", err);
+    if (rc != 0)
+        return rc;
+    rc = tb_segment_attach(path, false, sizeof(struct tb_cursor_page), &s, err);
+    if (rc != 0)
+        return rc;
+    const struct tb_cursor_page *page = s.base;
+    uint64_t magic = __atomic_load_n(&page->magic, __ATOMIC_ACQUIRE);
+    if (magic != TB_CURSOR_MAGIC || page->layout != TB_CURSOR_LAYOUT) {
+        rc = tb_fail(err, -EPROTO, "%s: magic %#llx layout %u, this build reads %#llx layout %u",
+                     path, (unsigned long long)magic, page->layout,
+                     (unsigned long long)TB_CURSOR_MAGIC, TB_CURSOR_LAYOUT);
+        tb_segment_detach(&s);
+        return rc;
+    }
+    struct tb_cursor_info info = {
+        .alive = tb_lock_held(path),
+        .pid = atomic_load_explicit(&page->pid, memory_order_relaxed),
+        .wait = atomic_load_explicit(&page->wait, memory_order_relaxed),
+        .epoch = atomic_load_explicit(&page->epoch, memory_order_relaxed),
+        .cursor = atomic_load_explicit(&page->cursor, memory_order_relaxed),
+        .needed = atomic_load_explicit(&page->needed, memory_order_relaxed),
+        .lost = atomic_load_explicit(&page->lost, memory_order_relaxed),
+        .overruns = atomic_load_explicit(&page->overruns, memory_order_relaxed),
+        .heartbeat = atomic_load_explicit(&page->heartbeat, memory_order_relaxed),
+        .durable = atomic_load_explicit(&page->durable, memory_order_relaxed),
+    };
+    copy_name(info.stream, page->stream);
+    copy_name(info.reader, page->reader);
+    bool broken = *tb_guard_broken(s.guard);
+    tb_segment_detach(&s);
+    if (broken)
+        return tb_fail(err, -EBADMSG, "%s was cut short while it was read", path);
+    *out_info = info;
+    return 0;
 }

@@ -22,7 +22,8 @@ static int compare_segments(const void *left, const void *right)
         return a->epoch < b->epoch ? -1 : 1;
     if (a->first_seq != b->first_seq)
         return a->first_seq < b->first_seq ? -1 : 1;
-    return (int)a->compressed - (int)b->compressed; /* the plain file first: it is the cheaper one */
+    return (int)a->compressed -
+           (int)b->compressed; /* the plain file first: it is the cheaper one */
 }
 
 static bool parse_digits(const char *text, uint64_t *out_number)
@@ -93,7 +94,8 @@ static void take_list(struct tb_journal_list *l, struct tb_journal_item *found, 
     l->count = kept;
 }
 
-static bool same_list(const struct tb_journal_list *l, const struct tb_journal_item *before, size_t count)
+static bool same_list(const struct tb_journal_list *l, const struct tb_journal_item *before,
+                      size_t count)
 {
     if (count != l->count)
         return false;
@@ -165,7 +167,8 @@ int tb_journal_list_scan(struct tb_journal_list *l)
     return rc;
 }
 
-static struct tb_journal_source *try_open(struct tb_journal_list *l, const struct tb_journal_item *s, int *out_rc)
+static struct tb_journal_source *try_open(struct tb_journal_list *l,
+                                          const struct tb_journal_item *s, int *out_rc)
 {
     char path[TB_JOURNAL_PATH_BYTES + 64], name[64];
     struct tb_journal_source *source = NULL;

@@ -76,7 +76,8 @@ int tb_journal_open(const char *path, struct tb_journal **out_journal, struct tb
     if (rc >= 0 && j->window == NULL)
         rc = -ENOMEM;
     struct tb_journal_source *source;
-    if (rc >= 0 && j->list.count > 0) { /* another layout is found now, not in the middle of reading */
+    if (rc >= 0 &&
+        j->list.count > 0) { /* another layout is found now, not in the middle of reading */
         rc = tb_journal_list_use(&j->list, j->list.count - 1, &source);
         if (rc == 0)
             rc = tb_journal_source_head(source);
@@ -152,7 +153,8 @@ int tb_journal_seek(struct tb_journal *j, uint64_t epoch, tb_seq seq)
     if (i == SIZE_MAX || i + 1 < j->list.count)
         return j->list.count == 0;
     tb_seq newest;
-    return !tb_journal_has(j, epoch, seq, &newest) && (j->list.item[i].epoch != epoch || newest < seq);
+    return !tb_journal_has(j, epoch, seq, &newest) &&
+           (j->list.item[i].epoch != epoch || newest < seq);
 }
 
 void tb_journal_seek_oldest(struct tb_journal *j)
@@ -171,12 +173,12 @@ bool tb_journal_has(struct tb_journal *j, uint64_t epoch, tb_seq seq, tb_seq *ou
     bool has = false;
     (void)tb_journal_list_scan(&j->list);
     size_t i = tb_journal_list_find(&j->list, epoch, seq);
-    if (i != SIZE_MAX && j->list.item[i].epoch == epoch && tb_journal_list_use(&j->list, i, &source) == 0 &&
-        tb_journal_source_head(source) == 0) {
+    if (i != SIZE_MAX && j->list.item[i].epoch == epoch &&
+        tb_journal_list_use(&j->list, i, &source) == 0 && tb_journal_source_head(source) == 0) {
         uint64_t k = (seq - source->first_seq) / TB_JOURNAL_RECORDS;
         int place = k < UINT32_MAX ? tb_journal_source_page(source, k, page, NULL) : TB_PLACE_EMPTY;
-        has = (place == TB_PLACE_RECORDS || place == TB_PLACE_TAIL) &&
-              seq < h->first_seq + h->count;
+        has =
+            (place == TB_PLACE_RECORDS || place == TB_PLACE_TAIL) && seq < h->first_seq + h->count;
     }
     if (out_newest == NULL)
         return has;
@@ -235,7 +237,8 @@ static tb_seq first_after(struct tb_journal *j, size_t i, tb_ns time)
     }
     for (; low < end; low++) {
         int place = tb_journal_source_page(source, low, page, NULL);
-        if (place == TB_PLACE_DAMAGED) /* it may have been in here: reading begins with the damage */
+        if (place ==
+            TB_PLACE_DAMAGED) /* it may have been in here: reading begins with the damage */
             return source->first_seq + low * TB_JOURNAL_RECORDS;
         if (place != TB_PLACE_RECORDS && place != TB_PLACE_TAIL)
             return 0;
@@ -326,7 +329,8 @@ static size_t take(struct tb_journal *j, uint64_t k, struct tb_record *out_recor
             break;
         size_t n = (size_t)(h->count - skip);
         n = n < max - done ? n : max - done;
-        memcpy(&out_records[done], (const struct tb_record *)(h + 1) + skip, n * sizeof(*out_records));
+        memcpy(&out_records[done], (const struct tb_record *)(h + 1) + skip,
+               n * sizeof(*out_records));
         done += n;
         j->seq += n;
     }
@@ -338,7 +342,8 @@ static long damage(struct tb_journal *j, const struct tb_journal_source *source,
 {
     struct tb_journal_damage d = {.epoch = j->epoch, .from = j->seq, .to = to};
     (void)snprintf(d.what, sizeof(d.what), "%s page %llu: %s", source->name,
-                   (unsigned long long)(source->data_page + k), why != NULL ? why : "it is missing");
+                   (unsigned long long)(source->data_page + k),
+                   why != NULL ? why : "it is missing");
     if (out_damage != NULL)
         *out_damage = d;
     j->seq = to + 1;
@@ -349,7 +354,8 @@ static long damage(struct tb_journal *j, const struct tb_journal_source *source,
 static bool has_records(struct tb_journal *j, size_t i)
 {
     struct tb_journal_source *source;
-    return i + 1 < j->list.count || (tb_journal_list_use(&j->list, i, &source) == 0 && tb_journal_source_newest(source, NULL) != 0);
+    return i + 1 < j->list.count || (tb_journal_list_use(&j->list, i, &source) == 0 &&
+                                     tb_journal_source_newest(source, NULL) != 0);
 }
 
 enum beyond { BEYOND_OVER, BEYOND_NOTHING, BEYOND_SOUND, BEYOND_UNSURE };
@@ -429,8 +435,8 @@ static long headless(struct tb_journal *j, size_t i, const struct tb_journal_sou
         return 0; /* it is being made, or was when its writer died */
     const struct tb_journal_item *then = &j->list.item[i + 1];
     uint64_t pages = tb_journal_source_pages(source);
-    uint64_t most = pages > TB_JOURNAL_STATE_PAGE
-                        ? (pages - TB_JOURNAL_STATE_PAGE) * TB_JOURNAL_RECORDS : 0;
+    uint64_t most =
+        pages > TB_JOURNAL_STATE_PAGE ? (pages - TB_JOURNAL_STATE_PAGE) * TB_JOURNAL_RECORDS : 0;
     tb_seq to = then->epoch == j->epoch ? then->first_seq - 1 : source->first_seq + most - 1;
     if (rc == -EAGAIN || to < j->seq || most == 0) {
         (void)go_on(j, i);
@@ -474,7 +480,8 @@ static long read_segment(struct tb_journal *j, size_t i, struct tb_record *out_r
         }
         /* Behind the last record of a page that is not full: the next page tells what follows. */
     }
-    if (i + 1 >= j->list.count) { /* what is new may be in a new segment: then this one is looked at again */
+    if (i + 1 >=
+        j->list.count) { /* what is new may be in a new segment: then this one is looked at again */
         rc = tb_journal_list_scan(&j->list);
         *out_again = rc == 1;
         if (rc != 0)
@@ -603,8 +610,9 @@ uint16_t tb_journal_instrument_count(struct tb_journal *j)
     return j->instrument_epoch == j->told_epoch ? j->instrument_count : 0;
 }
 
-int tb_journal_state(struct tb_journal *j, void (*each)(void *context, const struct tb_record *record),
-                     void *context, uint64_t *out_epoch, tb_seq *out_seq)
+int tb_journal_state(struct tb_journal *j,
+                     void (*each)(void *context, const struct tb_record *record), void *context,
+                     uint64_t *out_epoch, tb_seq *out_seq)
 {
     TB_ALIGNAS(8) unsigned char page[TB_JOURNAL_PAGE];
     const struct tb_journal_page *h = (const void *)page;
@@ -639,7 +647,8 @@ static uint64_t count_damaged(struct tb_journal_source *source, tb_seq newest)
     for (uint64_t n = 0; n < source->state_pages; n++)
         damaged += tb_journal_source_read(source, TB_JOURNAL_STATE_PAGE + n, 1, page) != 1 ||
                    tb_journal_page_check(page, TB_JOURNAL_STATE, source->epoch) != NULL;
-    for (uint64_t k = 0; newest != 0 && k <= (newest - source->first_seq) / TB_JOURNAL_RECORDS; k++) {
+    for (uint64_t k = 0; newest != 0 && k <= (newest - source->first_seq) / TB_JOURNAL_RECORDS;
+         k++) {
         int place = tb_journal_source_page(source, k, page, NULL);
         damaged += place != TB_PLACE_RECORDS && place != TB_PLACE_TAIL;
     }

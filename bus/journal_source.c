@@ -199,7 +199,8 @@ static bool read_spare(struct tb_journal_source *f, uint64_t k, void *out_page)
         const struct tb_journal_page *h = (const void *)(spare + i * TB_JOURNAL_PAGE);
         if (h->magic != 0 && tb_journal_page_check(h, TB_JOURNAL_SPARE, f->epoch) == NULL &&
             h->first_seq >= f->first_seq && in_sequence(h) &&
-            (best == NULL || (best->first_seq == first_of(f, k)) < (h->first_seq == first_of(f, k)) ||
+            (best == NULL ||
+             (best->first_seq == first_of(f, k)) < (h->first_seq == first_of(f, k)) ||
              ((best->first_seq == first_of(f, k)) == (h->first_seq == first_of(f, k)) &&
               h->generation > best->generation)))
             best = h;

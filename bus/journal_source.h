@@ -37,11 +37,12 @@ enum tb_journal_place {
 };
 
 int tb_journal_source_open(const char *path, const char *name, uint64_t epoch, tb_seq first_seq,
-                         bool compressed, struct tb_journal_source **out_source);
+                           bool compressed, struct tb_journal_source **out_source);
 void tb_journal_source_close(struct tb_journal_source *f);
 
 /* Whole pages from `page` on. Returns how many: fewer where the file ends; or -errno. */
-long tb_journal_source_read(struct tb_journal_source *f, uint64_t page, size_t count, void *out_pages);
+long tb_journal_source_read(struct tb_journal_source *f, uint64_t page, size_t count,
+                            void *out_pages);
 uint64_t tb_journal_source_pages(const struct tb_journal_source *f);
 
 /* The head, read if it was not there before. 0, -EPROTO another layout, -EAGAIN not there yet, -EBADMSG. */
@@ -49,15 +50,16 @@ int tb_journal_source_head(struct tb_journal_source *f);
 
 /* What is this page, as page k of the records? *out_why (may be NULL): what is wrong with it. */
 enum tb_journal_place tb_journal_source_judge(const struct tb_journal_source *f, uint64_t k,
-                                            const void *page, const char **out_why);
+                                              const void *page, const char **out_why);
 /* Page k of the records as it is now, from its place or a spare. -errno, or enum tb_journal_place. */
 int tb_journal_source_page(struct tb_journal_source *f, uint64_t k, void *out_page,
-                         const char **out_why);
+                           const char **out_why);
 /*
  * The first page of records, or the end page, at k or after it: its place in *out_k and what it is;
  * TB_PLACE_EMPTY if there is none. Reads the rest of the file if need be.
  */
-int tb_journal_source_next(struct tb_journal_source *f, uint64_t k, uint64_t *out_k, void *out_page);
+int tb_journal_source_next(struct tb_journal_source *f, uint64_t k, uint64_t *out_k,
+                           void *out_page);
 
 /* Is its end page there? */
 bool tb_journal_source_closed(struct tb_journal_source *f);
@@ -77,7 +79,7 @@ struct tb_journal_item {
 
 struct tb_journal_list {
     char path[TB_JOURNAL_PATH_BYTES];
-    bool single; /* one file, which is the path */
+    bool single;  /* one file, which is the path */
     bool stamped; /* `stamp` will tell every change from here on */
     struct timespec stamp;
     struct tb_journal_item *item;

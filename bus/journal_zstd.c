@@ -104,8 +104,8 @@ static int read_table(struct tb_journal_zstd *z)
         return -ENOMEM;
     uint64_t table_at = size - FOOTER_BYTES - bytes;
     rc = read_whole(z->fd, table, bytes, table_at);
-    if (rc == 0 && (u32_at(table) != SKIPPABLE_MAGIC ||
-                    u32_at(table + 4) != bytes - 8 + FOOTER_BYTES))
+    if (rc == 0 &&
+        (u32_at(table) != SKIPPABLE_MAGIC || u32_at(table + 4) != bytes - 8 + FOOTER_BYTES))
         rc = -EBADMSG;
     if (rc == 0)
         rc = take_table(z, table + 8, entry_bytes, table_at);
@@ -173,8 +173,7 @@ static uint32_t frame_of(const struct tb_journal_zstd *z, uint64_t offset)
     return low;
 }
 
-long tb_journal_zstd_read(struct tb_journal_zstd *z, void *out_bytes, size_t count,
-                          uint64_t offset)
+long tb_journal_zstd_read(struct tb_journal_zstd *z, void *out_bytes, size_t count, uint64_t offset)
 {
     size_t done = 0;
     while (done < count && offset + done < z->plain_at[z->frames]) {

@@ -6,7 +6,6 @@
  * are masked, searches are bounded by 64 steps whatever the slots hold, instrument entries are copied
  * and then checked.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -241,8 +240,7 @@ static size_t read_now(struct tb_reader *r, struct tb_record *out_records, size_
 
     while (done < max && end == TB_READ_OK) {
         const struct tb_slot *run;
-        size_t count =
-            run_now(r, max - done < READ_BLOCK ? max - done : READ_BLOCK, &run, &end);
+        size_t count = run_now(r, max - done < READ_BLOCK ? max - done : READ_BLOCK, &run, &end);
         for (size_t i = 0; i < count; i++) {
             uint64_t word[TB_SLOT_WORDS];
             TB_UNROLL
@@ -497,7 +495,8 @@ tb_seq tb_reader_ring_time(const struct tb_reader *r, tb_ns time)
         tb_seq middle = low + (high - low) / 2;
         struct tb_record record;
         uint64_t word[TB_SLOT_WORDS];
-        bool there = tb_slot_read(&p->ring_slots[middle & p->ring_mask], middle, word) == TB_SLOT_OK;
+        bool there =
+            tb_slot_read(&p->ring_slots[middle & p->ring_mask], middle, word) == TB_SLOT_OK;
         tb_slot_store_words((char *)&record + sizeof(record.seq), word);
         if (there && record.ts_recv + (tb_ns)record.publish_delta_ns >= time)
             high = middle;
@@ -649,85 +648,4 @@ bool tb_reader_ring_retired(const struct tb_reader *r)
 bool tb_reader_retired(const struct tb_reader *r)
 {
     return r->private_->journal == NULL && tb_reader_ring_retired(r);
-}
-
-/* ---- looking around ---- */
-
-static int list_filter(const struct dirent *entry)
-{
-    return entry->d_name[0] != '.' &&
-           entry->d_name[strspn(entry->d_name, "abcdefghijklmnopqrstuvwxyz0123456789_.-")] == '\0';
-}
-
-int tb_bus_list(const char *bus_dir, const char *suffix,
-                int (*each)(const char *name, void *context), void *context, struct tb_error *err)
-{
-    struct dirent **entries;
-    int count = scandir(bus_dir, &entries, list_filter, alphasort);
-    if (count < 0)
-        return tb_fail(err, -errno, "cannot list bus %s: %s", bus_dir, strerror(errno));
-    int rc = 0;
-    size_t suffix_length = strlen(suffix);
-    for (int i = 0; i < count; i++) {
-        char *name = entries[i]->d_name;
-        size_t length = strlen(name);
-        if (rc == 0 && length > suffix_length &&
-            strcmp(name + length - suffix_length, suffix) == 0) {
-            name[length - suffix_length] = '\0';
-            rc = each(name, context);
-        }
-        free(entries[i]);
-    }
-    free(entries);
-    return rc;
-}
-
-static void copy_name(char out[TB_STREAM_BYTES], const char from[TB_STREAM_BYTES])
-{
-    memcpy(out, from, TB_STREAM_BYTES);
-    out[TB_STREAM_BYTES - 1] = '\0';
-    if (!tb_name_check(out))
-        out[0] = '\0';
-}
-
-int tb_cursor_inspect(const char *bus_dir, const char *file_name, struct tb_cursor_info *out_info,
-                      struct tb_error *err)
-{
-    char path[TB_PATH_BYTES];
-    struct tb_segment s;
-    int rc = tb_path(path, bus_dir, file_name, ".cursor", err);
-    if (rc != 0)
-        return rc;
-    rc = tb_segment_attach(path, false, sizeof(struct tb_cursor_page), &s, err);
-    if (rc != 0)
-        return rc;
-    const struct tb_cursor_page *page = s.base;
-    uint64_t magic = __atomic_load_n(&page->magic, __ATOMIC_ACQUIRE);
-    if (magic != TB_CURSOR_MAGIC || page->layout != TB_CURSOR_LAYOUT) {
-        rc = tb_fail(err, -EPROTO, "%s: magic %#llx layout %u, this build reads %#llx layout %u",
-                     path, (unsigned long long)magic, page->layout,
-                     (unsigned long long)TB_CURSOR_MAGIC, TB_CURSOR_LAYOUT);
-        tb_segment_detach(&s);
-        return rc;
-    }
-    struct tb_cursor_info info = {
-        .alive = tb_lock_held(path),
-        .pid = atomic_load_explicit(&page->pid, memory_order_relaxed),
-        .wait = atomic_load_explicit(&page->wait, memory_order_relaxed),
-        .epoch = atomic_load_explicit(&page->epoch, memory_order_relaxed),
-        .cursor = atomic_load_explicit(&page->cursor, memory_order_relaxed),
-        .needed = atomic_load_explicit(&page->needed, memory_order_relaxed),
-        .lost = atomic_load_explicit(&page->lost, memory_order_relaxed),
-        .overruns = atomic_load_explicit(&page->overruns, memory_order_relaxed),
-        .heartbeat = atomic_load_explicit(&page->heartbeat, memory_order_relaxed),
-        .durable = atomic_load_explicit(&page->durable, memory_order_relaxed),
-    };
-    copy_name(info.stream, page->stream);
-    copy_name(info.reader, page->reader);
-    bool broken = *tb_guard_broken(s.guard);
-    tb_segment_detach(&s);
-    if (broken)
-        return tb_fail(err, -EBADMSG, "%s was cut short while it was read", path);
-    *out_info = info;
-    return 0;
 }

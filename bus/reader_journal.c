@@ -91,16 +91,18 @@ static bool is_comfortable(const struct tb_reader *r)
 static enum tb_read lose(struct tb_reader *r, tb_seq to, const char *why)
 {
     struct tb_reader_private *p = r->private_;
-    if (ring_is_sound(r)) {
-        tb_seq oldest = tb_reader_ring_oldest_surely(r);
-        if (oldest <= to && oldest > r->cursor)
-            to = oldest - 1;
-    }
     (void)snprintf(p->loss, sizeof(p->loss), "%s", why);
     p->lost_to = to;
     p->positioned = false;
     p->waited_mono = 0;
     return TB_READ_OVERRUN;
+}
+
+/* The journal has nothing before `to` + 1: the ring may. */
+static enum tb_read lose_at_most(struct tb_reader *r, tb_seq to, const char *why)
+{
+    tb_seq oldest = ring_is_sound(r) ? tb_reader_ring_oldest_surely(r) : 0;
+    return lose(r, oldest > r->cursor && oldest <= to ? oldest - 1 : to, why);
 }
 
 static enum tb_read end_epoch(struct tb_reader *r, uint64_t next)
@@ -220,12 +222,11 @@ static enum tb_read load(struct tb_reader *r, struct tb_journal_damage *damage)
     p->positioned = n == 0;
     p->chunk_from = p->chunk_end = r->cursor;
     if (n == -EBADMSG && damage->epoch == r->epoch)
-        return lose(r, damage->to, damage->what);
+        return lose_at_most(r, damage->to, damage->what);
     if (n == -EBADMSG || (n > 0 && epoch != r->epoch)) {
         mark(p, r->cursor);
         /* After the ring's own epoch comes nothing that the journal could know of. */
-        return tb_reader_has_ring(r) ? TB_READ_EMPTY
-                                     : end_epoch(r, n > 0 ? epoch : damage->epoch);
+        return tb_reader_has_ring(r) ? TB_READ_EMPTY : end_epoch(r, n > 0 ? epoch : damage->epoch);
     }
     if (n <= 0) {
         mark(p, r->cursor);
@@ -234,7 +235,7 @@ static enum tb_read load(struct tb_reader *r, struct tb_journal_damage *damage)
     if (record->seq != r->cursor) {
         tb_seq first = record->seq;
         mark(p, r->cursor);
-        return lose(r, first - 1, "neither the ring nor the journal has them");
+        return lose_at_most(r, first - 1, "neither the ring nor the journal has them");
     }
     p->positioned = true;
     p->chunk_end = r->cursor + (uint64_t)n;
@@ -261,7 +262,8 @@ static enum tb_read wait_for_it(struct tb_reader *r)
         uint64_t behind = r->capacity / 4 * 3;
         if (newest < r->cursor + behind) /* a damaged ring: lapped, and not far ahead */
             return TB_READ_EMPTY;
-        return lose(r, newest - behind, "the ring has overwritten them, and the journal does not get them");
+        return lose(r, newest - behind,
+                    "the ring has overwritten them, and the journal does not get them");
     }
     if (p->epoch_over || is_patience_over(r))
         return end_epoch(r, p->ring_epoch);

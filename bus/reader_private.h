@@ -31,19 +31,21 @@ struct tb_reader_private {
 
     /* ---- reader_journal.c; all 0 without a journal ---- */
     struct tb_journal *journal;
-    struct tb_slot *chunk; /* the private slots that r->slots is while the cursor is in the journal */
+    struct tb_slot
+        *chunk; /* the private slots that r->slots is while the cursor is in the journal */
     tb_seq chunk_from, chunk_end;
     bool on_journal;
     bool positioned;     /* the journal's next record is chunk_end */
     bool epoch_over;     /* this epoch was read to its end in its retired ring */
     uint64_t next_epoch; /* not 0: that is where the next read goes, and says so */
-    tb_seq lost_to;      /* not 0: the records up to here are nowhere: the next resync counts them */
+    tb_seq lost_to; /* not 0: the records up to here are nowhere: the next resync counts them */
     char loss[224];
     uint64_t from_journal;
-    tb_ns looked_mono;  /* when it was last looked whether the ring is still the stream's */
-    tb_ns waited_mono;  /* since when the journal did not move while it was waited for; 0: it is not */
-    tb_ns moved_mono;   /* when it was last looked whether it moved */
-    tb_seq waited_seq;  /* its newest then */
+    tb_ns looked_mono; /* when it was last looked whether the ring is still the stream's */
+    tb_ns
+        waited_mono; /* since when the journal did not move while it was waited for; 0: it is not */
+    tb_ns moved_mono;  /* when it was last looked whether it moved */
+    tb_seq waited_seq; /* its newest then */
 };
 
 /* ---- reader.c ---- */

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""kill -9 at random with small rings and a journal: nothing lost, nothing doubled, on any stream and in the database.
+"""kill -9 at random (or at labelled points: journal_kills.py points) with small rings and a journal: nothing lost, nothing doubled, on any stream and in the database.
 
 A recording is played into a ring of 4096 records that waits for nobody but the journal (half of the runs) or for
 nobody at all (a larger ring then, which outlasts the journal's restart); candles and alerts likewise. Whoever is
@@ -127,6 +127,33 @@ def log_count(bus, section, event):
         return len(re.findall(r"ev=%s\b" % event, f.read()))
 
 
+def at_points(capture, expected):
+    """Each process dies at each labelled place that it passes (needs -DTB_POINTS=ON, else exit 77)."""
+    import points
+    if not points.compiled_in():
+        print("skipped: this build has no kill points (-DTB_POINTS=ON)")
+        sys.exit(77)
+    folders = {**points.FOLDERS, "service": ("candles", "persist", "alerts", "journal")}
+    struck = passed_by = 0
+    for point in points.points():
+        prefix = point.split(":")[0]
+        for process in folders.get(prefix, (prefix,)):
+            for count in points.COUNTS:
+                with make(capture, "max", "journal") as bus:
+                    section = next((s for s in bus.processes if s.endswith("." + process)), None)
+                    if section is None:
+                        continue  # a program that is not part of this bus
+                    bus.start(**{process: {"TB_POINT": f"{point}:{count}"}})
+                    bus.run(90)
+                    try:
+                        check(expected, result(bus))
+                    except AssertionError as e:
+                        raise AssertionError(f"{process} killed at {point}, time {count}: {e}") from e
+                    struck, passed_by = struck + (bus.processes[section].starts > 1), passed_by + (bus.processes[section].starts == 1)
+    print(f"{struck} kills at labelled points, {passed_by} not reached: 0 records lost, 0 doubled")
+    assert struck > 0
+
+
 def main():
     capture = facts.demo()
     print(f"seed {SEED}, {ROUNDS} kills, {capture.name}", flush=True)
@@ -138,6 +165,9 @@ def main():
     assert len(expected[0]["trades"]) == trades, (len(expected[0]["trades"]), trades)
     print({s: len(r) for s, r in expected[1].items()}, "records,", check_alerts(expected[1]["alerts"]), "alerts", flush=True)
 
+    if sys.argv[1:] == ["points"]:
+        at_points(capture, expected)
+        return
     chance = random.Random(SEED)
     done = {"kills": 0, "runs": 0}
     while done["kills"] < ROUNDS:

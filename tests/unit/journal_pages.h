@@ -59,14 +59,15 @@ static inline uint64_t pages_index(const struct pages *j)
 
 static inline void pages_begin(struct pages *j, uint64_t epoch, tb_seq seq)
 {
-    struct tb_journal_head head = {.first_seq = seq, .data_page = TB_JOURNAL_STATE_PAGE, .pages = j->preallocated};
+    struct tb_journal_head head = {
+        .first_seq = seq, .data_page = TB_JOURNAL_STATE_PAGE, .pages = j->preallocated};
     struct tb_journal_page *h = pages_header(j);
     j->epoch = epoch;
     j->first_seq = j->next_seq = seq;
     j->data_page = TB_JOURNAL_STATE_PAGE;
     j->generation = 0;
-    (void)snprintf(j->file, sizeof(j->file), "%s/%020llu-%020llu.tbj", j->dir, (unsigned long long)epoch,
-                   (unsigned long long)seq);
+    (void)snprintf(j->file, sizeof(j->file), "%s/%020llu-%020llu.tbj", j->dir,
+                   (unsigned long long)epoch, (unsigned long long)seq);
     j->fd = open(j->file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
     assert_true(j->fd >= 0);
     assert_int_equal(ftruncate(j->fd, (off_t)(j->preallocated * TB_JOURNAL_PAGE)), 0);
@@ -80,8 +81,8 @@ static inline void pages_begin(struct pages *j, uint64_t epoch, tb_seq seq)
     memset(j->page, 0, sizeof(j->page));
 }
 
-static inline void pages_instruments(struct pages *j, const struct tb_instrument *entries, uint16_t count,
-                                     uint64_t generation)
+static inline void pages_instruments(struct pages *j, const struct tb_instrument *entries,
+                                     uint16_t count, uint64_t generation)
 {
     TB_ALIGNAS(4096) unsigned char page[TB_JOURNAL_PAGE] = {0};
     struct tb_journal_page *h = (void *)page;
@@ -182,7 +183,8 @@ static inline void pages_damage(const char *file, uint64_t at)
     (void)close(fd);
 }
 
-static inline int pages_remove_one(const char *path, const struct stat *st, int kind, struct FTW *where)
+static inline int pages_remove_one(const char *path, const struct stat *st, int kind,
+                                   struct FTW *where)
 {
     (void)st, (void)kind, (void)where;
     return remove(path);

@@ -230,9 +230,10 @@ static void a_time_is_found(void **state)
 
 static void instruments_grow_in_two_copies(void **state)
 {
-    struct tb_instrument entry[3] = {{.venue = "v", .symbol = "A/B", .raw = "AB", .stream = "s", .market = 1},
-                                     {.venue = "v", .symbol = "C/B", .raw = "CB", .stream = "s", .market = 2},
-                                     {.venue = "v", .symbol = "D/B", .raw = "DB", .stream = "s", .market = 3}};
+    struct tb_instrument entry[3] = {
+        {.venue = "v", .symbol = "A/B", .raw = "AB", .stream = "s", .market = 1},
+        {.venue = "v", .symbol = "C/B", .raw = "CB", .stream = "s", .market = 2},
+        {.venue = "v", .symbol = "D/B", .raw = "DB", .stream = "s", .market = 3}};
     pages_begin(&pages, E1, 1);
     pages_instruments(&pages, entry, 1, 1);
     pages_fill(&pages, 1);
@@ -257,7 +258,8 @@ static void compress(const char *file)
     struct stat st;
     uint32_t table[3000], n = 0;
     (void)snprintf(path, sizeof(path), "%s.zst", file);
-    int from = open(file, O_RDONLY | O_CLOEXEC), to = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+    int from = open(file, O_RDONLY | O_CLOEXEC),
+        to = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
     assert_true(from >= 0 && to >= 0 && fstat(from, &st) == 0);
     char *plain = malloc(frame), *packed = malloc(ZSTD_compressBound(frame));
     for (off_t at = 0; at < st.st_size; n++) {

@@ -137,7 +137,8 @@ static void the_journal_is_waited_for(void **state)
     struct tb_writer w = bus_writer_of(bus, 64);
     pages_begin(&pages, w.epoch, 1);
     publish_both(&w, 1000);
-    struct tb_reader r = reader_with(bus, (struct tb_reader_options){.from = TB_FROM_SEQ, .seq = 990});
+    struct tb_reader r =
+        reader_with(bus, (struct tb_reader_options){.from = TB_FROM_SEQ, .seq = 990});
     expect(&r, 990, 1000);
     publish_to(&w, 2000);
     expect_empty(&r);
@@ -307,6 +308,28 @@ static void without_a_ring_the_journal_is_enough(void **state)
     tb_writer_close(&w, TB_STREAM_STOPPED);
 }
 
+/* Nobody writes the journal: after a while that is a loss like any other, exactly counted. */
+static void a_journal_that_nobody_writes_is_not_waited_for_for_ever(void **state)
+{
+    struct bus *bus = *state;
+    struct tb_record record;
+    struct tb_writer w = bus_writer_of(bus, 64);
+    publish_to(&w, 10);
+    struct tb_reader r = reader_with(bus, (struct tb_reader_options){.from = TB_FROM_OLDEST});
+    expect(&r, 1, 10);
+    publish_to(&w, 1000);
+    enum tb_read end = TB_READ_EMPTY;
+    for (tb_ns until = tb_clock_mono() + 8 * TB_NS_PER_S;
+         end == TB_READ_EMPTY && tb_clock_mono() < until; end = tb_reader_next(&r, &record))
+        tb_reader_wait(&r, 10 * TB_NS_PER_MS);
+    assert_int_equal(end, TB_READ_OVERRUN);
+    assert_int_equal(tb_reader_resync(&r), 1000 - 48 - 10);
+    expect(&r, 1000 - 48 + 1, 1000);
+    expect_empty(&r);
+    tb_reader_close(&r, false);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+}
+
 /* record_of: ts_recv is 5 * seq. */
 static void a_time_is_found_in_either(void **state)
 {
@@ -321,7 +344,8 @@ static void a_time_is_found_in_either(void **state)
         expect(&r, seq, 1000);
         tb_reader_close(&r, false);
     }
-    struct tb_reader r = reader_with(bus, (struct tb_reader_options){.from = TB_FROM_TIME, .time = 9999});
+    struct tb_reader r =
+        reader_with(bus, (struct tb_reader_options){.from = TB_FROM_TIME, .time = 9999});
     expect_empty(&r);
     publish_both(&w, 1001);
     expect(&r, 1001, 1001);
@@ -377,9 +401,12 @@ static void joins_at_random_while_the_producer_runs(void **state)
         random ^= random << 17;
         uint64_t newest = atomic_load(&published);
         /* Half of them near the place where the ring begins. */
-        tb_seq seq = join % 2 == 0 ? 1 + random % newest
-                                   : newest - (random % (2 * CAPACITY) < newest ? random % (2 * CAPACITY) : 0);
-        struct tb_reader r = reader_with(bus, (struct tb_reader_options){.from = TB_FROM_SEQ, .seq = seq == 0 ? 1 : seq});
+        tb_seq seq =
+            join % 2 == 0
+                ? 1 + random % newest
+                : newest - (random % (2 * CAPACITY) < newest ? random % (2 * CAPACITY) : 0);
+        struct tb_reader r = reader_with(
+            bus, (struct tb_reader_options){.from = TB_FROM_SEQ, .seq = seq == 0 ? 1 : seq});
         tb_seq next = r.cursor, last = next + READ_BY_EACH;
         while (next < last) {
             enum tb_read end;
@@ -389,7 +416,8 @@ static void joins_at_random_while_the_producer_runs(void **state)
             if (n == 0 && end == TB_READ_EMPTY)
                 tb_reader_wait(&r, 10 * TB_NS_PER_MS);
             else if (n == 0)
-                fail_msg("join %d at %lu: %d %s", join, (unsigned long)next, (int)end, tb_reader_loss(&r));
+                fail_msg("join %d at %lu: %d %s", join, (unsigned long)next, (int)end,
+                         tb_reader_loss(&r));
         }
         assert_int_equal(r.lost, 0);
         from_journal += tb_reader_from_journal(&r) > 0;
@@ -398,8 +426,10 @@ static void joins_at_random_while_the_producer_runs(void **state)
     }
     atomic_store(&stop, true);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    print_message("%d joins at random, of them %lu through the journal, %lu ended on the ring; %lu published\n",
-                  JOINS, (unsigned long)from_journal, (unsigned long)from_ring, (unsigned long)w.next_seq - 1);
+    print_message("%d joins at random, of them %lu through the journal, %lu ended on the ring; %lu "
+                  "published\n",
+                  JOINS, (unsigned long)from_journal, (unsigned long)from_ring,
+                  (unsigned long)w.next_seq - 1);
     tb_writer_close(&w, TB_STREAM_STOPPED);
 }
 
@@ -416,6 +446,7 @@ int main(void)
         TEST(an_old_epoch_is_read_to_its_end),
         TEST(a_ring_made_anew_is_followed),
         TEST(without_a_ring_the_journal_is_enough),
+        TEST(a_journal_that_nobody_writes_is_not_waited_for_for_ever),
         TEST(a_time_is_found_in_either),
         TEST(joins_at_random_while_the_producer_runs),
     };
