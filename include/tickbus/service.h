@@ -12,6 +12,8 @@
  *     input, because only the order within one input is fixed.
  *   - A gated producer upstream is released only to the checkpoint, so nothing that may be needed
  *     again is overwritten.
+ *   - With --journal an input that was lapped, starts late, or is in an epoch that its ring has left is
+ *     read from the stream's journal until the ring has it again. A new epoch is on_input(new_epoch).
  *
  * Exit codes: 0 stopped as asked (or done), drained; 64 bad command line; 78 bad config; 69 no stream
  * within attach_timeout; 74 I/O failed beyond retries, or drain left data; 75 records were lost
