@@ -38,6 +38,8 @@ BASE = {
 SKELETON = ["streams", "stream", "from", "until_done", "journal", "log_level", "bus", "directory", "name", "wait", "attach_timeout",
             "drain_timeout", "housekeep_every", "checkpoint_every", "capacity", "pace", "gates", "lock_pages", "huge_pages",
             "new_epoch"]
+# Options of a program that have the name of one of the skeleton's, which it has not.
+OWN = {"recorded": ["journal", "from"]}
 TITLES = {"venues": "# Recorded sessions, served as the venues they came from.",
           "feeds": "# Producers: each makes the stream that it is named after.",
           "services": "# Consumers. Without `streams` they read every feed, and what the other services make of it."}
@@ -81,7 +83,7 @@ def generate(config):
                 out += row("program", given["program"], "runs tickbus-" + given["program"], True, "    ")
             own = 0
             for option, value, text in options_of(kind, key, config):
-                if option in SKELETON:
+                if option in SKELETON and option not in OWN.get(key, []):
                     # The value is that of a process that is told nothing.
                     common.setdefault(option, (None if option in ("bus",) else value, text))
                     continue
