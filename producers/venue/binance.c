@@ -1,5 +1,5 @@
 /*
- * Binance spot, seen from a client: stream names, control messages with the venue's own answers and
+ * Binance spot and USD-M futures, seen from a client: stream names, control messages with the venue's own answers and
  * error texts, REST listing and depth. Facts and wording: binance-spot-api-docs, web-socket-streams.md
  * and rest-api.md; an unknown symbol in SUBSCRIBE is accepted in silence, as the venue does.
  */
@@ -19,9 +19,11 @@ struct stream {
     char name[PROTOCOL_STREAM_BYTES];
     uint16_t symbol; /* index + 1; 0: not a recorded symbol's */
     bool depth;
+    bool recorded;
 };
 
 struct protocol {
+    bool usdm;
     struct stream stream[PROTOCOL_STREAMS_MAX];
     uint32_t stream_count;
     uint16_t hash[STREAM_HASH]; /* stream number + 1 */
@@ -75,6 +77,7 @@ static int stream_number(struct protocol *p, struct json_span name, bool add)
         return -ENOSPC;
     struct stream *s = &p->stream[p->stream_count++];
     memcpy(s->name, name.at, name.length);
+    s->name[name.length] = '\0';
     describe_stream(p, s);
     p->hash[h] = (uint16_t)p->stream_count;
     return (int)p->stream_count - 1;
@@ -182,6 +185,8 @@ static int scan_markets(struct protocol *p, const struct adapter_ops *adapter, s
     for (size_t i = 0; i < p->symbol_count; i++) {
         struct binance_symbol *symbol = &p->symbol[i];
         symbol->market = p->market[i];
+        symbol->digits = p->usdm ? 0 : 8;
+        symbol->timed = p->usdm;
         if (tb_book_init(&symbol->book, BINANCE_BOOK_DEPTH) != 0)
             return -ENOMEM;
         symbol->book.price_exp = symbol->market.price_exp;
@@ -199,7 +204,10 @@ static int scan_books(struct protocol *p, struct session *s)
         if (symbol != NULL &&
             binance_books_snapshot(symbol, s->event.text, s->event.length) == -ENOMEM)
             return -ENOMEM;
-        if (read_frame(p, &s->event, true, &frame) == 0 && p->stream[frame.stream].depth)
+        if (read_frame(p, &s->event, true, &frame) != 0)
+            continue;
+        p->stream[frame.stream].recorded = true;
+        if (p->stream[frame.stream].depth)
             binance_books_first(&p->symbol[p->stream[frame.stream].symbol - 1],
                                 (struct json_span){frame.bare, frame.bare_length});
     }
@@ -220,8 +228,12 @@ static struct protocol *binance_create(const char *venue, struct session *sessio
 {
     const struct adapter_ops *adapter = adapter_find(venue);
     struct protocol *p = calloc(1, sizeof(*p));
-    int rc = p == NULL || adapter == NULL ? -ENOMEM : scan_markets(p, adapter, session);
+    int rc = p == NULL || adapter == NULL ? -ENOMEM : 0;
 
+    if (rc == 0) {
+        p->usdm = strcmp(venue, "binanceusdm") == 0;
+        rc = scan_markets(p, adapter, session);
+    }
     if (rc == 0)
         rc = scan_books(p, session);
     if (rc == 0 && p->symbol_count == 0)
@@ -260,6 +272,22 @@ static bool binance_awaited(struct protocol *p, const struct capture_event *even
 
 /* ---- clients ---- */
 
+/*
+ * Changes of a book come at several speeds, of which a recording has one: it is what a subscriber to
+ * another speed is given. The number of the recorded stream, or `number`.
+ */
+static int recorded_speed(const struct protocol *p, int number)
+{
+    const struct stream *wanted = &p->stream[number];
+
+    if (!wanted->depth || wanted->recorded)
+        return number;
+    for (uint32_t i = 0; i < p->stream_count; i++)
+        if (p->stream[i].depth && p->stream[i].recorded && p->stream[i].symbol == wanted->symbol)
+            return (int)i;
+    return number;
+}
+
 static int switch_stream(struct protocol *p, struct protocol_client *c, struct json_span name,
                          bool on)
 {
@@ -267,6 +295,7 @@ static int switch_stream(struct protocol *p, struct protocol_client *c, struct j
 
     if (number < 0)
         return number == -ENOENT ? 0 : number;
+    number = recorded_speed(p, number);
     if (protocol_subscribed(c, (uint32_t)number) == on)
         return 0;
     if (on && c->subscriptions == CLIENT_STREAMS_MAX)
@@ -476,32 +505,44 @@ static int get_depth(struct protocol *p, const char *query, struct protocol_text
 }
 
 static void append_filter(struct protocol_text *out, const char *type, const char *quantity,
-                          const char *step, int exp)
+                          const char *step, int exp, unsigned digits)
 {
     int64_t most = exp < -9 ? INT64_MAX : INT64_C(9000000000000000000);
 
     protocol_printf(out, "{\"filterType\":\"%s\",\"min%s\":", type, quantity);
-    binance_books_number(out, 1, exp);
+    binance_books_number(out, 1, exp, digits);
     protocol_printf(out, ",\"max%s\":", quantity);
-    binance_books_number(out, most, exp);
+    binance_books_number(out, most, exp, digits);
     protocol_printf(out, ",\"%s\":", step);
-    binance_books_number(out, 1, exp);
+    binance_books_number(out, 1, exp, digits);
     protocol_append(out, "}", 1);
 }
 
-static void append_symbol(const struct adapter_market_config *m, struct protocol_text *out)
+/* BTC/USDT:USDT is of the base BTC, the quote USDT, and settled in USDT. */
+static void append_symbol(const struct binance_symbol *s, struct protocol_text *out)
 {
-    const char *slash = strchr(m->symbol, '/');
+    const struct adapter_market_config *m = &s->market;
+    const char *slash = strchr(m->symbol, '/'), *quote = slash == NULL ? "" : slash + 1;
     int base = slash == NULL ? (int)strlen(m->symbol) : (int)(slash - m->symbol);
+    int length = (int)strcspn(quote, ":");
 
-    protocol_printf(out,
-                    "{\"symbol\":\"%s\",\"status\":\"TRADING\",\"baseAsset\":\"%.*s\","
-                    "\"baseAssetPrecision\":8,\"quoteAsset\":\"%s\",\"quotePrecision\":8,"
-                    "\"quoteAssetPrecision\":8,\"isSpotTradingAllowed\":true,\"filters\":[",
-                    m->raw, base, m->symbol, slash == NULL ? "" : slash + 1);
-    append_filter(out, "PRICE_FILTER", "Price", "tickSize", m->price_exp);
+    if (s->timed)
+        protocol_printf(out,
+                        "{\"symbol\":\"%s\",\"pair\":\"%.*s%.*s\",\"contractType\":\"%s\","
+                        "\"status\":\"TRADING\",\"baseAsset\":\"%.*s\",\"quoteAsset\":\"%.*s\","
+                        "\"marginAsset\":\"%s\",\"filters\":[",
+                        m->raw, base, m->symbol, length, quote,
+                        strchr(m->raw, '_') == NULL ? "PERPETUAL" : "CURRENT_QUARTER", base,
+                        m->symbol, length, quote, quote + length + (quote[length] == ':'));
+    else
+        protocol_printf(out,
+                        "{\"symbol\":\"%s\",\"status\":\"TRADING\",\"baseAsset\":\"%.*s\","
+                        "\"baseAssetPrecision\":8,\"quoteAsset\":\"%s\",\"quotePrecision\":8,"
+                        "\"quoteAssetPrecision\":8,\"isSpotTradingAllowed\":true,\"filters\":[",
+                        m->raw, base, m->symbol, quote);
+    append_filter(out, "PRICE_FILTER", "Price", "tickSize", m->price_exp, s->digits);
     protocol_append(out, ",", 1);
-    append_filter(out, "LOT_SIZE", "Qty", "stepSize", m->size_exp);
+    append_filter(out, "LOT_SIZE", "Qty", "stepSize", m->size_exp, s->digits);
     protocol_append(out, "]}", 2);
 }
 
@@ -554,7 +595,7 @@ static int get_listing(struct protocol *p, const char *query, tb_ns now, struct 
         if (!listed(query, p->symbol[i].market.raw))
             continue;
         protocol_append(out, separator, strlen(separator));
-        append_symbol(&p->symbol[i].market, out);
+        append_symbol(&p->symbol[i], out);
         separator = ",";
     }
     protocol_append(out, "]}", 2);
@@ -564,15 +605,18 @@ static int get_listing(struct protocol *p, const char *query, tb_ns now, struct 
 static int binance_get(struct protocol *p, const char *path, const char *query, tb_ns now,
                        struct protocol_text *out)
 {
-    if (strcmp(path, "/api/v3/depth") == 0)
+    const char *root = p->usdm ? "/fapi/v1/" : "/api/v3/";
+    const char *name = strncmp(path, root, strlen(root)) == 0 ? path + strlen(root) : "";
+
+    if (strcmp(name, "depth") == 0)
         return get_depth(p, query, out);
-    if (strcmp(path, "/api/v3/exchangeInfo") == 0)
-        return get_listing(p, query, now, out);
-    if (strcmp(path, "/api/v3/time") == 0) {
+    if (strcmp(name, "exchangeInfo") == 0)
+        return get_listing(p, p->usdm ? "" : query, now, out); /* futures list all there is */
+    if (strcmp(name, "time") == 0) {
         protocol_printf(out, "{\"serverTime\":%" PRId64 "}", now / TB_NS_PER_MS);
         return 200;
     }
-    if (strcmp(path, "/api/v3/ping") == 0) {
+    if (strcmp(name, "ping") == 0) {
         protocol_append(out, "{}", 2);
         return 200;
     }
@@ -580,7 +624,7 @@ static int binance_get(struct protocol *p, const char *path, const char *query, 
     return 404;
 }
 
-static const char *const venues[] = {"binance", "binanceus", NULL};
+static const char *const venues[] = {"binance", "binanceus", "binanceusdm", NULL};
 
 const struct protocol_ops protocol_binance = {
     .venues = venues,

@@ -86,10 +86,12 @@ void binance_books_first(struct binance_symbol *s, struct json_span data)
 void binance_books_update(struct binance_symbol *s, struct json_span data)
 {
     uint64_t first, last;
-    struct json_span levels;
+    struct json_span levels, time;
 
     if (!update_ids(data, &first, &last) || last <= s->book_id)
         return;
+    if (json_find(data, "E", &time))
+        (void)json_number(time, &s->time);
     if (json_find(data, "b", &levels))
         (void)set_levels(s, TB_BUY, levels);
     if (json_find(data, "a", &levels))
@@ -129,7 +131,7 @@ bool binance_books_awaited(const struct binance_symbol *s)
     return s->owed > 0;
 }
 
-void binance_books_number(struct protocol_text *t, int64_t mantissa, int exp)
+void binance_books_number(struct protocol_text *t, int64_t mantissa, int exp, unsigned padded)
 {
     char text[TB_DECIMAL_BYTES];
     size_t length = tb_decimal_format_fixed(mantissa, exp, text);
@@ -137,10 +139,10 @@ void binance_books_number(struct protocol_text *t, int64_t mantissa, int exp)
 
     protocol_append(t, "\"", 1);
     protocol_append(t, text, length);
-    if (digits == 0)
+    if (digits == 0 && padded > 0)
         protocol_append(t, ".", 1);
-    if (digits < 8)
-        protocol_append(t, "00000000", 8 - digits);
+    if (digits < padded)
+        protocol_append(t, "00000000", padded - digits);
     protocol_append(t, "\"", 1);
 }
 
@@ -154,9 +156,9 @@ static void append_side(const struct binance_symbol *s, uint8_t side, uint32_t l
         if (level == NULL)
             break;
         protocol_append(t, rank == 0 ? "[" : ",[", rank == 0 ? 1 : 2);
-        binance_books_number(t, level->price, s->market.price_exp);
+        binance_books_number(t, level->price, s->market.price_exp, s->digits);
         protocol_append(t, ",", 1);
-        binance_books_number(t, level->size, s->market.size_exp);
+        binance_books_number(t, level->size, s->market.size_exp, s->digits);
         protocol_append(t, "]", 1);
     }
 }
@@ -170,7 +172,10 @@ void binance_books_answer(struct binance_symbol *s, uint32_t limit, struct proto
             return;
         }
     }
-    protocol_printf(out_body, "{\"lastUpdateId\":%" PRIu64 ",\"bids\":[", s->book_id);
+    protocol_printf(out_body, "{\"lastUpdateId\":%" PRIu64, s->book_id);
+    if (s->timed)
+        protocol_printf(out_body, ",\"E\":%" PRIu64 ",\"T\":%" PRIu64, s->time, s->time);
+    protocol_printf(out_body, ",\"bids\":[");
     append_side(s, TB_BUY, limit, out_body);
     protocol_printf(out_body, "],\"asks\":[");
     append_side(s, TB_SELL, limit, out_body);

@@ -22,6 +22,9 @@
 
 struct binance_symbol {
     struct adapter_market_config market;
+    unsigned digits; /* after the point, in every number: 8 for spot; 0: as many as there are */
+    bool timed;      /* its depth answers have E and T (futures) */
+    uint64_t time;   /* E of the last depth frame, ms */
     struct tb_book book;
     uint64_t book_id; /* lastUpdateId of `book` */
     char *snapshot;   /* the recorded answer; NULL if there is none */
@@ -49,7 +52,7 @@ bool binance_books_awaited(const struct binance_symbol *s);
 void binance_books_answer(struct binance_symbol *s, uint32_t limit, struct protocol_text *out_body);
 void binance_books_fini(struct binance_symbol *s);
 
-/* binance_books_number: a decimal padded to the venue's eight digits after the point, quoted. */
-void binance_books_number(struct protocol_text *t, int64_t mantissa, int exp);
+/* binance_books_number: a decimal in quotes, padded to so many digits after the point. */
+void binance_books_number(struct protocol_text *t, int64_t mantissa, int exp, unsigned digits);
 
 #endif

@@ -55,7 +55,7 @@ struct venue {
 #define FIELD(f) offsetof(struct venue, f)
 static const struct tb_option options[] = {
     {"venue", TB_OPTION_STRING, FIELD(venue), "binance", 0, 0, NULL,
-     "whose protocol to speak, as in the recording: binance, binanceus", false},
+     "whose protocol to speak: whose recording it is, by its ccxt name", false},
     {"captures", TB_OPTION_LIST, FIELD(captures), NULL, 0, 0, NULL, "files of one recorded session",
      true},
     {"host", TB_OPTION_STRING, FIELD(listen.host), "127.0.0.1", 0, 0, NULL, "address to listen on",
@@ -121,12 +121,12 @@ static void check_script(struct tb_service *svc, struct venue *v, struct tb_faul
 static void check(struct tb_service *svc, void *self, struct tb_faults *faults)
 {
     struct venue *v = self;
+    char names[256];
 
     if (protocol_find(v->venue) == NULL)
         tb_fault(faults, svc->config_file, 0, "venue",
-                 "\"%s\" is no venue that can be served; use "
-                 "binance or binanceus",
-                 v->venue);
+                 "\"%s\" is no venue that can be served; use one of%s", v->venue,
+                 protocol_names(names, sizeof(names)));
     if (session_speed_parse(v->speed_text, &v->speed) != 0)
         tb_fault(faults, svc->config_file, 0, "speed",
                  "\"%s\" is no speed; write 1, 10, 0.5 or max", v->speed_text);

@@ -77,5 +77,7 @@ extern const struct protocol_ops protocol_binance;
 
 /* protocol_find: by ccxt venue id; NULL if there is none. */
 const struct protocol_ops *protocol_find(const char *venue);
+/* protocol_names: all there are, " binance binanceus ..". Returns `out`. */
+const char *protocol_names(char *out, size_t bytes);
 
 #endif
