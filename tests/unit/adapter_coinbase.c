@@ -437,8 +437,8 @@ static void abused_frames_never_crash(void **state)
         "'size':'5.2',"
         "'price':'400.2','side':'sell'}",
         "{'type':'snapshot','product_id':'BTC-USD','bids':[['10','1.00']],'asks':[['11.00','2']]}",
-        "{'type':'l2update','product_id':'BTC-USD','changes':[['buy','10','3']],'time':'2022-08-"
-        "04T15:25:05Z'}",
+        ("{'type':'l2update','product_id':'BTC-USD','changes':[['buy','10','3']],'time':'2022-08-"
+         "04T15:25:05Z'}"),
         "{'type':'subscriptions','channels':[{'name':'matches','product_ids':['BTC-USD']}]}",
     };
     abuse(frames, TB_COUNT(frames));
@@ -457,8 +457,8 @@ static void abused_envelopes_never_crash(void **state)
         "id':'99',"
         "'product_id':'BTC-USD','price':'6.5','size':'0.1','side':'BUY','time':'2026-04-07T14:30:"
         "02Z'}]}]}",
-        "{'channel':'subscriptions','sequence_num':0,'events':[{'subscriptions':{'level2':['BTC-"
-        "USD']}}]}",
+        ("{'channel':'subscriptions','sequence_num':0,'events':[{'subscriptions':{'level2':['BTC-"
+         "USD']}}]}"),
     };
     abuse(frames, TB_COUNT(frames));
 }
