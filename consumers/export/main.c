@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -89,27 +88,6 @@ struct export
     uint64_t seen, written, lost;
 };
 
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stopped = 1;
-}
-
-static int fault(int code, const char *format, ...) TB_PRINTF(2, 3);
-
-static int fault(int code, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fprintf(stderr, PROGRAM ": ");
-    vfprintf(stderr, format, arguments);
-    fprintf(stderr, "\n");
-    va_end(arguments);
-    return code;
-}
-
 /* ---- options ---- */
 
 static int parse_format(struct export *x)
@@ -127,7 +105,7 @@ static int parse_format(struct export *x)
         }
     }
     if (name != NULL)
-        return fault(TB_EXIT_USAGE, "--format=%s: csv, json or parquet", name);
+        return tool_fault(TB_EXIT_USAGE, "--format=%s: csv, json or parquet", name);
     return 0;
 }
 
@@ -142,8 +120,8 @@ static int parse_columns(struct export *x)
         while (k < count && strcmp(table[k].name, fields->item[i]) != 0)
             k++;
         if (k == count || i == COLUMNS_MAX)
-            return fault(TB_EXIT_USAGE, "--fields: there is no field \"%s\"; see FIELDS.md",
-                         fields->item[i]);
+            return tool_fault(TB_EXIT_USAGE, "--fields: there is no field \"%s\"; see FIELDS.md",
+                              fields->item[i]);
         x->columns[i] = table[k].name;
     }
     x->style.format = x->format == FORMAT_CSV ? LINE_AS_CSV : LINE_AS_JSON;
@@ -172,21 +150,21 @@ static int parse_all(struct export *x)
     x->filter.symbol_count = o->symbol.count;
     for (size_t i = 0; i < o->type.count; i++)
         if (filter_type(&x->filter, o->type.item[i], &err) != 0)
-            return fault(TB_EXIT_USAGE, "--type: %s", err.text);
+            return tool_fault(TB_EXIT_USAGE, "--type: %s", err.text);
     if ((o->where != NULL && filter_where(&x->filter, o->where, &err) != 0) ||
         tb_place_parse("from", o->from, &x->from, &err) != 0 ||
         tb_place_parse("to", o->to, &x->to, &err) != 0)
-        return fault(TB_EXIT_USAGE, "%s", err.text);
+        return tool_fault(TB_EXIT_USAGE, "%s", err.text);
     if (x->from.kind == TB_PLACE_NEWEST || x->to.kind == TB_PLACE_NEWEST ||
         x->to.kind == TB_PLACE_OLDEST)
-        return fault(TB_EXIT_USAGE,
-                     "--from is oldest, a sequence or a time, --to one of the last two");
+        return tool_fault(TB_EXIT_USAGE,
+                          "--from is oldest, a sequence or a time, --to one of the last two");
     int rc = parse_format(x);
     if (rc == 0)
         rc = parse_columns(x);
     if (rc == 0 && x->format == FORMAT_PARQUET && o->o == NULL && isatty(STDOUT_FILENO))
-        return fault(TB_EXIT_USAGE,
-                     "Parquet is for files and pipes, not for a terminal: use -o FILE");
+        return tool_fault(TB_EXIT_USAGE,
+                          "Parquet is for files and pipes, not for a terminal: use -o FILE");
     return rc;
 }
 
@@ -199,21 +177,21 @@ static int open_output(struct export *x)
     if (name != NULL) {
         int n = snprintf(x->temporary, sizeof(x->temporary), "%s.part", name);
         if (n >= (int)sizeof(x->temporary))
-            return fault(TB_EXIT_USAGE, "-o %s: the name is too long", name);
+            return tool_fault(TB_EXIT_USAGE, "-o %s: the name is too long", name);
         x->out = fopen(x->temporary, "we");
         if (x->out == NULL)
-            return fault(TB_EXIT_IO, "cannot write %s: %s", x->temporary, strerror(errno));
+            return tool_fault(TB_EXIT_IO, "cannot write %s: %s", x->temporary, strerror(errno));
     }
     if (x->format == FORMAT_PARQUET) {
         int rc = parquet_create(x->out, x->schema.column, x->schema.count,
                                 x->options.compression == 1, GROUP_ROWS, &x->parquet);
-        return rc == 0 ? 0 : fault(TB_EXIT_IO, "cannot write: %s", strerror(-rc));
+        return rc == 0 ? 0 : tool_fault(TB_EXIT_IO, "cannot write: %s", strerror(-rc));
     }
     char header[LINE_BYTES];
     size_t count = line_header(&x->style, header);
     return fwrite(header, 1, count, x->out) == count
                ? 0
-               : fault(TB_EXIT_IO, "cannot write: %s", strerror(errno));
+               : tool_fault(TB_EXIT_IO, "cannot write: %s", strerror(errno));
 }
 
 static int write_row(struct export *x, const struct fields *fields)
@@ -245,7 +223,7 @@ static int close_output(struct export *x, int code)
         rc = -errno;
     if (x->options.o != NULL && (!good || rc != 0))
         (void)unlink(x->temporary); /* at worst it stays */
-    return good && rc != 0 ? fault(TB_EXIT_IO, "cannot write: %s", strerror(-rc)) : code;
+    return good && rc != 0 ? tool_fault(TB_EXIT_IO, "cannot write: %s", strerror(-rc)) : code;
 }
 
 /* ---- records ---- */
@@ -312,17 +290,17 @@ static int run(struct export *x, const char *stream)
     int rc = 0;
     seek(x);
     while (!end && rc == 0) {
-        if (stopped)
-            return fault(TB_EXIT_IO, "stopped by a signal: nothing is written");
+        if (tool_stopped)
+            return tool_fault(TB_EXIT_IO, "stopped by a signal: nothing is written");
         long n = tb_journal_read(x->journal, records, BATCH, &epoch, &damage);
         if (n == 0)
             break;
         if (n == -EBADMSG) {
             x->lost += damage.to - damage.from + 1;
-            (void)fault(0, "damaged: sequences %" PRIu64 " to %" PRIu64 " are missing: %s",
-                        damage.from, damage.to, damage.what);
+            (void)tool_fault(0, "damaged: sequences %" PRIu64 " to %" PRIu64 " are missing: %s",
+                             damage.from, damage.to, damage.what);
         } else if (n < 0) {
-            return fault(TB_EXIT_IO, "cannot read the journal: %s", strerror((int)-n));
+            return tool_fault(TB_EXIT_IO, "cannot read the journal: %s", strerror((int)-n));
         } else {
             rc = write_records(x, stream, records, n, epoch, &end);
             progress_show(&progress, x->seen, total, x->seen);
@@ -332,7 +310,7 @@ static int run(struct export *x, const char *stream)
     if (rc == -EPIPE)
         return TB_EXIT_OK; /* the reader of our output has gone */
     if (rc != 0)
-        return fault(TB_EXIT_IO, "cannot write: %s", strerror(-rc));
+        return tool_fault(TB_EXIT_IO, "cannot write: %s", strerror(-rc));
     return x->lost > 0 ? TB_EXIT_LOST : TB_EXIT_OK;
 }
 
@@ -341,27 +319,25 @@ static int open_journal(struct export *x, const char *path)
     struct tb_error err = {""};
     int rc = journals_find(path, &x->journals, &err);
     if (rc != 0)
-        return fault(rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_IO, "%s", err.text);
+        return tool_fault(rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_IO, "%s", err.text);
     if (x->journals.count != 1)
-        return fault(TB_EXIT_USAGE, "%s holds %zu streams: name one, such as %s", path,
-                     x->journals.count, x->journals.item[0].path);
+        return tool_fault(TB_EXIT_USAGE, "%s holds %zu streams: name one, such as %s", path,
+                          x->journals.count, x->journals.item[0].path);
     rc = tb_journal_open(x->journals.item[0].path, &x->journal, &err);
-    return rc == 0 ? 0 : fault(TB_EXIT_IO, "%s", err.text);
+    return rc == 0 ? 0 : tool_fault(TB_EXIT_IO, "%s", err.text);
 }
 
 int main(int argc, char **argv)
 {
     static struct export x;
     static struct tb_config_memory memory;
+    tool_start(PROGRAM);
     int operands = tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &x.options, &memory,
                                     argc, argv);
     if (operands < 0)
         return operands == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
     if (operands != 1)
-        return fault(TB_EXIT_USAGE, "one PATH is needed; --help lists the options");
-    struct sigaction action = {.sa_handler = on_signal};
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
+        return tool_fault(TB_EXIT_USAGE, "one PATH is needed; --help lists the options");
     (void)signal(SIGPIPE, SIG_IGN);
     int code = parse_all(&x);
     if (code == 0)
@@ -372,8 +348,8 @@ int main(int argc, char **argv)
         code = run(&x, x.journals.item[0].stream);
     code = close_output(&x, code);
     if (code == TB_EXIT_OK || code == TB_EXIT_LOST)
-        (void)fault(0, "%" PRIu64 " records of %s exported, %" PRIu64 " missing", x.written,
-                    x.journals.item[0].stream, x.lost);
+        (void)tool_fault(0, "%" PRIu64 " records of %s exported, %" PRIu64 " missing", x.written,
+                         x.journals.item[0].stream, x.lost);
     tb_journal_close(x.journal);
     journals_free(&x.journals);
     tb_config_release(&memory);

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -67,27 +66,6 @@ struct import {
     char stream[TB_STREAM_BYTES];
 };
 
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stopped = 1;
-}
-
-static int fault(int code, const char *format, ...) TB_PRINTF(2, 3);
-
-static int fault(int code, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fprintf(stderr, PROGRAM ": ");
-    vfprintf(stderr, format, arguments);
-    fprintf(stderr, "\n");
-    va_end(arguments);
-    return code;
-}
-
 static int parse_format(const struct options *o, const char *file, enum rows_format *out)
 {
     static const char *const names[] = {"csv", "json", "parquet"};
@@ -101,15 +79,15 @@ static int parse_format(const struct options *o, const char *file, enum rows_for
             return 0;
         }
     }
-    return o->format == NULL ? 0
-                             : fault(TB_EXIT_USAGE, "--format=%s: csv, json or parquet", o->format);
+    return o->format == NULL
+               ? 0
+               : tool_fault(TB_EXIT_USAGE, "--format=%s: csv, json or parquet", o->format);
 }
 
 static int open_sink(struct import *m, struct tb_error *err)
 {
     const struct options *o = &m->options;
     char bus_dir[256];
-    m->sink.stopped = &stopped;
     if (!tb_name_check(m->stream))
         return tb_fail(err, -EINVAL, "\"%s\" is not the name of a stream: give --stream",
                        m->stream);
@@ -201,21 +179,22 @@ static int import(struct import *m, const char *file)
         return rc;
     rc = rows_open(file, format, &m->rows, &err);
     if (rc != 0)
-        return fault(exit_code(rc), "%s: %s", file, err.text);
+        return tool_fault(exit_code(rc), "%s: %s", file, err.text);
     rc = run(m, &err);
     int ended = sink_close(&m->sink, rc == 0, &end);
     rows_place(m->rows, m->place, sizeof(m->place));
     rows_close(m->rows);
     if (rc == -EINTR)
-        return fault(TB_EXIT_IO, "stopped by a signal after %" PRIu64 " records", m->sink.records);
+        return tool_fault(TB_EXIT_IO, "stopped by a signal after %" PRIu64 " records",
+                          m->sink.records);
     if (rc != 0)
-        return fault(exit_code(rc), "%s: %s", m->place, err.text);
+        return tool_fault(exit_code(rc), "%s: %s", m->place, err.text);
     if (ended != 0)
-        return fault(TB_EXIT_IO, "%s", ended == -EINTR ? "stopped by a signal" : end.text);
-    (void)fault(0,
-                "%" PRIu64 " records of %" PRIu64 " epochs into %s, %" PRIu64
-                " that were there passed over, %" PRIu64 " holes in the sequences",
-                m->sink.records, m->sink.epochs, m->stream, m->sink.kept, m->sink.holes);
+        return tool_fault(TB_EXIT_IO, "%s", ended == -EINTR ? "stopped by a signal" : end.text);
+    (void)tool_fault(0,
+                     "%" PRIu64 " records of %" PRIu64 " epochs into %s, %" PRIu64
+                     " that were there passed over, %" PRIu64 " holes in the sequences",
+                     m->sink.records, m->sink.epochs, m->stream, m->sink.kept, m->sink.holes);
     return TB_EXIT_OK;
 }
 
@@ -223,17 +202,15 @@ int main(int argc, char **argv)
 {
     static struct import m;
     static struct tb_config_memory memory;
+    tool_start(PROGRAM);
     int operands = tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &m.options, &memory,
                                     argc, argv);
     if (operands < 0)
         return operands == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
     if (operands != 1 || m.options.into == NULL)
-        return fault(TB_EXIT_USAGE, "FILE and --into are needed; --help lists the options");
+        return tool_fault(TB_EXIT_USAGE, "FILE and --into are needed; --help lists the options");
     if (!tb_name_check(m.options.bus))
-        return fault(TB_EXIT_USAGE, "--bus=%s is not the name of a bus", m.options.bus);
-    struct sigaction action = {.sa_handler = on_signal};
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
+        return tool_fault(TB_EXIT_USAGE, "--bus=%s is not the name of a bus", m.options.bus);
     int code = import(&m, argv[0]);
     tb_config_release(&memory);
     return code;

@@ -23,16 +23,6 @@ struct rows {
     struct schema schema;
 };
 
-static const struct column *column_named(const char *name)
-{
-    size_t count;
-    const struct column *table = fields_table(&count);
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(table[i].name, name) == 0)
-            return &table[i];
-    return NULL;
-}
-
 /* What no row can do without; an export of chosen fields (--fields) mostly lacks some of it. */
 static int check_columns(const struct column *const *columns, size_t count, struct tb_error *err)
 {
@@ -114,7 +104,7 @@ static int read_header(struct rows *r, struct tb_error *err)
     if (count <= 0)
         return count < 0 ? count : tb_fail(err, -EPROTO, "it has no header line");
     for (int i = 0; i < count; i++)
-        if ((r->column[i] = column_named(r->value[i])) == NULL)
+        if ((r->column[i] = fields_column(r->value[i])) == NULL)
             return tb_fail(err, -EPROTO, "column \"%.40s\" is no field of an export", r->value[i]);
     r->columns = (size_t)count;
     return check_columns(r->column, r->columns, err);
@@ -243,7 +233,7 @@ static int next_json(struct rows *r, struct fields *out, struct tb_error *err)
         string = *at == '"';
         if ((at = take_value(at, &text, &next)) == NULL)
             return tb_fail(err, -EINVAL, "not a flat JSON object, at \"%.40s\"", name);
-        const struct column *column = column_named(name);
+        const struct column *column = fields_column(name);
         if (column == NULL)
             return tb_fail(err, -EINVAL, "\"%.40s\" is no field of an export", name);
         if (!string && strcmp(text, "null") == 0)

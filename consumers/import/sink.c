@@ -7,6 +7,7 @@
 #include <tickbus/clock.h>
 
 #include "bus/journal_write.h"
+#include "consumers/journals/journals.h"
 
 /* Each begins a segment of its own: more of them than this is a file of selected records. */
 #define HOLES_MAX 1000
@@ -39,7 +40,7 @@ int sink_open_journal(struct sink *s, const char *journal, const char *bus, cons
 /* Let the disk go on. A failure that the writer would try again at is the end of an import. */
 static int turn(struct sink *s, tb_ns wait, struct tb_error *err)
 {
-    if (*s->stopped)
+    if (tool_stopped)
         return -EINTR;
     tb_journal_writer_turn(s->journal, tb_clock_mono());
     int rc = tb_journal_disk_turn(s->disk, wait);
@@ -88,7 +89,7 @@ int sink_open_ring(struct sink *s, const char *bus_dir, const char *stream, uint
 static int publish(struct sink *s, const struct tb_record *record, struct tb_error *err)
 {
     struct tb_record r = *record;
-    if (*s->stopped)
+    if (tool_stopped)
         return -EINTR;
     for (; s->entries_out < s->entry_count; s->entries_out++) {
         int id = tb_writer_add_instrument(&s->ring, &s->entry[s->entries_out]);

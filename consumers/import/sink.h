@@ -5,8 +5,6 @@
 #ifndef TICKBUS_CONSUMERS_SINK_H
 #define TICKBUS_CONSUMERS_SINK_H
 
-#include <signal.h>
-
 #include <tickbus/base.h>
 #include <tickbus/instrument.h>
 #include <tickbus/record.h>
@@ -22,7 +20,6 @@ struct sink {
     struct tb_writer ring;
     bool is_ring;
 
-    volatile sig_atomic_t *stopped;
     uint64_t epoch; /* of the record before */
     tb_seq next;    /* the sequence that would follow it */
     uint64_t

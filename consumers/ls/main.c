@@ -3,7 +3,6 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,19 +44,6 @@ struct totals {
     const struct journal_path *at;
     uint64_t segments, records, bytes, bytes_plain, damaged;
 };
-
-static int fault(int code, const char *format, ...) TB_PRINTF(2, 3);
-
-static int fault(int code, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fprintf(stderr, PROGRAM ": ");
-    vfprintf(stderr, format, arguments);
-    fprintf(stderr, "\n");
-    va_end(arguments);
-    return code;
-}
 
 /* "256.0M": what fits a column. */
 static const char *bytes_text(uint64_t bytes, char out[16])
@@ -126,7 +112,7 @@ static int on_segment(void *context, const struct tb_journal_segment *s)
         print_json(t, s);
     else
         print_text(s);
-    return 0;
+    return tool_stopped ? -EINTR : 0;
 }
 
 static int list_one(struct totals *t, const struct journal_path *at)
@@ -139,10 +125,11 @@ static int list_one(struct totals *t, const struct journal_path *at)
                at->path, "epoch", "first", "last", "from", "to", "bytes", "ratio", "state");
     int rc = tb_journal_open(at->path, &journal, &err);
     if (rc != 0)
-        return fault(TB_EXIT_IO, "%s", err.text);
+        return tool_fault(TB_EXIT_IO, "%s", err.text);
     rc = tb_journal_list(journal, t->options->verify, on_segment, t, &err);
     tb_journal_close(journal);
-    return rc == 0 ? 0 : fault(TB_EXIT_IO, "%s", err.text);
+    return rc == 0 ? 0
+                   : tool_fault(TB_EXIT_IO, "%s", tool_stopped ? "stopped by a signal" : err.text);
 }
 
 static int find_one(const struct options *o, const char *operand, struct journals *journals)
@@ -152,13 +139,14 @@ static int find_one(const struct options *o, const char *operand, struct journal
     const char *at = operand;
     if (o->journal != NULL && operand != NULL && !journals_is_path(operand)) {
         if (snprintf(path, sizeof(path), "%s/%s", o->journal, operand) >= (int)sizeof(path))
-            return fault(TB_EXIT_USAGE, "%s: the path is too long", operand);
+            return tool_fault(TB_EXIT_USAGE, "%s: the path is too long", operand);
         at = path;
     } else if (operand == NULL) {
         at = o->journal != NULL ? o->journal : ".";
     }
     int rc = journals_find(at, journals, &err);
-    return rc == 0 ? 0 : fault(rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_IO, "%s", err.text);
+    return rc == 0 ? 0
+                   : tool_fault(rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_IO, "%s", err.text);
 }
 
 int main(int argc, char **argv)
@@ -167,6 +155,7 @@ int main(int argc, char **argv)
     static struct tb_config_memory memory;
     struct journals journals = {NULL};
     struct totals t = {.options = &o};
+    tool_start(PROGRAM);
     int operands =
         tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &o, &memory, argc, argv);
     if (operands < 0)
@@ -183,7 +172,7 @@ int main(int argc, char **argv)
                bytes_text(t.bytes_plain, bytes[1]));
     }
     if (fflush(stdout) != 0)
-        code = fault(TB_EXIT_IO, "cannot write: %s", strerror(errno));
+        code = tool_fault(TB_EXIT_IO, "cannot write: %s", strerror(errno));
     journals_free(&journals);
     tb_config_release(&memory);
     return code == 0 && t.damaged > 0 ? 1 : code;

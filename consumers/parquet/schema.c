@@ -53,16 +53,6 @@ static void add(struct schema *s, const struct column *field)
     s->field[s->count++] = field;
 }
 
-static const struct column *field_of(const char *name)
-{
-    size_t count;
-    const struct column *table = fields_table(&count);
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(table[i].name, name) == 0)
-            return &table[i];
-    return NULL;
-}
-
 static bool chosen(const char *const *names, size_t count, const char *name)
 {
     for (size_t i = 0; names != NULL && i < count; i++)
@@ -87,11 +77,11 @@ void schema_make(const char *const *names, size_t count, struct schema *out_sche
         value = value || kind == COLUMN_VALUE;
     }
     if (price)
-        add(out_schema, field_of("price_exp"));
+        add(out_schema, fields_column("price_exp"));
     if (size)
-        add(out_schema, field_of("size_exp"));
+        add(out_schema, fields_column("size_exp"));
     if (value)
-        add(out_schema, field_of("value_exp"));
+        add(out_schema, fields_column("value_exp"));
 }
 
 void schema_row(const struct schema *s, const struct fields *fields, struct parquet_value *out_row)

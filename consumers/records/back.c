@@ -446,26 +446,16 @@ int fields_instrument(const struct fields *fields, struct tb_instrument *out_ent
 
 /* ---- what an export adds ---- */
 
-static const struct column *column_of(const char *name)
-{
-    size_t count;
-    const struct column *table = fields_table(&count);
-    for (size_t i = count; i-- > 0;) /* those of exports stand at the end */
-        if (strcmp(table[i].name, name) == 0)
-            return &table[i];
-    tb_assert_failed("column_of", name, 0);
-}
-
 static void put_number(struct fields *f, const char *name, __int128 number)
 {
-    fields_put(f, column_of(name), NULL, number, 0);
+    fields_put(f, fields_column(name), NULL, number, 0);
 }
 
 /* An empty text is nothing, as in what is read back. */
 static void put_text(struct fields *f, const char *name, const char *text)
 {
     if (*text != 0)
-        fields_put(f, column_of(name), text, 0, 0);
+        fields_put(f, fields_column(name), text, 0, 0);
 }
 
 /* A time that can not be read back is left out, and is in `bytes`. */

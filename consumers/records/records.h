@@ -72,6 +72,7 @@ struct column {
 
 /* fields_table: every field there is, in CSV order; fields_columns: their names, NULL-ended. */
 const struct column *fields_table(size_t *out_count);
+const struct column *fields_column(const char *name); /* NULL: there is none */
 const char *const *fields_columns(void);
 bool fields_known(const char *name);
 

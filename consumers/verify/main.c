@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -74,27 +73,6 @@ struct main {
     uint64_t segments, segments_open, bytes, bytes_plain, pages_damaged, total;
     const char *listing; /* the stream whose segments are listed */
 };
-
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stopped = 1;
-}
-
-static int fault(int code, const char *format, ...) TB_PRINTF(2, 3);
-
-static int fault(int code, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fprintf(stderr, PROGRAM ": ");
-    vfprintf(stderr, format, arguments);
-    fprintf(stderr, "\n");
-    va_end(arguments);
-    return code;
-}
 
 /* ---- what is told ---- */
 
@@ -197,7 +175,7 @@ static int on_segment(void *context, const struct tb_journal_segment *s)
     if (s->damaged_pages > 0)
         verify_find(&m->verify, FINDING_DAMAGE, m->listing, "%s: %" PRIu64 " damaged pages",
                     s->file, s->damaged_pages);
-    return stopped ? -EINTR : 0;
+    return tool_stopped ? -EINTR : 0;
 }
 
 static int check_pages(struct main *m)
@@ -207,7 +185,7 @@ static int check_pages(struct main *m)
         m->listing = m->journals.item[i].stream;
         int rc = tb_journal_list(m->source[i].journal, true, on_segment, m, &err);
         if (rc != 0)
-            return fault(TB_EXIT_IO, "%s", rc == -EINTR ? "stopped by a signal" : err.text);
+            return tool_fault(TB_EXIT_IO, "%s", rc == -EINTR ? "stopped by a signal" : err.text);
     }
     return 0;
 }
@@ -229,7 +207,7 @@ static int fill(struct main *m, struct source *s)
         if (n == -EBADMSG)
             verify_damage(&m->verify, &s->check, damage.epoch, damage.from, damage.to, damage.what);
         else if (n < 0)
-            return fault(TB_EXIT_IO, "cannot read %s: %s", s->at->path, strerror((int)-n));
+            return tool_fault(TB_EXIT_IO, "cannot read %s: %s", s->at->path, strerror((int)-n));
         else if (n == 0)
             s->over = true;
         else
@@ -258,8 +236,8 @@ static int check_records(struct main *m)
         verify_record(&m->verify, &first->check, first->epoch, &first->batch[first->next++]);
         if (turn % 65536 == 0)
             progress_show(&progress, turn, m->total, turn);
-        if (stopped)
-            return fault(TB_EXIT_IO, "stopped by a signal");
+        if (tool_stopped)
+            return tool_fault(TB_EXIT_IO, "stopped by a signal");
     }
     progress_end(&progress);
     verify_end(&m->verify);
@@ -274,12 +252,12 @@ static int open_all(struct main *m, int operands, char **argv)
     int rc = 0;
     for (int i = 0; i < operands; i++)
         if ((rc = journals_find(argv[i], &m->journals, &err)) != 0)
-            return fault(rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_IO, "%s", err.text);
+            return tool_fault(rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_IO, "%s", err.text);
     m->source = calloc(m->journals.count, sizeof(*m->source));
     if (m->source == NULL || verify_init(&m->verify) != 0)
-        return fault(TB_EXIT_IO, "no memory");
+        return tool_fault(TB_EXIT_IO, "no memory");
     if (m->options.db != NULL && database_open(m->options.db, &m->verify.database, &err) != 0)
-        return fault(TB_EXIT_IO, "%s", err.text);
+        return tool_fault(TB_EXIT_IO, "%s", err.text);
     for (size_t i = 0; i < m->journals.count && rc == 0; i++) {
         struct source *s = &m->source[i];
         s->at = &m->journals.item[i];
@@ -287,7 +265,7 @@ static int open_all(struct main *m, int operands, char **argv)
         if (rc == 0)
             rc = verify_source_init(&s->check, s->at->stream, instrument_of, s);
     }
-    return rc == 0 ? 0 : fault(TB_EXIT_IO, "%s", rc == -ENOMEM ? "no memory" : err.text);
+    return rc == 0 ? 0 : tool_fault(TB_EXIT_IO, "%s", rc == -ENOMEM ? "no memory" : err.text);
 }
 
 static void close_all(struct main *m)
@@ -305,15 +283,13 @@ int main(int argc, char **argv)
 {
     static struct main m;
     static struct tb_config_memory memory;
+    tool_start(PROGRAM);
     int operands = tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &m.options, &memory,
                                     argc, argv);
     if (operands < 0)
         return operands == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
     if (operands == 0)
-        return fault(TB_EXIT_USAGE, "a PATH is needed; --help lists the options");
-    struct sigaction action = {.sa_handler = on_signal};
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
+        return tool_fault(TB_EXIT_USAGE, "a PATH is needed; --help lists the options");
     m.verify.found = on_found;
     m.verify.context = &m;
     int code = open_all(&m, operands, argv);
@@ -326,7 +302,7 @@ int main(int argc, char **argv)
     if (code == 0 && found_in_all(&m) > 0)
         code = 1;
     if (fflush(stdout) != 0)
-        code = fault(TB_EXIT_IO, "cannot write: %s", strerror(errno));
+        code = tool_fault(TB_EXIT_IO, "cannot write: %s", strerror(errno));
     close_all(&m);
     tb_config_release(&memory);
     return code;
