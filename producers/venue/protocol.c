@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct protocol_ops *const protocols[] = {&protocol_binance};
+static const struct protocol_ops *const protocols[] = {&protocol_binance, &protocol_bybit,
+                                                       &protocol_okx};
 
 const struct protocol_ops *protocol_find(const char *venue)
 {

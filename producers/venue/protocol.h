@@ -22,6 +22,8 @@ struct protocol_text {
 };
 void protocol_append(struct protocol_text *t, const void *bytes, size_t count);
 void protocol_printf(struct protocol_text *t, const char *format, ...) TB_PRINTF(2, 3);
+/* protocol_end_message: what follows is another message (of an answer to a client; by a NUL between). */
+void protocol_end_message(struct protocol_text *t);
 void protocol_text_free(struct protocol_text *t);
 
 /* What a protocol keeps of one WebSocket client; zeroed by the server. */
@@ -55,7 +57,7 @@ struct protocol_ops {
     int (*connect)(struct protocol *p, struct protocol_client *c, const char *path,
                    const char *query);
     void (*disconnect)(struct protocol *p, struct protocol_client *c);
-    /* A client's message: the answer is appended to out_answer. 0, or a close code. */
+    /* A client's message: the answer, or several, is appended to out_answer. 0, or a close code. */
     int (*message)(struct protocol *p, struct protocol_client *c, const char *bytes, size_t length,
                    struct protocol_text *out_answer);
 
@@ -73,7 +75,7 @@ struct protocol_ops {
                struct protocol_text *out_body);
 };
 
-extern const struct protocol_ops protocol_binance;
+extern const struct protocol_ops protocol_binance, protocol_bybit, protocol_okx;
 
 /* protocol_find: by ccxt venue id; NULL if there is none. */
 const struct protocol_ops *protocol_find(const char *venue);

@@ -39,6 +39,12 @@ void protocol_printf(struct protocol_text *t, const char *format, ...)
     protocol_append(t, line, (size_t)length);
 }
 
+void protocol_end_message(struct protocol_text *t)
+{
+    if (t->length > 0)
+        protocol_append(t, "", 1);
+}
+
 void protocol_text_free(struct protocol_text *t)
 {
     free(t->text);

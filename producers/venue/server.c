@@ -203,6 +203,19 @@ static bool too_many_messages(struct server *s, struct client *c)
            ++c->window_messages > s->options.messages_per_second;
 }
 
+/* Each message of an answer. */
+static int queue_answers(struct client *c, const struct protocol_text *answer)
+{
+    int rc = answer->failed ? -ENOMEM : 0;
+
+    for (size_t from = 0; rc == 0 && from < answer->length;) {
+        size_t length = strnlen(answer->text + from, answer->length - from);
+        rc = queue_add(c, answer->text + from, length, QUEUE_MAX);
+        from += length + 1;
+    }
+    return rc;
+}
+
 static void on_message(struct server *s, struct client *c)
 {
     struct protocol_text answer = {0};
@@ -214,8 +227,7 @@ static void on_message(struct server *s, struct client *c)
         return;
     }
     int code = s->ops->message(s->protocol, &c->protocol, c->message, c->message_length, &answer);
-    if (answer.failed ||
-        (answer.length > 0 && queue_add(c, answer.text, answer.length, QUEUE_MAX) != 0))
+    if (queue_answers(c, &answer) != 0)
         code = LWS_CLOSE_STATUS_POLICY_VIOLATION;
     if (code != 0)
         ask_close(c, code, "Disconnected");
