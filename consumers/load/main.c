@@ -23,7 +23,7 @@ struct load_options {
 #define O(field) offsetof(struct load_options, field)
 
 static const struct tb_option options[] = {
-    {"venue", TB_OPTION_STRING, O(venue), .required = true, .help = "whose captures they are: binance, binanceus"},
+    {"venue", TB_OPTION_STRING, O(venue), .required = true, .help = "whose captures they are, by its ccxt name"},
     {"db", TB_OPTION_STRING, O(db), .required = true, .help = "the database file to make"},
     {"append", TB_OPTION_BOOL, O(append), .help = "add to a database that holds other data"},
     {"via_socket", TB_OPTION_BOOL, O(via_socket), .help = "through `venue` and `feed` over loopback, not `replay`"},
@@ -125,6 +125,19 @@ static int load(const struct load_options *o, const struct load_captures *captur
     return summary(o, &result);
 }
 
+/*
+ * Whose recordings `venue` serves and one feed takes whole. Not OKX's: a listing of that venue is of one
+ * kind of market, and a feed of all symbols would leave those of other kinds out.
+ */
+static bool is_served(const char *venue)
+{
+    static const char *const served[] = {"binance", "binanceus", "binanceusdm", "bybit"};
+    for (size_t i = 0; i < TB_COUNT(served); i++)
+        if (strcmp(served[i], venue) == 0)
+            return true;
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     static struct load_options o;
@@ -144,6 +157,8 @@ int main(int argc, char **argv)
         return count == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
     if (!tb_name_check(o.venue))
         return fprintf(stderr, PROGRAM ": \"%s\" is no venue's name; see " PROGRAM " --help\n", o.venue), TB_EXIT_USAGE;
+    if (o.via_socket && !is_served(o.venue))
+        return fprintf(stderr, PROGRAM ": --via-socket does not do %s; without it the captures are replayed\n", o.venue), TB_EXIT_USAGE;
     if (count == 0)
         return fprintf(stderr, PROGRAM ": no capture was given; see " PROGRAM " --help\n"), TB_EXIT_USAGE;
 

@@ -51,7 +51,7 @@ def tables(name):
 
 def everything_loads():
     for k, capture in enumerate(facts.captures() + facts.futures()):
-        for way in ([], ["--via-socket"]) if capture.venue != "binanceusdm" else ([],):
+        for way in ([], ["--via-socket"]):
             name = f"{k}{len(way)}.db"
             done = load("--json", "--venue", capture.venue, "--db", path(name), *way, *capture.files)
             equal(f"{capture.name} {way}: exit code, stderr", (done.returncode, done.stderr), (0, ""))
@@ -98,6 +98,7 @@ def refusals(capture):
 
     refused(64, "no capture was given", "--venue", "binance", "--db", path("x.db"))
     refused(64, "--dbb", "--venue", "binance", "--dbb", path("x.db"), *capture.files)
+    refused(64, "--via-socket does not do okx", "--via-socket", "--venue", "okx", "--db", path("x.db"), *capture.files)
     refused(64, "no venue", "--venue", "nowhere", "--db", path("x.db"), *capture.files)
     refused(66, "missing.gz: No such file", "--venue", "binance", "--db", path("x.db"), path("missing.gz"))
     refused(66, "given twice", "--venue", "binance", "--db", path("x.db"), capture.files[0], capture.files[0])
