@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const struct protocol_ops *const protocols[] = {&protocol_binance, &protocol_bybit,
-                                                       &protocol_okx};
+                                                       &protocol_coinbase, &protocol_okx};
 
 const struct protocol_ops *protocol_find(const char *venue)
 {

@@ -75,7 +75,7 @@ struct protocol_ops {
                struct protocol_text *out_body);
 };
 
-extern const struct protocol_ops protocol_binance, protocol_bybit, protocol_okx;
+extern const struct protocol_ops protocol_binance, protocol_bybit, protocol_coinbase, protocol_okx;
 
 /* protocol_find: by ccxt venue id; NULL if there is none. */
 const struct protocol_ops *protocol_find(const char *venue);

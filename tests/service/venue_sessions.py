@@ -76,6 +76,20 @@ def okx_equals_its_facts():
     check(equal == 290, equal, "checksums are equal")
 
 
+def coinbase_equals_its_facts():
+    found = published("2021-04-17_COINBASE")
+    trades, books = ({raw.replace("-", "/"): value for raw, value in found[kind].items()} for kind in ("trades", "books"))
+    with Bus() as bus:
+        # A request for each product: the recording waits for all of them.
+        venue, port = start(bus, "--venue=coinbaseexchange", "--speed=max", "--wait-subscriptions=30", "--exit-at-end",
+                            "--messages-per-second=0", captures=[os.path.join(DATA, path) for path in found["files"]])
+        feed = start_feed(bus, port, "--venue=coinbaseexchange", "--finite", "--capacity=1048576", symbols=",".join(books))
+        end(feed, deadline=60)
+        end(venue)
+        seen = same_as_facts(bus, trades, books)
+        check(seen["snapshots"] == 10 and seen["book_events"] == 9719, seen)
+
+
 # ---- faults, with books that begin on the socket ----
 
 def with_faults(venue_name, captures, symbol, trades, book, match, *rules):
@@ -116,6 +130,15 @@ def okx_is_right_again_after_faults():
     check(seen["checksums_different"] >= 1 and seen["resubscribed"] >= 1 and seen["connects"] == 1, seen)
 
 
+def coinbase_is_right_again_after_faults():
+    found = published("2021-04-17_COINBASE")
+    product = max(found["books"], key=lambda raw: found["books"][raw]["updates_applied"])
+    gaps, seen = with_faults("coinbaseexchange", [os.path.join(DATA, path) for path in found["files"]],
+                             product.replace("-", "/"), 1000, found["books"][product], '"l2update","product_id":"' + product,
+                             {"do": "corrupt", "at": 20}, {"do": "close", "at": 60}, {"do": "reset", "at": 100})
+    check(seen["connects"] == 3 and seen["snapshots"] >= 3, seen)
+
+
 # ---- answers ----
 
 def bybit_answers_as_the_venue_does():
@@ -133,6 +156,25 @@ def bybit_answers_as_the_venue_does():
             check(not json.loads(client.receive())["success"], garbage)
         status, listing = get(port, "/v5/market/instruments-info?category=spot&symbol=ETHUSDT")
         check([i["symbol"] for i in listing["result"]["list"]] == ["ETHUSDT"], listing)
+        stop(venue)
+
+
+def coinbase_answers_as_the_venue_does():
+    with Bus() as bus:
+        venue, port = start(bus, "--venue=coinbaseexchange", "--wait-subscriptions=100", "--messages-per-second=0",
+                            captures=[os.path.join(DATA, path) for path in published("2021-04-17_COINBASE")["files"]])
+        client = websocket.connect(port, "/")
+        agreed = ask(client, type="subscribe", product_ids=["NMR-EUR"], channels=["level2_batch", "heartbeat",
+                     {"name": "ticker", "product_ids": ["SKL-USD"]}])
+        check({c["name"]: c["product_ids"] for c in agreed["channels"]} ==
+              {"level2": ["NMR-EUR"], "matches": [], "ticker": ["SKL-USD"]}, agreed)
+        check(ask(client, type="unsubscribe", product_ids=["NMR-EUR"], channels=["level2"])["channels"][0]["product_ids"] == [])
+        check(ask(client, type="subscribe", product_ids=["NOPE"], channels=["level2"])["type"] == "error")
+        for garbage in ("", "{", "[]", "3", '{"type":"subscribe"}', '{"type":"subscribe","product_ids":3,"channels":[[]]}'):
+            client.send(garbage)
+            check(json.loads(client.receive())["type"] == "error", garbage)
+        status, listing = get(port, "/products")
+        check({"NMR-EUR", "SKL-USD"} <= {product["id"] for product in listing}, listing)
         stop(venue)
 
 
