@@ -128,6 +128,7 @@ static int load(const struct load_options *o, const struct load_captures *captur
 /*
  * Whose recordings `venue` serves and one feed takes whole. Not OKX's: a listing of that venue is of one
  * kind of market, and a feed of all symbols would leave those of other kinds out.
+ * Nor Coinbase's: it is asked for product by product, and flat out the first would not wait for the last.
  */
 static bool is_served(const char *venue)
 {

@@ -21,7 +21,7 @@ static bool make_room(struct protocol_text *t, size_t count)
 
 void protocol_append(struct protocol_text *t, const void *bytes, size_t count)
 {
-    if (!make_room(t, count))
+    if (count == 0 || !make_room(t, count))
         return;
     memcpy(t->text + t->length, bytes, count);
     t->length += count;
