@@ -27,10 +27,10 @@ bool tb_symbol_check(const char *symbol)
 
 bool tb_name_check(const char *name)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_.-";
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
     size_t length = strnlen(name, TB_STREAM_BYTES);
     return length > 0 && length < TB_STREAM_BYTES && strspn(name, allowed) == length &&
-           strchr("_.-", name[0]) == NULL;
+           strchr("_-", name[0]) == NULL;
 }
 
 bool tb_instrument_check(const struct tb_instrument *entry, uint16_t id)

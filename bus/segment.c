@@ -41,7 +41,7 @@ int tb_bus_dir(const char *base, const char *bus, char *out_path, size_t path_by
         base = COMMON_BASE;
     if (!tb_name_check(bus))
         return tb_fail(err, -EINVAL,
-                       "bus name \"%.40s\" is not fit: use a-z 0-9 _ . -, at most 31 characters",
+                       "bus name \"%.40s\" is not fit: use a-z 0-9 _ -, at most 31 characters",
                        bus);
     int n = snprintf(out_path, path_bytes, "%s/%s", base, bus);
     if (n < 0 || (size_t)n >= path_bytes)

@@ -320,7 +320,7 @@ static void check_skeleton(struct tb_service *svc, struct tb_faults *faults)
     const struct skeleton_options *opt = &svc->private_->opt;
     const char *file = svc->config_file;
     static const char bad_name[] =
-        "\"%s\" can not be a name; use a-z 0-9 _ . - and at most 31 of them";
+        "\"%s\" can not be a name; use a-z 0-9 _ - and at most 31 of them, a letter or digit first";
     struct tb_error err;
     if (!tb_name_check(svc->name))
         tb_fault(faults, file, 0, "name", bad_name, svc->name);

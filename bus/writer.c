@@ -252,7 +252,7 @@ static int check_options(const char *stream, const struct tb_writer_options *o,
 {
     if (!tb_name_check(stream))
         return tb_fail(err, -EINVAL,
-                       "stream name \"%.40s\" is not fit: use a-z 0-9 _ . -, at most 31 characters",
+                       "stream name \"%.40s\" is not fit: use a-z 0-9 _ -, at most 31 characters",
                        stream);
     if (o->capacity != 0 && (o->capacity < TB_CAPACITY_MIN || o->capacity > TB_CAPACITY_MAX ||
                              (o->capacity & (o->capacity - 1)) != 0))

@@ -58,8 +58,8 @@ bool tb_instrument_check(const struct tb_instrument *entry, uint16_t id);
 
 /*
  * tb_symbol_check: may this text name a symbol (1..39 bytes, no control characters, no backslash,
- * no quotes)? tb_name_check: may it name a stream, bus, service or reader: [a-z0-9][a-z0-9_.-]{0,30}?
- * A name becomes a file name; a symbol never does.
+ * no quotes)? tb_name_check: may it name a stream, bus, service or reader: [a-z0-9][a-z0-9_-]{0,30}?
+ * A name becomes a file name, of which dots part the pieces; a symbol never does.
  */
 bool tb_symbol_check(const char *symbol);
 bool tb_name_check(const char *name);

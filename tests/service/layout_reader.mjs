@@ -22,7 +22,7 @@ const BUSY = 1n << 63n;
 const LIVE = 256;
 const STEPS_MAX = 64;
 const CONTROL = /[\x00-\x1f\x7f]/;
-const NAME = /^[a-z0-9][a-z0-9_.-]{0,30}$/;
+const NAME = /^[a-z0-9][a-z0-9_-]{0,30}$/;
 const DONE = 3, STOPPED = 4, RETIRED = 5;
 
 class Overrun extends Error {}
