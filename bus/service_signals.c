@@ -47,8 +47,9 @@ int tb_service_signals_open(struct tb_service *svc)
     (void)sigaction(SIGPIPE, &ignore, NULL); /* a peer that went is an EPIPE */
     (void)sigaction(SIGXFSZ, &ignore, NULL); /* a file that may not grow is an EFBIG */
     p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    int rc = p->signal_fd < 0 ? -errno : 0;
     notify_open(p);
-    return p->signal_fd < 0 ? -errno : 0;
+    return rc;
 }
 
 void tb_service_signals_close(struct tb_service *svc)
