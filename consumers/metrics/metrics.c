@@ -121,6 +121,10 @@ static void check(struct tb_service *svc, void *context, struct tb_faults *fault
     (void)snprintf(field, sizeof(field), "%s.push", given(svc->section) ? svc->section : "metrics");
     if (given(self->push_to) && post_url_check(self->push_to, &err) != 0)
         tb_fault(faults, svc->config_file, 0, field, "%s", err.text);
+    (void)snprintf(field, sizeof(field), "%s.listen",
+                   given(svc->section) ? svc->section : "metrics");
+    if (given(self->listen) && server_check(self->listen, &err) != 0)
+        tb_fault(faults, svc->config_file, 0, field, "%s", err.text);
 }
 
 /* ---- start ---- */

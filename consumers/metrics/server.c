@@ -111,6 +111,29 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     return answer_text(connection, MHD_HTTP_NOT_FOUND, "not here; see /\n");
 }
 
+int server_check(const char *listen, struct tb_error *err)
+{
+    char host[128], *end;
+    struct in_addr four;
+    struct in6_addr six;
+    const char *colon = strrchr(listen, ':');
+    size_t length = colon != NULL ? (size_t)(colon - listen) : 0;
+    if (length == 0 || length >= sizeof(host))
+        return tb_fail(err, -EINVAL, "\"%.100s\" is not host:port; write 127.0.0.1:9108", listen);
+    (void)snprintf(host, sizeof(host), "%.*s", (int)length, listen);
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    if (colon[1] < '0' || colon[1] > '9' || *end != '\0' || port > UINT16_MAX)
+        return tb_fail(err, -EINVAL, "\"%.20s\" is no port; it may be 0 .. 65535", colon + 1);
+    if (host[0] == '[' && host[length - 1] == ']') {
+        host[length - 1] = '\0';
+        if (strchr(host, '%') == NULL && inet_pton(AF_INET6, host + 1, &six) != 1)
+            return tb_fail(err, -EINVAL, "\"%.100s\" is no IPv6 address", host + 1);
+    } else if (strspn(host, "0123456789.") == length && inet_pton(AF_INET, host, &four) != 1) {
+        return tb_fail(err, -EINVAL, "\"%.100s\" is no IPv4 address", host);
+    }
+    return 0; /* a name: known when it is looked up */
+}
+
 /* "host:port", the host in brackets if it is IPv6. */
 static int resolve(const char *listen, struct addrinfo **out_address, struct tb_error *err)
 {

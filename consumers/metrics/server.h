@@ -11,6 +11,9 @@
 
 struct server;
 
+/* server_check: is this an address, as far as its text tells? 0, or -EINVAL in err. Looks no name up. */
+int server_check(const char *listen, struct tb_error *err);
+
 /*
  * server_start: listen on "host:port" ("127.0.0.1:9108", "[::1]:9108"; port 0: any, see server_port).
  * text_max: the most that server_publish will ever be given.

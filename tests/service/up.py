@@ -231,18 +231,20 @@ def all_faults_of_a_file_in_one_go():
             f.write("bus: b\nlog_level: loud\nfeed: {}\nfeeds:\n  x: {program: synth, rate: -3}\n  y: {program: sinth}\n"
                     "  y: {program: synth}\n  UP: {}\nservices:\n  candles:\n    forming_evry: 1s\n"
                     "  second: {program: candles, stream: x}\n  persist: {database: d, streams: [x, candels]}\n"
-                    "  other: {program: persist, streams: [x]}\n  metrics: 5\n")
+                    "  other: {program: persist, streams: [x]}\n  metrics: 5\n"
+                    "  m: {program: metrics, streams: [x], listen: '300.1.1.1:80'}\n")
         expected = """:2: log_level: "loud" is none of debug|info|warn|error|off
 :3: feed: is not known; did you mean feeds?
 :5: feeds.x.rate: "-3" is out of range; it may be 0 .. 1000000000
 :6: feeds.y: there is no program tickbus-sinth beside this one; did you mean synth?
 :7: feeds.y: is there twice; the first is in line 6
-:8: feeds.UP: can not be a name; use a-z 0-9 _ . - and at most 31 of them
+:8: feeds.UP: can not be a name; use a-z 0-9 _ - and at most 31 of them, a letter or digit first
 :11: services.candles.forming_evry: is not known; did you mean forming_every?
 :12: services.second: makes the stream x, as feeds.x in line 5 does; give one a `stream`
 :13: services.persist.streams: candels is made by no feed or service here; did you mean candles?
 :14: services.other.database: is required: SQLite file; it is made if it is not there
 :15: services.metrics: must be a map of options: key: value
+:16: services.m.listen: "300.1.1.1" is no IPv4 address
 """
         run = lambda *a: subprocess.run([os.path.join(BUILD, "tickbus"), *a], capture_output=True, text=True, check=False)
         text = run("config", "check", config)
