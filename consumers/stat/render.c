@@ -27,7 +27,7 @@ static const char *wait_name(uint32_t wait)
     return wait < TB_COUNT(names) ? names[wait] : "?";
 }
 
-/* ---- tables ---- */
+/* ---- tables: what matters most is within 80 columns; the screen cuts the rest ---- */
 
 static void stream_row(const struct stat_look *look, const struct stat_stream *s,
                        const struct stat_style *style, FILE *out)
@@ -45,13 +45,13 @@ static void stream_row(const struct stat_look *look, const struct stat_stream *s
         snprintf(producer, sizeof(producer), "%u", s->producer.pid);
     if (s->gaps >= 0)
         snprintf(gaps, sizeof(gaps), "%" PRId64, s->gaps);
-    fprintf(out, "%s%-18s %-9s %9s %8s %14" PRIu64 " %9s %9s %8s %6s %6u %9" PRIu64 "%s\n",
-            crashed ? paint(style, RED) : "", s->name,
-            crashed ? "crashed" : tb_stream_state_name(s->producer.state), producer,
-            s->producer.alive ? stat_span(since(look, s->producer.started), up) : "-", s->newest,
-            stat_count(s->records_per_s, rate),
-            stat_count(s->records_per_s * TB_RECORD_BYTES, bytes),
-            stat_span(since(look, s->last_publish), age), gaps, s->instruments, s->capacity,
+    fprintf(out, "%s%-18s %-9s %9s %14" PRIu64 " %9s %8s %6s", crashed ? paint(style, RED) : "",
+            s->name, crashed ? "crashed" : tb_stream_state_name(s->producer.state), producer,
+            s->newest, stat_count(s->records_per_s, rate),
+            stat_span(since(look, s->last_publish), age), gaps);
+    fprintf(out, " %8s %9s %6u %9" PRIu64 "%s\n",
+            s->producer.alive ? stat_span(since(look, s->producer.started), up) : "-",
+            stat_count(s->records_per_s * TB_RECORD_BYTES, bytes), s->instruments, s->capacity,
             crashed ? paint(style, PLAIN) : "");
 }
 
@@ -70,10 +70,11 @@ static void reader_row(const struct stat_reader *r, const struct stat_style *sty
         if (r->lag_time != STAT_UNKNOWN)
             snprintf(time, sizeof(time), "%.1f", (double)r->lag_time / (double)TB_NS_PER_MS);
     }
-    fprintf(out, "%-16s %-16s %9s %14" PRIu64 " %9s %9s %s%9" PRIu64 " %8" PRIu64 "%s %6s\n",
-            r->info.stream, r->info.reader, pid, r->info.cursor, lag, time,
-            r->info.lost > 0 ? paint(style, RED) : "", r->info.lost, r->info.overruns,
-            r->info.lost > 0 ? paint(style, PLAIN) : "", wait_name(r->info.wait));
+    fprintf(out, "%-16s %-16s %9s %9s %9s %s%9" PRIu64 "%s %6s %14" PRIu64 " %8" PRIu64 "\n",
+            r->info.stream, r->info.reader, pid, lag, time,
+            r->info.lost > 0 ? paint(style, RED) : "", r->info.lost,
+            r->info.lost > 0 ? paint(style, PLAIN) : "", wait_name(r->info.wait), r->info.cursor,
+            r->info.overruns);
 }
 
 /* Counters that say how a feed or a sink is doing; --verbose shows all. */
@@ -162,14 +163,14 @@ void stat_table(const struct stat_look *look, const struct stat_style *style, FI
     if (look->stream_count == 0 && look->process_count == 0)
         fprintf(out, "no streams and no processes\n");
     if (look->stream_count > 0)
-        fprintf(out, "\n%s%-18s %-9s %9s %8s %14s %9s %9s %8s %6s %6s %9s%s\n", bold, "STREAM",
-                "STATE", "PRODUCER", "UP", "SEQ", "REC/S", "BYTES/S", "LAST", "GAPS", "INSTR",
+        fprintf(out, "\n%s%-18s %-9s %9s %14s %9s %8s %6s %8s %9s %6s %9s%s\n", bold, "STREAM",
+                "STATE", "PRODUCER", "SEQ", "REC/S", "LAST", "GAPS", "UP", "BYTES/S", "INSTR",
                 "CAPACITY", plain);
     for (size_t i = 0; i < look->stream_count; i++)
         stream_row(look, &look->stream[i], style, out);
     if (look->reader_count > 0)
-        fprintf(out, "\n%s%-16s %-16s %9s %14s %9s %9s %9s %8s %6s%s\n", bold, "STREAM", "READER",
-                "PID", "CURSOR", "LAG", "LAG MS", "LOST", "OVERRUNS", "WAIT", plain);
+        fprintf(out, "\n%s%-16s %-16s %9s %9s %9s %9s %6s %14s %8s%s\n", bold, "STREAM", "READER",
+                "PID", "LAG", "LAG MS", "LOST", "WAIT", "CURSOR", "OVERRUNS", plain);
     for (size_t i = 0; i < look->reader_count; i++)
         reader_row(&look->reader[i], style, out);
     if (look->process_count > 0)
