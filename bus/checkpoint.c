@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include <tickbus/instrument.h>
+#include <tickbus/log.h>
 
 #include "segment.h"
 
@@ -63,6 +64,9 @@ static int map_file(int fd, size_t capacity, struct tb_checkpoint_page **out_pag
     off_t wanted = (off_t)file_bytes(capacity);
     if (fstat(fd, &st) != 0)
         return -errno;
+    if (st.st_size != wanted && st.st_size != 0)
+        tb_log(TB_LOG_WARN, "checkpoint_refused",
+               "reason=\"it is of another size\" then=\"as if there were none\"");
     if (st.st_size != wanted && (ftruncate(fd, 0) != 0 || ftruncate(fd, wanted) != 0))
         return -errno;
     int rc = tb_segment_reserve(fd, 0, BUFFERS_OFFSET);
@@ -97,6 +101,10 @@ int tb_checkpoint_open(const char *bus_dir, const char *service, uint32_t versio
         return tb_fail(err, rc, "cannot open checkpoint %s: %s", path, strerror(-rc));
     }
     if (!page_fits(c.page, version, c.capacity)) {
+        if (c.page->magic != 0) /* 0: a new file */
+            tb_log(TB_LOG_WARN, "checkpoint_refused",
+                   "file=%s reason=\"damaged, or of another version\" then=\"as if there were none\"",
+                   path);
         memset((void *)c.page, 0, sizeof(*c.page));
         c.page->layout = LAYOUT;
         c.page->version = version;
