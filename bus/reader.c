@@ -334,7 +334,7 @@ static int open_page(struct tb_reader_private *p, const char *dir, const char *r
 {
     char name[2 * TB_STREAM_BYTES + 2];
     if (!tb_name_check(reader))
-        return tb_fail(err, -EINVAL, "reader name \"%.40s\" is not fit: use a-z 0-9 _ . -", reader);
+        return tb_fail(err, -EINVAL, "reader name \"%.40s\" is not fit: use a-z 0-9 _ -", reader);
     (void)snprintf(name, sizeof(name), "%s.%s", p->stream, reader);
     int rc = tb_path(p->cursor_path, dir, name, ".cursor", err);
     if (rc != 0)
