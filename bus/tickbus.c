@@ -27,6 +27,7 @@ static const struct command {
     {"persist", "run a bus", "trades, candles, books and alerts into SQLite"},
     {"metrics", "run a bus", "Prometheus metrics, pushed and served"},
     {"alerts", "run a bus", "rules over the streams, to a stream and webhooks"},
+    {"journal", "run a bus", "every record to disk; readers that were lapped catch up from there"},
     {"journal ls", "look at it", "segments of journals: spans, sizes, compression, damage"},
     {"verify", "look at it", "are journals right: pages, sequences, candles, database"},
     {"export", "look at it", "a journal as CSV, JSON lines or Parquet"},

@@ -50,7 +50,7 @@ struct service {
 #define FIELD(f) offsetof(struct service, feed.options.f)
 static const struct tb_option options[] = {
     {"venue", TB_OPTION_STRING, FIELD(venue), NULL, 0, 0, NULL,
-     "the venue, by its ccxt name: binance, binanceus", true},
+     "the venue, by its ccxt name: binance, bybit, kraken, ...", true},
     {"symbols", TB_OPTION_LIST, FIELD(symbols), NULL, 0, 0, NULL,
      "markets, as BASE/QUOTE; * is all that the venue lists", true},
     {"channels", TB_OPTION_LIST, FIELD(channels), "trade,quote,book", 0, 0, NULL,
