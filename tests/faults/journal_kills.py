@@ -128,8 +128,13 @@ def log_count(bus, section, event):
 
 
 def at_points(capture, expected):
-    """Each process dies at each labelled place that it passes (needs -DTB_POINTS=ON, else exit 77)."""
+    """Each process dies at the labelled places that it passes (needs -DTB_POINTS=ON, else exit 77).
+
+    The places of one ring, which points.py visits, and other counts than one only with COUNTS set.
+    """
     import points
+    whole = "COUNTS" in os.environ
+    counts = points.COUNTS if whole else [7]
     if not points.compiled_in():
         print("skipped: this build has no kill points (-DTB_POINTS=ON)")
         sys.exit(77)
@@ -137,8 +142,10 @@ def at_points(capture, expected):
     struck = passed_by = 0
     for point in points.points():
         prefix = point.split(":")[0]
+        if not whole and prefix in ("publish", "ring", "instrument"):
+            continue
         for process in folders.get(prefix, (prefix,)):
-            for count in points.COUNTS:
+            for count in counts:
                 with make(capture, "max", "journal") as bus:
                     section = next((s for s in bus.processes if s.endswith("." + process)), None)
                     if section is None:
