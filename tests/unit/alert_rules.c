@@ -75,8 +75,8 @@ static void names_every_fault_with_line_and_field(void **state)
         "f.yaml:4: rules[2].for: \"5 sec\" is not a duration",
         "f.yaml:5: rules[3].threshold: \"1e400\" is not a decimal",
         "f.yaml:6: rules[4].symbol: means nothing in a feed_down rule",
-        "f.yaml:7: rules[5].severity: \"warnin\" is not one of info, warning, critical; did you "
-        "mean warning?",
+        ("f.yaml:7: rules[5].severity: \"warnin\" is not one of info, warning, critical; did you "
+         "mean warning?"),
         "f.yaml:8: rules[6].name: \"D\" is the name of another rule (line 5)",
         "f.yaml:9: rules[7].name: is missing",
         "f.yaml:10: rules[8]: is not a map",
