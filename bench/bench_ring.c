@@ -27,6 +27,7 @@
 #define LATENCY_RUNS_PER_S                                                                         \
     10                /* a run is a tenth of a second: short, so that some are undisturbed */
 #define DEADLINE_S 60 /* of one run */
+#define MACHINE_SWITCHES_MAX 2
 
 struct options {
     bool quick, json, realtime;
@@ -409,21 +410,21 @@ static void measure_cost(struct bench *b, const char *subject,
 
 static void measure_throughput(struct bench *b, enum transport t)
 {
-    double before = machine_round_trip(b->cpu);
+    double before = machine_round_trip(b->cpu, 1);
     uint64_t count = (uint64_t)b->o.records;
     run_pair(b, t, count, false);
     double seconds = (double)(b->control->end - b->control->begin) * machine_ns_per_tick() / 1e9;
     keep(b, "throughput", transport_name[t], (double)count / seconds / 1e6, "M records/s",
-         placement_of(b, before, machine_round_trip(b->cpu)));
+         placement_of(b, before, machine_round_trip(b->cpu, 1)));
 }
 
 static void measure_latency(struct bench *b, enum transport t)
 {
     static const char *const names[5] = {"latency min", "latency p50", "latency p90", "latency p99",
                                          "latency p99.9"};
-    double before = machine_round_trip(b->cpu);
+    double before = machine_round_trip(b->cpu, 1);
     run_pair(b, t, (uint64_t)b->o.rate / LATENCY_RUNS_PER_S, true);
-    const char *placement = placement_of(b, before, machine_round_trip(b->cpu));
+    const char *placement = placement_of(b, before, machine_round_trip(b->cpu, 1));
     for (size_t i = 0; i < TB_COUNT(names); i++)
         keep(b, names[i], transport_name[t], b->control->quantile[i], "ns", placement);
 }

@@ -34,6 +34,10 @@ static inline uint64_t machine_ticks_late(void)
     return machine_ticks();
 }
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* machine_ns_per_tick: measured once, in 50 ms. */
 double machine_ns_per_tick(void);
 
@@ -41,18 +45,20 @@ double machine_ns_per_tick(void);
 int machine_processors(int out_cpu[2]);
 void machine_pin(int cpu);
 
-/*
- * machine_switches: how often this process was made to leave its processor to another, so far. A run in
- * which that happened more than once or twice measures the others as well.
- */
+/* machine_switches: how often this process was made to leave its processor to another, so far. */
 long machine_switches(void);
-#define MACHINE_SWITCHES_MAX 2
 
 /*
- * machine_round_trip: median ns of one cache line going to the other processor and back, over about
- * 20 ms. Under FAR_NS the two share a last-level cache (60 .. 140 ns), above they do not (300 .. 450).
+ * machine_round_trip: median ns of a cache line going to the other processor and back: the ball is in
+ * one line that both write, or in two, each written by one side and read by the other. One line under
+ * FAR_NS: the two share a last-level cache (60 .. 140 ns); above: they do not (300 .. 450). 0: not known,
+ * because others had the processors. About 5 ms.
  */
-double machine_round_trip(const int cpu[2]);
+double machine_round_trip(const int cpu[2], int lines);
 #define MACHINE_FAR_NS 200.0
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
