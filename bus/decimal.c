@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bus/digits.h"
+
 typedef unsigned __int128 wide; /* a magnitude */
 
 #define NARROW_EXP_MAX 18 /* 10^18 is the largest power of ten in an int64 */
@@ -49,70 +51,6 @@ static const double exact_power10[EXACT_POWERS + 1] = {
 #define EXACT_INTEGER (INT64_C(1) << 53) /* up to here every integer is a double */
 
 /* ---- text to mantissa ---- */
-
-#define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
-
-/*
- * Eight ASCII digits, the first in the lowest byte, as values 0..9 per byte, to a number: pairs, then
- * fours, then all (Lemire, "Quickly parsing eight digits", 2022).
- */
-static inline uint64_t join_digits(uint64_t digits)
-{
-    digits = digits * 10 + (digits >> 8);
-    const uint64_t mask = UINT64_C(0x000000FF000000FF);
-    uint64_t high = (digits & mask) * (100 + (UINT64_C(1000000) << 32));
-    uint64_t low = ((digits >> 16) & mask) * (1 + (UINT64_C(10000) << 32));
-    return (high + low) >> 32;
-}
-
-static inline uint64_t load8(const char *text)
-{
-    uint64_t word;
-    memcpy(&word, text, sizeof(word));
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
-}
-
-static inline bool all_digits(uint64_t values)
-{
-    return ((values + EACH_BYTE(0x76)) & EACH_BYTE(0x80)) == 0 && (values & EACH_BYTE(0x80)) == 0;
-}
-
-/*
- * "ddd.ddd": 1 to 7 digits before the point, 1 to 8 after it, at least 8 characters, exp -8 .. 0.
- * False: another shape, or wrong; nothing is said about it. Reads only within text[length].
- */
-static inline bool parse_common(const char *text, size_t length, int exp, int64_t *out_mantissa)
-{
-    if (length < 8 || length > 16 || exp < -8 || exp > 0)
-        return false;
-    uint64_t head = load8(text);
-    uint64_t point = head ^ EACH_BYTE((uint64_t)'.');
-    point = (point - EACH_BYTE(1)) & ~point & EACH_BYTE(0x80); /* lowest set bit: first point */
-    if (point == 0)
-        return false;
-    unsigned whole = (unsigned)__builtin_ctzll(point) / 8;
-    unsigned fraction = (unsigned)length - whole - 1;
-    if (whole == 0 || fraction == 0 || fraction > 8)
-        return false;
-    /* Shifts bring zero bytes in, which are leading zeros here, trailing ones below. */
-    head = (head ^ EACH_BYTE((uint64_t)'0')) << (64 - 8 * whole);
-    uint64_t tail = (load8(text + length - 8) ^ EACH_BYTE((uint64_t)'0')) >> (64 - 8 * fraction);
-    if (!all_digits(head) || !all_digits(tail))
-        return false;
-    unsigned kept = (unsigned)-exp;
-    uint64_t cents = 0;
-    if (kept > 0) {
-        cents = tail << (64 - 8 * kept);
-        tail = kept < 8 ? tail >> (8 * kept) : 0;
-    }
-    if (tail != 0)
-        return false; /* digits that exp does not hold: -EDOM */
-    *out_mantissa = (int64_t)(join_digits(head) * (uint64_t)power10[kept] + join_digits(cents));
-    return true;
-}
 
 /* value = digits * 10^exp; digits does not end in a zero, unless it is 0. */
 struct scanned {
@@ -223,7 +161,7 @@ static int parse_any(const char *text, size_t length, int exp, int64_t *out_mant
 
 int tb_decimal_parse(const char *text, size_t length, int exp, int64_t *out_mantissa)
 {
-    if (TB_LIKELY(parse_common(text, length, exp, out_mantissa)))
+    if (TB_LIKELY(digits_decimal(text, length, exp, out_mantissa)))
         return 0;
     return parse_any(text, length, exp, out_mantissa);
 }
