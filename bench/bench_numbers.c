@@ -114,6 +114,7 @@ static uint64_t candle_round(void)
     for (int i = 0; i < RECORDS; i++) /* 60 trades a second */
         tb_candles_trade(&c, i * (TB_NS_PER_S / 60), 1, mantissa[i % TEXTS], i, TB_BUY, 1,
                          no_candle, NULL);
+    tb_candles_settle(&c);
     sink = c.candle[TB_TIMEFRAME_1D].volume;
     return RECORDS;
 }

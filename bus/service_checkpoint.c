@@ -223,18 +223,38 @@ int tb_service_checkpoint_restore(struct tb_service *svc, struct tb_error *err)
 
 /* ---- publishing ---- */
 
-tb_seq tb_service_publish(struct tb_service *svc, uint32_t input, struct tb_record *record)
+static bool is_there_already(struct tb_service *svc, uint32_t input)
 {
-    struct tb_service_private *p = svc->private_;
-    if (input < svc->input_count && svc->input[input].skip_output > 0) {
-        svc->input[input].skip_output--;
-        return TB_PUBLISH_SKIPPED;
-    }
-    record->publish_delta_ns = tb_publish_delta(tb_clock_wall(), record->ts_recv);
+    if (input >= svc->input_count || svc->input[input].skip_output == 0)
+        return false;
+    svc->input[input].skip_output--;
+    return true;
+}
+
+static tb_seq publish_at(struct tb_service *svc, struct tb_record *record, tb_ns wall)
+{
+    record->publish_delta_ns = tb_publish_delta(wall, record->ts_recv);
     if (record->ts_recv != 0 && record->publish_delta_ns != UINT32_MAX)
-        tb_stats_observe(p->publish_latency, record->publish_delta_ns);
+        tb_stats_observe(svc->private_->publish_latency, record->publish_delta_ns);
     TB_POINT("service:before_publish");
     return tb_writer_publish(svc->out, record);
+}
+
+tb_seq tb_service_publish(struct tb_service *svc, uint32_t input, struct tb_record *record)
+{
+    if (is_there_already(svc, input))
+        return TB_PUBLISH_SKIPPED;
+    return publish_at(svc, record, tb_clock_wall());
+}
+
+size_t tb_service_publish_many(struct tb_service *svc, uint32_t input, struct tb_record *records,
+                               size_t count)
+{
+    tb_ns wall = tb_clock_wall();
+    for (size_t i = 0; i < count; i++)
+        if (!is_there_already(svc, input) && publish_at(svc, &records[i], wall) == 0)
+            return i;
+    return count;
 }
 
 uint16_t tb_service_mirror(struct tb_service *svc, unsigned input, uint16_t instrument,

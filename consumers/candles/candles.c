@@ -35,15 +35,20 @@ void candles_fini(struct candles *c)
 
 /* ---- giving out ---- */
 
-static int publish(struct candles *c, struct candles_market *m, enum tb_timeframe timeframe,
-                   const struct tb_candle *candle, bool forming)
+static void make(struct candles *c, const struct candles_market *m, enum tb_timeframe timeframe,
+                 const struct tb_candle *candle, bool forming)
 {
-    struct tb_record records[2];
-    tb_candle_to_records(candle, timeframe, m->output, forming, records);
-    if (c->error == 0)
-        c->error = c->host.publish(c->host.context, m->input, records);
-    if (c->error == 0)
-        forming ? c->counts.forming++ : c->counts.completed++;
+    TB_DCHECK(c->made_count + 2 <= CANDLES_RECORDS_MAX);
+    tb_candle_to_records(candle, timeframe, m->output, forming, &c->made[c->made_count]);
+    c->made_count += 2;
+    forming ? c->counts.forming++ : c->counts.completed++;
+}
+
+static int give_out(struct candles *c, unsigned input)
+{
+    if (c->made_count > 0 && c->error == 0)
+        c->error = c->host.publish(c->host.context, input, c->made, c->made_count);
+    c->made_count = 0;
     return c->error;
 }
 
@@ -55,32 +60,50 @@ struct completion {
 static void on_completed(void *context, enum tb_timeframe timeframe, const struct tb_candle *candle)
 {
     struct completion *at = context;
-    (void)publish(at->candles, at->market, timeframe, candle, false); /* kept in c->error */
+    make(at->candles, at->market, timeframe, candle, false);
 }
 
-static int publish_forming(struct candles *c, struct candles_market *m, unsigned timeframe,
-                           tb_ns time)
+/* The candles are settled. */
+static void make_forming(struct candles *c, struct candles_market *m, unsigned timeframe, tb_ns time)
 {
     struct tb_candles *k = &m->candles;
     k->published[timeframe] = time;
     k->changed &= (uint8_t) ~(1U << timeframe);
-    return publish(c, m, (enum tb_timeframe)timeframe, &k->candle[timeframe], true);
+    make(c, m, (enum tb_timeframe)timeframe, &k->candle[timeframe], true);
+}
+
+/* How far from its last forming candle each timeframe is surely not due. */
+static void find_quiet(const struct candles *c, struct candles_market *m)
+{
+    const tb_ns *published = m->candles.published;
+    tb_ns first = published[0], last = published[0], from, end;
+    for (unsigned i = 1; i < TB_TIMEFRAMES; i++) {
+        first = published[i] < first ? published[i] : first;
+        last = published[i] > last ? published[i] : last;
+    }
+    bool some = !__builtin_sub_overflow(last, c->forming_every - 1, &from) &&
+                !__builtin_add_overflow(first, c->forming_every, &end) && from < end;
+    m->quiet_from = some ? from : 0;
+    m->quiet_width = some ? (uint64_t)end - (uint64_t)from : 0;
 }
 
 /*
  * The venue's time is now `time`: give out what has changed and is due. A distance in either direction
  * counts: one record with an absurd time must not silence a market until that time comes.
  */
-static int publish_due(struct candles *c, struct candles_market *m, tb_ns time)
+static void make_due(struct candles *c, struct candles_market *m, tb_ns time)
 {
-    for (unsigned i = 0; i < TB_TIMEFRAMES && c->error == 0; i++) {
+    if (TB_LIKELY((uint64_t)time - (uint64_t)m->quiet_from < m->quiet_width))
+        return;
+    tb_candles_settle(&m->candles);
+    for (unsigned i = 0; i < TB_TIMEFRAMES; i++) {
         tb_ns last = m->candles.published[i];
         uint64_t apart =
             time >= last ? (uint64_t)time - (uint64_t)last : (uint64_t)last - (uint64_t)time;
         if ((m->candles.changed & 1U << i) != 0 && apart >= (uint64_t)c->forming_every)
-            (void)publish_forming(c, m, i, time);
+            make_forming(c, m, i, time);
     }
-    return c->error;
+    find_quiet(c, m);
 }
 
 /* ---- ids and markets ---- */
@@ -192,7 +215,9 @@ static int add_trade(struct candles *c, unsigned input, const struct tb_record *
     tb_candles_trade(&m->candles, time, record->ts_recv, price, size, record->trade.side,
                      record->trade.count, on_completed, &at);
     c->counts.trades++;
-    return c->forming_every > 0 ? publish_due(c, m, time) : c->error;
+    if (c->forming_every > 0)
+        make_due(c, m, time);
+    return TB_UNLIKELY(c->made_count > 0) ? give_out(c, input) : 0;
 }
 
 /* Any other record of a market that has candles tells the time. */
@@ -206,7 +231,9 @@ static int tell_time(struct candles *c, unsigned input, const struct tb_record *
     if (id->state != CANDLES_ID_KNOWN)
         return 0;
     struct candles_market *m = &c->markets[id->market];
-    return m->candles.changed != 0 ? publish_due(c, m, record->ts_event) : 0;
+    if (m->candles.changed != 0)
+        make_due(c, m, record->ts_event);
+    return give_out(c, input);
 }
 
 int candles_record(struct candles *c, unsigned input, const struct tb_record *record)
@@ -246,10 +273,11 @@ static int flush_market(struct candles *c, struct candles_market *m)
     if (m->output == 0) /* restored, and no record has named it since */
         m->output = c->host.mirror(c->host.context, m->input, m->instrument, m->candles.price_exp,
                                    m->candles.size_exp);
-    for (unsigned i = 0; i < TB_TIMEFRAMES && m->output != 0 && c->error == 0; i++)
+    tb_candles_settle(&m->candles);
+    for (unsigned i = 0; i < TB_TIMEFRAMES && m->output != 0; i++)
         if ((m->candles.changed & 1U << i) != 0)
-            (void)publish_forming(c, m, i, m->candles.published[i]);
-    return c->error;
+            make_forming(c, m, i, m->candles.published[i]);
+    return give_out(c, m->input);
 }
 
 int candles_flush(struct candles *c, unsigned input)
@@ -335,8 +363,10 @@ int candles_load(struct candles *c, const void *bytes, size_t count)
     c->market_count = s.market_count;
     c->flushing = s.flushing;
     c->counts = s.counts;
-    for (uint32_t i = 0; i < c->market_count; i++)
+    for (uint32_t i = 0; i < c->market_count; i++) {
         c->markets[i].output = 0; /* the table may be another one */
+        c->markets[i].quiet_width = 0; /* forming_every may be another one */
+    }
     memset(c->ids, 0, TB_INPUTS_MAX * sizeof(*c->ids));
     return 0;
 }

@@ -27,7 +27,9 @@
 #include <tickbus/service.h>
 
 #define CANDLES_MARKETS_MAX (TB_INPUTS_MAX * TB_INSTRUMENTS_MAX)
-#define CANDLES_STATE_VERSION 1
+#define CANDLES_STATE_VERSION 2
+/* What one record can make: each timeframe completed and forming, two records each. */
+#define CANDLES_RECORDS_MAX (4 * TB_TIMEFRAMES)
 
 /* What the logic asks of its surroundings. */
 struct candles_host {
@@ -37,12 +39,15 @@ struct candles_host {
     /* The output's id for an input's id at these exponents; 0: no room in the table. */
     uint16_t (*mirror)(void *context, unsigned input, uint16_t id, int8_t price_exp,
                        int8_t size_exp);
-    /* Publish the two records of one candle. 0, or -errno: stop at once, nothing more is wanted. */
-    int (*publish)(void *context, unsigned input, struct tb_record records[2]);
+    /* Publish what one record made, pairs of records. 0, or -errno: stop at once, nothing more is wanted. */
+    int (*publish)(void *context, unsigned input, struct tb_record *records, size_t count);
 };
 
 /* One market of one input. Plain data: checkpoints copy it. */
 struct candles_market {
+    /* No forming candle is due at a venue time of [quiet_from, quiet_from + quiet_width): spares looking. */
+    tb_ns quiet_from;
+    uint64_t quiet_width;
     struct tb_candles candles;
     uint32_t input;
     uint16_t market;     /* of the input's table: the id of the first entry */
@@ -82,6 +87,8 @@ struct candles {
     uint32_t markets_max;
     struct candles_id (*ids)[TB_INSTRUMENTS_MAX + 1]; /* [TB_INPUTS_MAX] */
     struct candles_counts counts;
+    struct tb_record made[CANDLES_RECORDS_MAX]; /* by the record at hand, not given out yet */
+    size_t made_count;
     int error; /* the first failure of host.publish: the state is ahead of the output, do not save */
     uint32_t flushing; /* bit per input, see candles_flush_begin */
 };

@@ -53,12 +53,10 @@ static uint16_t mirror(void *context, unsigned input, uint16_t id, int8_t price_
     return id_now > 0 ? (uint16_t)id_now : 0;
 }
 
-static int publish(void *context, unsigned input, struct tb_record records[2])
+static int publish(void *context, unsigned input, struct tb_record *records, size_t count)
 {
-    for (int i = 0; i < 2; i++)
-        if (tb_service_publish(context, input, &records[i]) == 0)
-            return -EINTR; /* told to stop while waiting for room */
-    return 0;
+    /* Fewer: told to stop while waiting for room. */
+    return tb_service_publish_many(context, input, records, count) == count ? 0 : -EINTR;
 }
 
 /* ---- the skeleton's callbacks ---- */

@@ -6,6 +6,9 @@
  * candle. A bucket is complete when a trade of a later bucket arrives; the last bucket of a stream that
  * ends stays forming. A trade older than the open bucket (venues do step back) is counted in `late` and
  * otherwise left out of that timeframe. Sums that do not fit are held at the limit.
+ *
+ * Trades of one second are in one bucket of every timeframe, so they are summed once, in `recent`, and
+ * added to the eight candles together: when a trade of another second comes, or by tb_candles_settle().
  */
 #ifndef TICKBUS_CANDLE_H
 #define TICKBUS_CANDLE_H
@@ -45,16 +48,28 @@ struct tb_candle {
     uint32_t reserved[3]; /* to the end of the struct: copies hold no byte that is not set */
 };
 
+/* Trades that are not in the candles yet. None of their prices and sizes is negative. */
+struct tb_candle_recent {
+    tb_ns start;    /* trades of [start, start + width) belong to every open bucket ... */
+    uint64_t width; /* ... 0: none does, the next trade opens one */
+    int64_t high, low, close;
+    int64_t volume, taker_buy_volume, turnover;
+    tb_ns ts_recv;
+    uint64_t trades; /* 0: nothing to add */
+};
+
 /* Everything known of one market. Plain data without pointers: a checkpoint may copy it. */
 struct tb_candles {
-    struct tb_candle candle[TB_TIMEFRAMES];
-    tb_ns published[TB_TIMEFRAMES]; /* venue time at which the forming candle was last given out */
+    struct tb_candle_recent recent;
     uint64_t late;
     uint64_t overflows; /* sums that did not fit and were held at the limit */
     int8_t price_exp;
     int8_t size_exp;
     uint8_t changed; /* bit per timeframe: forming candle has changed since it was given out */
-    uint8_t reserved[13];
+    uint8_t reserved[5];
+    tb_ns published[TB_TIMEFRAMES]; /* venue time at which the forming candle was last given out */
+    uint64_t reserved2; /* no byte before the candles, which are aligned to 16, is without a name */
+    struct tb_candle candle[TB_TIMEFRAMES]; /* exact after tb_candles_settle() */
 };
 
 void tb_candles_init(struct tb_candles *c, int8_t price_exp, int8_t size_exp);
@@ -69,6 +84,9 @@ void tb_candles_trade(struct tb_candles *c, tb_ns time, tb_ns ts_recv, int64_t p
                       void (*completed)(void *context, enum tb_timeframe timeframe,
                                         const struct tb_candle *candle),
                       void *context);
+
+/* tb_candles_settle: bring candle[] up to the last trade. Call it before reading them. */
+void tb_candles_settle(struct tb_candles *c);
 
 /* tb_candles_refine: rescale to finer exponents. 0, -ERANGE (something no longer fits; unchanged). */
 int tb_candles_refine(struct tb_candles *c, int8_t price_exp, int8_t size_exp);

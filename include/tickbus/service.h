@@ -156,6 +156,13 @@ int tb_service_main(const struct tb_service_ops *ops, void *self, int argc, char
 tb_seq tb_service_publish(struct tb_service *svc, uint32_t input, struct tb_record *record);
 
 /*
+ * tb_service_publish_many: the same for records that came to be at one moment: the clock is read once.
+ * Returns how many were published or dropped: all, unless a gated wait was ended.
+ */
+size_t tb_service_publish_many(struct tb_service *svc, uint32_t input, struct tb_record *records,
+                               size_t count);
+
+/*
  * tb_service_mirror: the output-stream id for an instrument of input i: appended to the output's table
  * if it is new. `label` as in struct tb_instrument, may be NULL. 0 if the table is full.
  */

@@ -75,6 +75,7 @@ static void opens_at_the_first_trade_and_sums_the_rest(void **state)
     trade(&c, &done, 61 * S, 120, 3, TB_SELL);
     trade(&c, &done, 61 * S + 1, 90, 4, TB_BUY);
     trade(&c, &done, 61 * S + 2, 95, 1, TB_NO_SIDE);
+    tb_candles_settle(&c);
     assert_int_equal(done.count, 0);
     for (int i = 0; i < TB_TIMEFRAMES; i++) {
         const struct tb_candle *k = &c.candle[i];
@@ -108,6 +109,7 @@ static void a_later_bucket_completes_the_shortest_first(void **state)
     assert_int_equal(done.item[1].candle.start, 240 * S);
     assert_int_equal(done.item[2].timeframe, TB_TIMEFRAME_5M);
     assert_int_equal(done.item[2].candle.close, 10);
+    tb_candles_settle(&c);
     assert_int_equal(c.candle[TB_TIMEFRAME_5M].open, 11);
     assert_int_equal(c.candle[TB_TIMEFRAME_15M].trades, 2);
 }
@@ -121,11 +123,13 @@ static void an_older_trade_is_late_only_where_its_bucket_is_closed(void **state)
     trade(&c, &done, 10 * S, 10, 1, TB_BUY);
     trade(&c, &done, 12 * S, 11, 1, TB_BUY);
     trade(&c, &done, 11 * S, 99, 7, TB_BUY); /* late for its second, in time for its minute */
+    tb_candles_settle(&c);
     assert_int_equal(c.late, 1);
     assert_int_equal(c.candle[TB_TIMEFRAME_1S].volume, 1);
     assert_int_equal(c.candle[TB_TIMEFRAME_1M].volume, 9);
     assert_int_equal(c.candle[TB_TIMEFRAME_1M].high, 99);
     trade(&c, &done, 12 * S, 12, 1, TB_BUY); /* the very start is in */
+    tb_candles_settle(&c);
     assert_int_equal(c.candle[TB_TIMEFRAME_1S].volume, 2);
     assert_int_equal(c.late, 1);
 }
@@ -137,9 +141,11 @@ static void merged_trades_count_as_many_and_none_as_one(void **state)
     tb_candles_init(&c, 0, 0);
     tb_candles_trade(&c, S, 0, 1, 1, TB_BUY, 7, ignore, NULL);
     tb_candles_trade(&c, S, 0, 1, 1, TB_BUY, 0, ignore, NULL);
+    tb_candles_settle(&c);
     assert_int_equal(c.candle[0].trades, 8);
     c.candle[0].trades = UINT32_MAX - 1;
     tb_candles_trade(&c, S, 0, 1, 1, TB_BUY, 7, ignore, NULL);
+    tb_candles_settle(&c);
     assert_int_equal(c.candle[0].trades, UINT32_MAX);
 }
 
@@ -151,10 +157,12 @@ static void sums_that_do_not_fit_stay_at_the_limit_and_are_counted(void **state)
     tb_candles_trade(&c, S, 0, 1, INT64_MAX, TB_BUY, 1, ignore, NULL);
     assert_int_equal(c.overflows, 0);
     tb_candles_trade(&c, S, 0, 1, 5, TB_BUY, 1, ignore, NULL);
+    tb_candles_settle(&c);
     assert_int_equal(c.candle[0].volume, INT64_MAX);
     assert_int_equal(c.candle[0].taker_buy_volume, INT64_MAX);
     assert_int_equal(c.overflows, 2 * TB_TIMEFRAMES);
     tb_candles_trade(&c, S, 0, INT64_MAX, INT64_MAX, TB_SELL, 1, ignore, NULL);
+    tb_candles_settle(&c);
     __int128 most = (((__int128)1) << 95) - 1;
     assert_true(c.candle[0].turnover == most);
     assert_int_equal(c.overflows, 4 * TB_TIMEFRAMES);
@@ -167,6 +175,7 @@ static void sums_that_do_not_fit_stay_at_the_limit_and_are_counted(void **state)
     tb_candles_init(&c, -18, -18);
     for (int i = 0; i < 3; i++)
         tb_candles_trade(&c, S, 0, INT64_MIN, INT64_MAX, TB_SELL, 1, ignore, NULL);
+    tb_candles_settle(&c);
     assert_true(c.candle[0].turnover == -most - 1);
 }
 
@@ -305,6 +314,52 @@ static void long_candles_are_the_sum_of_the_short_ones(void **state)
     }
 }
 
+struct digest {
+    uint64_t completed, hash;
+};
+
+static void digest(void *context, enum tb_timeframe timeframe, const struct tb_candle *candle)
+{
+    struct digest *d = context;
+    struct tb_record r[2];
+    tb_candle_to_records(candle, timeframe, 1, false, r);
+    d->completed++;
+    for (size_t i = 0; i < sizeof(r); i++)
+        d->hash = (d->hash ^ ((const unsigned char *)r)[i]) * 1099511628211u;
+}
+
+/* Trades that come late, are negative, or so large that sums are held at their limits. */
+static void summing_a_second_at_once_is_as_one_by_one(void **state)
+{
+    struct random *r = *state;
+    for (int round = 0; round < 400; round++) {
+        struct tb_candles one, many;
+        struct digest of_one = {0}, of_many = {0};
+        unsigned bits = (unsigned)round % 63 + 1;
+        tb_ns t = (tb_ns)random_below(r, 1u << 30) * S;
+        tb_candles_init(&one, 0, 0);
+        tb_candles_init(&many, 0, 0);
+        for (int i = 0; i < 500; i++) {
+            t += random_below(r, 20) == 0 ? (tb_ns)random_below(r, 4000) * S - 1000 * S : (tb_ns)random_below(r, S / 20);
+            int64_t price = random_magnitude(r, bits), size = random_magnitude(r, 63);
+            if (random_below(r, 50) == 0)
+                price = -price;
+            uint8_t side = random_below(r, 2) != 0 ? TB_BUY : TB_SELL;
+            one.recent.width = 0; /* takes none */
+            tb_candles_trade(&one, t, t + 1, price, size, side, 1, digest, &of_one);
+            tb_candles_trade(&many, t, t + 1, price, size, side, 1, digest, &of_many);
+            if (random_below(r, 100) == 0)
+                tb_candles_settle(&many);
+        }
+        tb_candles_settle(&many);
+        assert_int_equal(one.recent.trades, 0);
+        assert_memory_equal(one.candle, many.candle, sizeof(one.candle));
+        assert_int_equal(one.late, many.late);
+        assert_int_equal(of_one.completed, of_many.completed);
+        assert_true(of_one.hash == of_many.hash);
+    }
+}
+
 int main(void)
 {
     static struct random r;
@@ -323,6 +378,7 @@ int main(void)
         cmocka_unit_test_prestate(records_hold_the_whole_candle, &r),
         cmocka_unit_test(records_that_do_not_belong_together_are_refused),
         cmocka_unit_test_prestate(long_candles_are_the_sum_of_the_short_ones, &r),
+        cmocka_unit_test_prestate(summing_a_second_at_once_is_as_one_by_one, &r),
     };
     return cmocka_run_group_tests_name("candle", tests, NULL, NULL);
 }

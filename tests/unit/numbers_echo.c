@@ -78,6 +78,7 @@ static int echo_candles(int price_exp, int size_exp)
             return refuse(size_text, rc);
         tb_candles_trade(&c, time, 0, price, size, (uint8_t)side, 1, print_candle, &c);
     }
+    tb_candles_settle(&c);
     print_candle(&c, TB_TIMEFRAME_1M, &c.candle[TB_TIMEFRAME_1M]);
     fprintf(stderr, "late=%" PRIu64 " overflows=%" PRIu64 "\n", c.late, c.overflows);
     return c.overflows == 0 ? 0 : 1;

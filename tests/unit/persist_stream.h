@@ -75,8 +75,9 @@ static inline void made_candle(void *context, enum tb_timeframe tf, const struct
     s->count += 2;
 }
 
-static inline void made_forming(struct made_stream *s, const struct tb_candles *c)
+static inline void made_forming(struct made_stream *s, struct tb_candles *c)
 {
+    tb_candles_settle(c);
     for (unsigned tf = 0; tf < TB_TIMEFRAMES; tf++) {
         tb_candle_to_records(&c->candle[tf], (enum tb_timeframe)tf, 1, true, &s->record[s->count]);
         s->record[s->count].seq = s->count + 1;
