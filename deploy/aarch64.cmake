@@ -14,7 +14,7 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 set(ENV{PKG_CONFIG_SYSROOT_DIR} ${TB_SYSROOT})
 set(ENV{PKG_CONFIG_LIBDIR} ${TB_SYSROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${TB_SYSROOT}/usr/share/pkgconfig)
 # The compiler brings its own C library of the same release; the sysroot adds the rest.
-set(libraries ${TB_SYSROOT}/usr/lib/aarch64-linux-gnu)
+set(libraries ${TB_SYSROOT}/usr/lib/aarch64-linux-gnu:${TB_SYSROOT}/lib/aarch64-linux-gnu)
 set(CMAKE_C_FLAGS_INIT "-idirafter ${TB_SYSROOT}/usr/include -idirafter ${TB_SYSROOT}/usr/include/aarch64-linux-gnu")
 set(CMAKE_CXX_FLAGS_INIT "${CMAKE_C_FLAGS_INIT}")
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,-rpath-link,${libraries}")
