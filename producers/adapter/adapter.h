@@ -142,6 +142,13 @@ struct adapter_ops {
      */
     int (*on_rest)(struct adapter *a, uint32_t request, const char *path, int status,
                    const char *body, size_t length, tb_ns ts_recv);
+    /*
+     * An operator asks for a whole book anew (while connected): the present one is given up, which is
+     * said (UNSYNCED), until the snapshot. 0: it was asked for; ADAPTER_RESUBSCRIBES: the venue gives
+     * snapshots only to who subscribes, so the book was subscribed to anew. -ENOENT no such market,
+     * -ENOTSUP books are not taken, -EALREADY a snapshot is awaited as it is.
+     */
+    int (*resync)(struct adapter *a, const char *symbol, tb_ns ts_recv);
     /* A restarted producer tells what its stream has already: called for the newest records first,
      * until it returns false (nothing more to learn). */
     bool (*resume)(struct adapter *a, const struct tb_record *record);
@@ -172,6 +179,7 @@ struct adapter_ops {
                 unsigned *channels);
 };
 
+#define ADAPTER_RESUBSCRIBES 1 /* of resync */
 #define ADAPTER_SCAN_AGGREGATED 8U
 #define ADAPTER_SCAN_SINGLE 16U
 #define ADAPTER_SCAN_LINEAR 32U /* contracts settled in the quote currency: BTC/USDT:USDT */

@@ -222,7 +222,8 @@ static struct adapter *create(const struct adapter_config *config, const struct 
         .silence_ns =                                                                              \
             60 * TB_NS_PER_S, /* spot pings every 20 s; else a ping of ours is answered */         \
         .on_connect = adapter_connected, .on_disconnect = snapshot_on_disconnect,                  \
-    .on_frame = on_frame, .on_rest = snapshot_on_rest, .resume = adapter_resume,                   \
+    .on_frame = on_frame, .on_rest = snapshot_on_rest, .resync = snapshot_resync,                  \
+    .resume = adapter_resume,                                                                      \
     .resumed = adapter_resumed, .counters = adapter_counters, .book = adapter_book
 
 /* ---- spot ---- */

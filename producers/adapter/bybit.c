@@ -486,6 +486,7 @@ const struct adapter_ops bybit_ops = {
     .on_disconnect = on_disconnect,
     .on_frame = on_frame,
     .on_rest = on_rest,
+    .resync = adapter_resync,
     .resume = adapter_resume,
     .resumed = adapter_resumed,
     .counters = adapter_counters,

@@ -467,7 +467,8 @@ static const char *rest_url(const char *venue)
     .websocket_url = websocket_url, .rest_url = rest_url, .create = create, .destroy = destroy,    \
     .connect_path = connect_path, .silence_ns = 10 * TB_NS_PER_S, .on_time = adapter_deadlines,    \
     .on_connect = on_connect, .on_disconnect = adapter_disconnected, .on_frame = on_frame,         \
-    .on_rest = on_rest, .resume = adapter_resume, .resumed = adapter_resumed,                      \
+    .on_rest = on_rest, .resync = adapter_resync, .resume = adapter_resume,                        \
+    .resumed = adapter_resumed,                                                                    \
     .counters = adapter_counters, .book = adapter_book, .listing_read = coinbase_listing_read,     \
     .scan = coinbase_scan
 

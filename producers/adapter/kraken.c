@@ -517,6 +517,7 @@ const struct adapter_ops kraken_ops = {
     .on_disconnect = adapter_disconnected,
     .on_frame = on_frame,
     .on_rest = on_rest,
+    .resync = adapter_resync,
     .resume = adapter_resume,
     .resumed = adapter_resumed,
     .counters = adapter_counters,

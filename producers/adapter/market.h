@@ -231,6 +231,13 @@ void adapter_answered(struct adapter_market *m, unsigned channels);
  * help for long. Nothing while an answer is awaited.
  */
 void adapter_book_ask(struct adapter *a, struct adapter_market *m, tb_ns ts_recv);
+/*
+ * adapter_resync: adapter_ops.resync where books are asked for by subscribing. adapter_resync_begin: its
+ * beginning, for other ways of asking: the book is given up. 0 and the market, or as adapter_ops.resync.
+ */
+int adapter_resync(struct adapter *a, const char *symbol, tb_ns ts_recv);
+int adapter_resync_begin(struct adapter *a, const char *symbol, tb_ns ts_recv,
+                         struct adapter_market **out_market);
 /* adapter_deadlines: adapter_ops.on_time: what was not acknowledged, and books that did not come. */
 void adapter_deadlines(struct adapter *a, tb_ns now);
 

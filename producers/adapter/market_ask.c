@@ -104,6 +104,34 @@ void adapter_book_ask(struct adapter *a, struct adapter_market *m, tb_ns ts_recv
     a->counter[ADAPTER_RESUBSCRIBED]++;
 }
 
+int adapter_resync_begin(struct adapter *a, const char *symbol, tb_ns ts_recv,
+                         struct adapter_market **out_market)
+{
+    size_t i = 0;
+    while (i < a->market_count && strcmp(a->market[i].config.symbol, symbol) != 0)
+        i++;
+    if (i == a->market_count)
+        return -ENOENT;
+    if (!(a->config.channels & ADAPTER_BOOK))
+        return -ENOTSUP;
+    struct adapter_market *m = &a->market[i];
+    if (!m->sync.synced)
+        return -EALREADY;
+    adapter_book_unsync(a, m, ts_recv);
+    *out_market = m;
+    return adapter_flush(a);
+}
+
+int adapter_resync(struct adapter *a, const char *symbol, tb_ns ts_recv)
+{
+    struct adapter_market *m;
+    int rc = adapter_resync_begin(a, symbol, ts_recv, &m);
+    if (rc != 0)
+        return rc;
+    adapter_book_ask(a, m, ts_recv);
+    return ADAPTER_RESUBSCRIBES;
+}
+
 void adapter_deadlines(struct adapter *a, tb_ns now)
 {
     for (size_t i = 0; i < a->market_count; i++) {

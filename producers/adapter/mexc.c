@@ -489,6 +489,7 @@ const struct adapter_ops mexc_ops = {
     .on_disconnect = snapshot_on_disconnect,
     .on_frame = on_frame,
     .on_rest = snapshot_on_rest,
+    .resync = snapshot_resync,
     .resume = resume,
     .resumed = adapter_resumed,
     .counters = adapter_counters,

@@ -428,6 +428,7 @@ const struct adapter_ops okx_ops = {
     .on_disconnect = on_disconnect,
     .on_frame = on_frame,
     .on_rest = on_rest,
+    .resync = okx_resync,
     .resume = adapter_resume,
     .resumed = adapter_resumed,
     .counters = adapter_counters,

@@ -108,6 +108,15 @@ static int checksum_lost(struct adapter *a, struct adapter_market *m, tb_ns ts_r
     return lose_book(a, m, ts_recv);
 }
 
+int okx_resync(struct adapter *a, const char *symbol, tb_ns ts_recv)
+{
+    struct adapter_market *m;
+    int rc = adapter_resync_begin(a, symbol, ts_recv, &m);
+    if (rc == 0)
+        rc = lose_book(a, m, ts_recv);
+    return rc == 0 ? ADAPTER_RESUBSCRIBES : rc;
+}
+
 /* ---- asking by REST ---- */
 
 static void ask_rest(struct adapter *a, struct adapter_market *m, tb_ns pause_ns, tb_ns now)

@@ -76,6 +76,7 @@ int snapshot_on_change(struct adapter *a, struct adapter_market *m,
 {
     struct adapter_sync *s = &m->sync;
     own(m)->has_changes = true;
+    own(m)->present = true;
     if (s->has_last && msg->last <= s->last) {
         a->counter[ADAPTER_BOOK_STALE]++;
         return 0;
@@ -109,18 +110,19 @@ static uint32_t first_younger(const struct adapter_pending *p, uint64_t id)
     return i;
 }
 
-static bool can_join(const struct adapter *a, const struct adapter_sync *s, uint64_t id,
+static bool can_join(const struct adapter *a, const struct adapter_market *m, uint64_t id,
                      uint32_t younger)
 {
+    const struct adapter_sync *s = &m->sync;
     if (younger < s->pending.event_count)
         return s->pending.event[younger].first <= id + 1;
     /*
-     * No event is left to join it to. Live, one must have been kept: that shows that the stream was
-     * there before the snapshot was. A recording has what it has: the next event tells.
+     * No event is left to join it to. Live, one must have come on this connection: that shows that the
+     * stream was there before the snapshot was. A recording has what it has: the next event tells.
      */
     if (s->has_last && s->last > id)
         return false;
-    return s->pending.event_count > 0 || a->config.recorded;
+    return own(m)->present || a->config.recorded;
 }
 
 static int join(struct adapter *a, struct adapter_market *m, const struct snapshot_message *msg,
@@ -132,7 +134,7 @@ static int join(struct adapter *a, struct adapter_market *m, const struct snapsh
         own(m)->requested = false;
         return 0;
     }
-    if (!can_join(a, s, msg->last, younger)) {
+    if (!can_join(a, m, msg->last, younger)) {
         failed(a, m, 0, ts_recv);
         return 0;
     }
@@ -228,10 +230,21 @@ int snapshot_on_rest(struct adapter *a, uint32_t request, const char *path, int 
     return rc;
 }
 
+int snapshot_resync(struct adapter *a, const char *symbol, tb_ns ts_recv)
+{
+    struct adapter_market *m;
+    int rc = adapter_resync_begin(a, symbol, ts_recv, &m);
+    if (rc == 0)
+        ask(a, m, 0, ts_recv);
+    return rc;
+}
+
 /* An answer that is under way will find nothing to join. */
 void snapshot_on_disconnect(struct adapter *a, tb_ns ts_recv, int code, enum tb_gap_reason reason)
 {
-    for (size_t i = 0; i < a->market_count; i++)
+    for (size_t i = 0; i < a->market_count; i++) {
         own(&a->market[i])->requested = false;
+        own(&a->market[i])->present = false;
+    }
     adapter_disconnected(a, ts_recv, code, reason);
 }

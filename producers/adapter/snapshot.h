@@ -44,6 +44,7 @@ struct snapshot_adapter {
 /* The first member of its struct of a market, at market->own. */
 struct snapshot_market {
     bool has_changes; /* they come: whole small books are not needed */
+    bool present;     /* they came on this connection: what follows a snapshot will come too */
     bool requested;   /* a snapshot was asked for */
     uint8_t attempts; /* snapshots asked for in vain */
 };
@@ -53,7 +54,8 @@ int snapshot_on_change(struct adapter *a, struct adapter_market *m,
 /* snapshot_on_partial: a whole small book. Of use only where no changes come. */
 int snapshot_on_partial(struct adapter *a, struct adapter_market *m,
                         const struct snapshot_message *msg, tb_ns ts_recv);
-/* adapter_ops.on_rest and on_disconnect */
+/* adapter_ops.on_rest, resync and on_disconnect */
+int snapshot_resync(struct adapter *a, const char *symbol, tb_ns ts_recv);
 int snapshot_on_rest(struct adapter *a, uint32_t request, const char *path, int status,
                      const char *body, size_t length, tb_ns ts_recv);
 void snapshot_on_disconnect(struct adapter *a, tb_ns ts_recv, int code, enum tb_gap_reason reason);

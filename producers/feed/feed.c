@@ -43,8 +43,11 @@ static int host_publish(void *context, struct tb_record *records, size_t count)
     struct feed *f = context;
     tb_ns now = tb_clock_wall();
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         records[i].publish_delta_ns = tb_publish_delta(now, records[i].ts_recv);
+        if (records[i].type == TB_STATUS)
+            records[i].status.pid = f->pid;
+    }
     if (tb_writer_publish_many(f->svc->out, records, count) < count) {
         f->stopping = true;
         return -ECANCELED;
@@ -478,6 +481,7 @@ int feed_turn(struct feed *f)
     f->mono = tb_clock_mono();
     net_loop_turn(&f->loop);
     int done = rest_turn(&f->rest, f->mono);
+    control_turn(&f->control, feed_request, f);
     int rc = step(f);
     if (rc != 0)
         return rc;
@@ -531,6 +535,8 @@ int feed_open(struct feed *f, struct tb_service *svc, struct tb_error *err)
 
     f->svc = svc;
     f->wake_fd = -1;
+    f->control.fd = f->control.directory = -1;
+    f->pid = (uint32_t)getpid();
     f->mono = tb_clock_mono();
     f->next_attempt = f->mono;
     f->life_end = INT64_MAX;
@@ -554,8 +560,22 @@ int feed_open(struct feed *f, struct tb_service *svc, struct tb_error *err)
     return rc;
 }
 
+int feed_output(struct feed *f)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    int rc = control_open(&f->control, f->svc->bus_dir, f->svc->out_stream);
+
+    if (rc == 0 && epoll_ctl(f->wake_fd, EPOLL_CTL_ADD, f->control.fd, &event) != 0)
+        rc = -errno;
+    if (rc != 0)
+        tb_log(TB_LOG_ERROR, "cannot_start", "reason=\"no control socket on the bus: %s\"",
+               strerror(-rc));
+    return rc;
+}
+
 void feed_close(struct feed *f)
 {
+    control_close(&f->control);
     if (f->svc != NULL)
         f->svc->wake_fd = -1;
     socket_fini(&f->socket);

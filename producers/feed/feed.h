@@ -14,6 +14,7 @@
 #include <tickbus/service.h>
 
 #include "backoff.h"
+#include "control.h"
 #include "outbox.h"
 #include "producers/adapter/adapter.h"
 #include "rest.h"
@@ -50,7 +51,8 @@ struct feed {
     struct net_loop loop;
     struct socket socket;
     struct rest rest;
-    int wake_fd; /* epoll: the loop's and curl's descriptors */
+    struct control control;
+    int wake_fd; /* epoll: the descriptors of the loop, of curl, of control */
 
     enum feed_state state;
     struct backoff backoff;
@@ -72,10 +74,14 @@ struct feed {
     struct adapter_market_config *market; /* as resolved */
     size_t market_count;
 
+    uint32_t pid; /* ours, in status records */
     uint64_t published, connects, disconnects, refused_connects;
     bool published_in_turn;
     struct tb_stats_histogram *latency; /* socket to published, per frame */
 };
+
+/* request.c: what an operator asks; as control_turn wants it. */
+void feed_request(void *context, const char *request, char answer[CONTROL_BYTES]);
 
 /* resolve.c: the listing has come. 0; -ENOENT: refused, said why; -EAGAIN: ask for all. */
 int feed_resolve(struct feed *f, const char *body, size_t length);
@@ -84,6 +90,8 @@ bool feed_wants_all(const struct feed *f);
 /* feed_open: sockets and buffers. feed_close accepts all zero. 0 or -errno, reason in err. */
 int feed_open(struct feed *f, struct tb_service *svc, struct tb_error *err);
 void feed_close(struct feed *f);
+/* feed_output: the stream is open. 0 or -errno. */
+int feed_output(struct feed *f);
 /* feed_turn: one turn of the loop. As tb_service_ops.poll; -EINVAL: refused. */
 int feed_turn(struct feed *f);
 

@@ -156,6 +156,12 @@ static int start(struct tb_service *svc, void *self)
     return rc;
 }
 
+static int on_output(struct tb_service *svc, void *self)
+{
+    (void)svc;
+    return feed_output(&((struct service *)self)->feed);
+}
+
 static int poll_feed(struct tb_service *svc, void *self)
 {
     struct service *s = self;
@@ -209,6 +215,7 @@ static const struct tb_service_ops ops = {
     .output = "feed",
     .check = check,
     .start = start,
+    .on_output = on_output,
     .poll = poll_feed,
     .housekeep = housekeep,
     .stop = stop,

@@ -171,6 +171,43 @@ static void book_that_stays_crossed_is_made_anew(void **state)
     assert_int_equal(find_type(TB_GAP)->gap.reason, TB_GAP_CHECKSUM);
 }
 
+/* Asked for by a person: bad until the snapshot, which is enough even if the market is quiet. */
+static void book_is_made_anew_when_asked_for(void **state)
+{
+    (void)state;
+    assert_int_equal(ops->resync(a, "BTC/USDT", ++host.now), -EALREADY);
+    assert_int_equal(ops->resync(a, "BTC/USDX", ++host.now), -ENOENT);
+    sync_book();
+    assert_int_equal(ops->resync(a, "BTC/USDT", ++host.now), 0);
+    assert_int_equal(host.count, 1);
+    assert_int_equal(last()->status.code, TB_STATUS_UNSYNCED);
+    assert_int_equal(last()->flags, TB_F_LAST | TB_F_MAYBE_BAD_BOOK);
+    assert_int_equal(host.asked_count, 1);
+    assert_false(ops->book(a, "BTC/USDT")->valid);
+    assert_int_equal(ops->resync(a, "BTC/USDT", ++host.now), -EALREADY);
+    assert_int_equal(snapshot(101, "['10.00','5']", "['11','3']"), 0);
+    assert_true(ops->book(a, "BTC/USDT")->valid);
+    assert_int_equal(last()->status.code, TB_STATUS_SYNCED);
+    assert_int_equal(depth(102, 102, "['9','1']", ""), 0);
+    assert_true(ops->book(a, "BTC/USDT")->valid);
+    assert_int_equal(count_of(ADAPTER_GAPS), 0);
+    assert_int_equal(count_of(ADAPTER_RESYNCS), 1);
+}
+
+static void snapshot_asked_for_that_is_too_old_is_not_taken(void **state)
+{
+    (void)state;
+    sync_book();
+    assert_int_equal(ops->resync(a, "BTC/USDT", ++host.now), 0);
+    assert_int_equal(snapshot(100, "['10.00','5']", "['11','3']"), 0);
+    assert_false(ops->book(a, "BTC/USDT")->valid);
+    assert_int_equal(depth(102, 102, "['9','1']", ""), 0); /* asks again */
+    assert_int_equal(host.asked_count, 2);
+    assert_int_equal(snapshot(102, "['10.00','5']", "['11','3']"), 0);
+    assert_true(ops->book(a, "BTC/USDT")->valid);
+    assert_int_equal(count_of(ADAPTER_GAPS), 0);
+}
+
 static void partial_depth_is_a_book_where_no_changes_come(void **state)
 {
     (void)state;
@@ -278,6 +315,8 @@ int main(void)
         T(event_without_net_change_publishes_nothing),
         T(buffer_is_bounded_while_the_snapshot_does_not_come),
         T(book_that_stays_crossed_is_made_anew),
+        T(book_is_made_anew_when_asked_for),
+        T(snapshot_asked_for_that_is_too_old_is_not_taken),
         T(partial_depth_is_a_book_where_no_changes_come),
         T(finer_value_refines_the_instrument_and_rounds_nothing),
         T(waiting_events_are_refined_too),
