@@ -481,7 +481,7 @@ int feed_turn(struct feed *f)
     f->mono = tb_clock_mono();
     net_loop_turn(&f->loop);
     int done = rest_turn(&f->rest, f->mono);
-    control_turn(&f->control, feed_request, f);
+    tb_control_turn(&f->control, feed_request, f);
     int rc = step(f);
     if (rc != 0)
         return rc;
@@ -563,7 +563,7 @@ int feed_open(struct feed *f, struct tb_service *svc, struct tb_error *err)
 int feed_output(struct feed *f)
 {
     struct epoll_event event = {.events = EPOLLIN};
-    int rc = control_open(&f->control, f->svc->bus_dir, f->svc->out_stream);
+    int rc = tb_control_open(&f->control, f->svc->bus_dir, f->svc->out_stream);
 
     if (rc == 0 && epoll_ctl(f->wake_fd, EPOLL_CTL_ADD, f->control.fd, &event) != 0)
         rc = -errno;
@@ -575,7 +575,7 @@ int feed_output(struct feed *f)
 
 void feed_close(struct feed *f)
 {
-    control_close(&f->control);
+    tb_control_close(&f->control);
     if (f->svc != NULL)
         f->svc->wake_fd = -1;
     socket_fini(&f->socket);

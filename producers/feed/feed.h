@@ -11,10 +11,10 @@
 #ifndef TICKBUS_FEED_H
 #define TICKBUS_FEED_H
 
+#include <tickbus/control.h>
 #include <tickbus/service.h>
 
 #include "backoff.h"
-#include "control.h"
 #include "outbox.h"
 #include "producers/adapter/adapter.h"
 #include "rest.h"
@@ -51,7 +51,7 @@ struct feed {
     struct net_loop loop;
     struct socket socket;
     struct rest rest;
-    struct control control;
+    struct tb_control control;
     int wake_fd; /* epoll: the descriptors of the loop, of curl, of control */
 
     enum feed_state state;
@@ -80,8 +80,8 @@ struct feed {
     struct tb_stats_histogram *latency; /* socket to published, per frame */
 };
 
-/* request.c: what an operator asks; as control_turn wants it. */
-void feed_request(void *context, const char *request, char answer[CONTROL_BYTES]);
+/* request.c: what an operator asks; as tb_control_turn wants it. */
+void feed_request(void *context, const char *request, char answer[TB_CONTROL_BYTES]);
 
 /* resolve.c: the listing has come. 0; -ENOENT: refused, said why; -EAGAIN: ask for all. */
 int feed_resolve(struct feed *f, const char *body, size_t length);

@@ -1,4 +1,4 @@
-/* What an operator asks of the feed (control.h). */
+/* What an operator asks of the feed (tickbus/control.h). */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,9 +14,9 @@ struct tally {
     bool resubscribed;
 };
 
-static void refuse(char answer[CONTROL_BYTES], const char *reason)
+static void refuse(char answer[TB_CONTROL_BYTES], const char *reason)
 {
-    (void)snprintf(answer, CONTROL_BYTES, "refused: %s", reason);
+    (void)snprintf(answer, TB_CONTROL_BYTES, "refused: %s", reason);
 }
 
 static int resync_one(struct feed *f, const char *symbol, struct tally *t)
@@ -29,19 +29,19 @@ static int resync_one(struct feed *f, const char *symbol, struct tally *t)
     return rc;
 }
 
-static void unknown(const struct feed *f, const char *symbol, char answer[CONTROL_BYTES])
+static void unknown(const struct feed *f, const char *symbol, char answer[TB_CONTROL_BYTES])
 {
     const char *names[ADAPTER_MARKETS_MAX];
 
     for (size_t i = 0; i < f->market_count; i++)
         names[i] = f->market[i].symbol;
     const char *nearest = tb_nearest(symbol, names, f->market_count);
-    (void)snprintf(answer, CONTROL_BYTES, "refused: this feed has no %.60s%s%s%s", symbol,
+    (void)snprintf(answer, TB_CONTROL_BYTES, "refused: this feed has no %.60s%s%s%s", symbol,
                    nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
                    nearest != NULL ? "?" : "");
 }
 
-static void resync(struct feed *f, const char *symbol, char answer[CONTROL_BYTES])
+static void resync(struct feed *f, const char *symbol, char answer[TB_CONTROL_BYTES])
 {
     struct tally t = {0};
     int rc = 0;
@@ -57,7 +57,7 @@ static void resync(struct feed *f, const char *symbol, char answer[CONTROL_BYTES
             rc = resync_one(f, f->market[i].symbol, &t);
     tb_writer_wake(f->svc->out);
     if (t.asked > 0)
-        (void)snprintf(answer, CONTROL_BYTES, "asked %u: %s", t.asked,
+        (void)snprintf(answer, TB_CONTROL_BYTES, "asked %u: %s", t.asked,
                        t.resubscribed
                            ? "subscribed to anew, which is how this venue gives snapshots"
                            : "a snapshot by REST");
@@ -71,7 +71,7 @@ static void resync(struct feed *f, const char *symbol, char answer[CONTROL_BYTES
         refuse(answer, strerror(rc < 0 ? -rc : EIO));
 }
 
-void feed_request(void *context, const char *request, char answer[CONTROL_BYTES])
+void feed_request(void *context, const char *request, char answer[TB_CONTROL_BYTES])
 {
     static const char verb[] = "resync ";
     struct feed *f = context;
