@@ -19,36 +19,15 @@
 #include <sys/stat.h>
 
 #include <tickbus/clock.h>
-
 #include <tickbus/ring.h>
 
 #include "journal_source.h"
 #include "segment.h"
 #include "wait.h"
 
-#define WINDOW_PAGES 256 /* read at once: 1 MiB */
 /* Writes in flight that a later one has overtaken end within this time, or never. */
 #define SETTLE_NS TB_NS_PER_S
 #define PAUSE_NS TB_NS_PER_MS
-
-struct tb_journal {
-    struct tb_journal_list list;
-    uint64_t epoch; /* the position; 0: before everything */
-    tb_seq seq;
-    uint64_t told_epoch; /* of the last records, and of their instruments */
-    tb_seq told_seq;
-
-    unsigned char *window;
-    uint64_t window_epoch; /* of the segment; 0: nothing is held */
-    tb_seq window_seq;
-    uint64_t window_k, window_pages; /* pages of records, judged sound when they were read */
-    size_t ahead;                    /* to be read next time: grows while pages are sound */
-
-    struct tb_instrument *instruments;
-    uint16_t instrument_count;
-    uint64_t instrument_epoch;
-    tb_seq instrument_seq; /* the segment that they were read from */
-};
 
 /* ---- opening ---- */
 
@@ -72,9 +51,8 @@ int tb_journal_open(const char *path, struct tb_journal **out_journal, struct tb
     } else if (rc == 0) {
         rc = tb_journal_list_scan(&j->list);
     }
-    j->window = aligned_alloc(TB_JOURNAL_PAGE, WINDOW_PAGES * TB_JOURNAL_PAGE);
-    if (rc >= 0 && j->window == NULL)
-        rc = -ENOMEM;
+    if (rc >= 0)
+        rc = tb_journal_ahead_open(&j->source_ahead);
     struct tb_journal_source *source;
     if (rc >= 0 &&
         j->list.count > 0) { /* another layout is found now, not in the middle of reading */
@@ -102,18 +80,14 @@ void tb_journal_close(struct tb_journal *j)
     if (j == NULL)
         return;
     tb_journal_list_close(&j->list);
-    free(j->window);
+    tb_journal_ahead_close(j->source_ahead);
     free(j->instruments);
     free(j);
 }
 
 /* ---- where a position is ---- */
 
-/*
- * The segment that the position is in; a position before a segment's begin, with nothing between, moves
- * there. False: nothing is there (yet).
- */
-static bool find_segment(struct tb_journal *j, size_t *out_i)
+bool tb_journal_find_segment(struct tb_journal *j, size_t *out_i)
 {
     size_t i = tb_journal_list_find(&j->list, j->epoch, j->seq);
     if (i == SIZE_MAX || j->list.item[i].epoch != j->epoch) {
@@ -130,7 +104,7 @@ static bool find_segment(struct tb_journal *j, size_t *out_i)
 bool tb_journal_tell(struct tb_journal *j, uint64_t *out_epoch, tb_seq *out_seq)
 {
     size_t i;
-    (void)find_segment(j, &i);
+    (void)tb_journal_find_segment(j, &i);
     *out_epoch = j->epoch;
     *out_seq = j->seq;
     return j->list.count > 0;
@@ -190,94 +164,6 @@ bool tb_journal_has(struct tb_journal *j, uint64_t epoch, tb_seq seq, tb_seq *ou
     return has;
 }
 
-/* ---- times ---- */
-
-static tb_ns publish_time(const struct tb_record *r)
-{
-    return r->ts_recv + (tb_ns)r->publish_delta_ns;
-}
-
-/* When the first record of segment i was published; INT64_MAX: it has none. */
-static tb_ns begin_of(struct tb_journal *j, size_t i)
-{
-    TB_ALIGNAS(8) unsigned char page[TB_JOURNAL_PAGE];
-    struct tb_journal_source *source;
-    uint64_t k;
-    if (tb_journal_list_use(&j->list, i, &source) != 0 || tb_journal_source_head(source) != 0)
-        return INT64_MAX;
-    int place = tb_journal_source_page(source, 0, page, NULL);
-    if (place == TB_PLACE_DAMAGED || place == TB_PLACE_EMPTY)
-        place = tb_journal_source_next(source, 0, &k, page);
-    return place == TB_PLACE_RECORDS || place == TB_PLACE_TAIL
-               ? ((const struct tb_journal_page *)(const void *)page)->time_min
-               : INT64_MAX;
-}
-
-/* The first record of segment i that was published at or after `time`; 0: none. */
-static tb_seq first_after(struct tb_journal *j, size_t i, tb_ns time)
-{
-    TB_ALIGNAS(8) unsigned char page[TB_JOURNAL_PAGE];
-    const struct tb_journal_page *h = (const void *)page;
-    struct tb_journal_source *source;
-    if (tb_journal_list_use(&j->list, i, &source) != 0)
-        return 0;
-    tb_seq newest = tb_journal_source_newest(source, NULL);
-    if (newest == 0)
-        return 0;
-    uint64_t low = 0, high = (newest - source->first_seq) / TB_JOURNAL_RECORDS + 1, end = high;
-    while (low < high) { /* the first page whose greatest time is not before it */
-        uint64_t middle = low + (high - low) / 2, k = middle;
-        int place = tb_journal_source_page(source, middle, page, NULL);
-        if (place != TB_PLACE_RECORDS && place != TB_PLACE_TAIL)
-            place = tb_journal_source_next(source, middle, &k, page);
-        if ((place == TB_PLACE_RECORDS || place == TB_PLACE_TAIL) && h->time_max < time)
-            low = k + 1;
-        else
-            high = middle;
-    }
-    for (; low < end; low++) {
-        int place = tb_journal_source_page(source, low, page, NULL);
-        if (place ==
-            TB_PLACE_DAMAGED) /* it may have been in here: reading begins with the damage */
-            return source->first_seq + low * TB_JOURNAL_RECORDS;
-        if (place != TB_PLACE_RECORDS && place != TB_PLACE_TAIL)
-            return 0;
-        const struct tb_record *record = (const void *)(h + 1);
-        for (uint32_t n = 0; n < h->count; n++)
-            if (publish_time(&record[n]) >= time)
-                return record[n].seq;
-    }
-    return 0;
-}
-
-int tb_journal_seek_time(struct tb_journal *j, tb_ns time)
-{
-    tb_journal_seek_oldest(j);
-    size_t low = 0, high = j->list.count;
-    while (low < high) { /* the first segment that begins after it */
-        size_t middle = low + (high - low) / 2;
-        if (begin_of(j, middle) > time)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    for (size_t i = low > 0 ? low - 1 : 0; i < j->list.count; i++) {
-        tb_seq seq = first_after(j, i, time);
-        if (seq == 0)
-            continue;
-        j->epoch = j->list.item[i].epoch;
-        j->seq = seq;
-        return 0;
-    }
-    if (j->list.count == 0)
-        return 1;
-    /* Behind all that is there now. */
-    j->epoch = j->list.item[j->list.count - 1].epoch;
-    (void)tb_journal_has(j, j->epoch, 0, &j->seq);
-    j->seq = j->seq == 0 ? j->list.item[j->list.count - 1].first_seq : j->seq + 1;
-    return 1;
-}
-
 /* ---- reading ---- */
 
 static const struct tb_journal_page *in_window(const struct tb_journal *j, uint64_t k)
@@ -285,13 +171,18 @@ static const struct tb_journal_page *in_window(const struct tb_journal *j, uint6
     return (const void *)(j->window + (k - j->window_k) * TB_JOURNAL_PAGE);
 }
 
-/* Read pages from k on into the window, as far as they are sound. Returns what page k is. */
+/*
+ * Read pages from k on into the window, as far as they are sound: one, and four times as many whenever all
+ * of them were, so that whoever wants a page reads little and whoever goes on reads ahead. Returns what page
+ * k is.
+ */
 static int fill_window(struct tb_journal *j, struct tb_journal_source *source, uint64_t k,
                        const char **out_why)
 {
     size_t ahead = j->ahead < 1 ? 1 : j->ahead;
     j->window_epoch = 0;
-    long n = tb_journal_source_read(source, source->data_page + k, ahead, j->window);
+    long n =
+        tb_journal_ahead_read(j->source_ahead, source, source->data_page + k, ahead, &j->window);
     if (n < 0)
         return (int)n;
     j->window_k = k;
@@ -300,18 +191,20 @@ static int fill_window(struct tb_journal *j, struct tb_journal_source *source, u
            tb_journal_source_judge(source, k + sound, j->window + sound * TB_JOURNAL_PAGE, NULL) ==
                TB_PLACE_RECORDS)
         sound++;
+    j->ahead = sound < ahead                        ? 1
+               : 4 * ahead < TB_JOURNAL_AHEAD_PAGES ? 4 * ahead
+                                                    : TB_JOURNAL_AHEAD_PAGES;
     if (sound == 0) {
-        j->ahead = 1;
-        int place = tb_journal_source_page(source, k, j->window, out_why);
+        int place = tb_journal_source_page(source, k, j->page, out_why);
         if (place < 0 || (place != TB_PLACE_RECORDS && place != TB_PLACE_TAIL))
             return place;
+        j->window = j->page;
         sound = 1;
         if (place == TB_PLACE_TAIL) {
             j->window_pages = 1; /* used at once, and not kept: it grows */
             return place;
         }
     }
-    j->ahead = ahead == sound && 4 * ahead <= WINDOW_PAGES ? 4 * ahead : ahead;
     j->window_epoch = source->epoch;
     j->window_seq = source->first_seq;
     j->window_pages = sound;
@@ -520,7 +413,7 @@ long tb_journal_read(struct tb_journal *j, struct tb_record *out_records, size_t
     long n = 0;
     for (unsigned missing = 0; again && max > 0;) {
         size_t i;
-        if (!find_segment(j, &i)) {
+        if (!tb_journal_find_segment(j, &i)) {
             n = tb_journal_list_scan(&j->list);
             again = n == 1;
             continue;
@@ -534,166 +427,14 @@ long tb_journal_read(struct tb_journal *j, struct tb_record *out_records, size_t
     }
     if (n > 0 && out_epoch != NULL)
         *out_epoch = j->told_epoch;
+    if (n == 0) { /* what comes now comes in small pieces */
+        j->window_epoch = 0;
+        tb_journal_ahead_rest(j->source_ahead);
+    }
     return n;
 }
 
-/* ---- what stands before the records ---- */
-
-static int told_source(struct tb_journal *j, struct tb_journal_source **out_source)
+const char *tb_journal_fallback(const struct tb_journal *j)
 {
-    size_t i = tb_journal_list_find(&j->list, j->told_epoch, j->told_seq);
-    if (j->told_epoch == 0 || i == SIZE_MAX || j->list.item[i].epoch != j->told_epoch)
-        return -ENOENT;
-    int rc = tb_journal_list_use(&j->list, i, out_source);
-    return rc != 0 ? rc : tb_journal_source_head(*out_source);
-}
-
-/* Two copies of each page, the greater generation counts; a page says which ids it holds. */
-static void take_instruments(struct tb_journal *j, const unsigned char *pages, long count)
-{
-    uint64_t generation[TB_JOURNAL_INSTRUMENT_PAGES] = {0};
-    memset(j->instruments, 0, TB_INSTRUMENTS_MAX * sizeof(*j->instruments));
-    j->instrument_count = 0;
-    for (long i = 0; i < count; i++) {
-        const unsigned char *page = pages + i * TB_JOURNAL_PAGE;
-        const struct tb_journal_page *h = (const void *)page;
-        uint64_t n = (h->first_seq - 1) / TB_JOURNAL_INSTRUMENTS;
-        if (h->magic == 0 ||
-            tb_journal_page_check(page, TB_JOURNAL_INSTRUMENTS_KIND, j->told_epoch) != NULL ||
-            n >= TB_JOURNAL_INSTRUMENT_PAGES || (h->first_seq - 1) % TB_JOURNAL_INSTRUMENTS != 0 ||
-            h->first_seq - 1 + h->count > TB_INSTRUMENTS_MAX || h->generation < generation[n])
-            continue;
-        generation[n] = h->generation;
-        struct tb_instrument *own = &j->instruments[h->first_seq - 1];
-        memcpy(own, h + 1, h->count * sizeof(*own));
-        for (uint32_t k = 0; k < h->count; k++)
-            if (!tb_instrument_check(&own[k], (uint16_t)(h->first_seq + k)))
-                own[k].market = 0;
-        if (h->first_seq - 1 + h->count > j->instrument_count)
-            j->instrument_count = (uint16_t)(h->first_seq - 1 + h->count);
-    }
-}
-
-static void read_instruments(struct tb_journal *j)
-{
-    const size_t count = 2 * TB_JOURNAL_INSTRUMENT_PAGES;
-    struct tb_journal_source *source;
-    if (told_source(j, &source) != 0)
-        return;
-    if (j->instruments == NULL)
-        j->instruments = calloc(TB_INSTRUMENTS_MAX, sizeof(*j->instruments));
-    unsigned char *pages = malloc(count * TB_JOURNAL_PAGE);
-    if (j->instruments != NULL && pages != NULL) {
-        long n = tb_journal_source_read(source, TB_JOURNAL_INSTRUMENT_PAGE, count, pages);
-        take_instruments(j, pages, n);
-        j->instrument_epoch = j->told_epoch;
-        j->instrument_seq = j->told_seq;
-    }
-    free(pages);
-}
-
-const struct tb_instrument *tb_journal_instrument(struct tb_journal *j, uint16_t id)
-{
-    bool same = j->instrument_epoch == j->told_epoch && j->instruments != NULL;
-    if (id == 0 || id > TB_INSTRUMENTS_MAX)
-        return NULL;
-    if (!same || id > j->instrument_count)
-        read_instruments(j); /* entries never change, but there may be more now */
-    if (j->instrument_epoch != j->told_epoch || id > j->instrument_count)
-        return NULL;
-    return j->instruments[id - 1].market != 0 ? &j->instruments[id - 1] : NULL;
-}
-
-uint16_t tb_journal_instrument_count(struct tb_journal *j)
-{
-    read_instruments(j);
-    return j->instrument_epoch == j->told_epoch ? j->instrument_count : 0;
-}
-
-int tb_journal_state(struct tb_journal *j,
-                     void (*each)(void *context, const struct tb_record *record), void *context,
-                     uint64_t *out_epoch, tb_seq *out_seq)
-{
-    TB_ALIGNAS(8) unsigned char page[TB_JOURNAL_PAGE];
-    const struct tb_journal_page *h = (const void *)page;
-    struct tb_journal_source *source;
-    size_t i;
-    if (!find_segment(j, &i))
-        return -ENOENT;
-    int rc = tb_journal_list_use(&j->list, i, &source);
-    if (rc == 0)
-        rc = tb_journal_source_head(source);
-    for (uint64_t n = 0; rc == 0 && n < source->state_pages; n++) {
-        long got = tb_journal_source_read(source, TB_JOURNAL_STATE_PAGE + n, 1, page);
-        if (got != 1 || tb_journal_page_check(page, TB_JOURNAL_STATE, source->epoch) != NULL)
-            return got < 0 ? (int)got : -EBADMSG;
-        for (uint32_t k = 0; k < h->count; k++)
-            each(context, (const struct tb_record *)(const void *)(h + 1) + k);
-    }
-    if (rc != 0)
-        return rc;
-    /* Instruments are those of this segment now. */
-    j->told_epoch = *out_epoch = source->epoch;
-    j->told_seq = *out_seq = source->first_seq;
-    return 0;
-}
-
-/* ---- listing ---- */
-
-static uint64_t count_damaged(struct tb_journal_source *source, tb_seq newest)
-{
-    TB_ALIGNAS(8) unsigned char page[TB_JOURNAL_PAGE];
-    uint64_t damaged = 0;
-    for (uint64_t n = 0; n < source->state_pages; n++)
-        damaged += tb_journal_source_read(source, TB_JOURNAL_STATE_PAGE + n, 1, page) != 1 ||
-                   tb_journal_page_check(page, TB_JOURNAL_STATE, source->epoch) != NULL;
-    for (uint64_t k = 0; newest != 0 && k <= (newest - source->first_seq) / TB_JOURNAL_RECORDS;
-         k++) {
-        int place = tb_journal_source_page(source, k, page, NULL);
-        damaged += place != TB_PLACE_RECORDS && place != TB_PLACE_TAIL;
-    }
-    return damaged;
-}
-
-static void describe(struct tb_journal *j, size_t i, bool verify, struct tb_journal_segment *s)
-{
-    TB_ALIGNAS(8) unsigned char page[TB_JOURNAL_PAGE];
-    struct tb_journal_source *source;
-    struct stat st;
-    tb_journal_name(&j->list.item[i], s->file);
-    s->epoch = j->list.item[i].epoch;
-    s->first_seq = j->list.item[i].first_seq;
-    if (tb_journal_list_use(&j->list, i, &source) != 0) {
-        s->damaged_pages = 1; /* it can not even be opened */
-        return;
-    }
-    memcpy(s->file, source->name, sizeof(s->file));
-    s->compressed = source->zstd != NULL;
-    if (fstat(source->fd, &st) == 0)
-        s->bytes = s->compressed ? (uint64_t)st.st_size : (uint64_t)st.st_blocks * 512;
-    s->bytes_plain = tb_journal_source_pages(source) * TB_JOURNAL_PAGE;
-    s->last_seq = tb_journal_source_newest(source, &s->time_max);
-    tb_ns begin = begin_of(j, i);
-    s->time_min = begin != INT64_MAX ? begin : 0;
-    s->closed = tb_journal_source_closed(source);
-    if (verify)
-        s->damaged_pages = (tb_journal_source_read(source, 0, 1, page) != 1 ||
-                            tb_journal_page_check(page, TB_JOURNAL_HEAD, s->epoch) != NULL) +
-                           count_damaged(source, s->closed ? source->end_seq - 1 : s->last_seq);
-}
-
-int tb_journal_list(struct tb_journal *j, bool verify,
-                    int (*each)(void *context, const struct tb_journal_segment *segment),
-                    void *context, struct tb_error *err)
-{
-    int rc = tb_journal_list_scan(&j->list);
-    if (rc < 0)
-        return tb_fail(err, rc, "cannot list journal %s: %s", j->list.path, strerror(-rc));
-    rc = 0;
-    for (size_t i = 0; rc == 0 && i < j->list.count; i++) {
-        struct tb_journal_segment s = {.epoch = 0};
-        describe(j, i, verify, &s);
-        rc = each(context, &s);
-    }
-    return rc;
+    return tb_journal_ahead_refused(j->source_ahead);
 }

@@ -56,6 +56,24 @@ uint64_t tb_journal_source_pages(const struct tb_journal_source *f)
     return fstat(f->fd, &st) == 0 ? (uint64_t)st.st_size / TB_JOURNAL_PAGE : 0;
 }
 
+const struct tb_uring_fault *tb_journal_read_fault;
+
+long tb_journal_pread(int fd, void *out_bytes, size_t count, uint64_t offset)
+{
+    const struct tb_uring_fault *fault = tb_journal_read_fault;
+    ssize_t n;
+    if (TB_UNLIKELY(fault != NULL)) {
+        long rc = fault->decide(fault->context, 0, TB_URING_READ, fd, out_bytes, count, offset);
+        if (rc <= 0)
+            return rc;
+        count = rc > 1 && (size_t)rc < count ? (size_t)rc : count;
+    }
+    do
+        n = pread(fd, out_bytes, count, (off_t)offset);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
 long tb_journal_source_read(struct tb_journal_source *f, uint64_t page, size_t count,
                             void *out_pages)
 {
@@ -65,12 +83,10 @@ long tb_journal_source_read(struct tb_journal_source *f, uint64_t page, size_t c
         return n < 0 ? n : n / TB_JOURNAL_PAGE;
     }
     while (done < bytes) {
-        ssize_t n = pread(f->fd, (char *)out_pages + done, bytes - done,
-                          (off_t)(page * TB_JOURNAL_PAGE + done));
-        if (n < 0 && errno == EINTR)
-            continue;
+        long n = tb_journal_pread(f->fd, (char *)out_pages + done, bytes - done,
+                                  page * TB_JOURNAL_PAGE + done);
         if (n < 0 && done < TB_JOURNAL_PAGE)
-            return -errno;
+            return n;
         if (n <= 0)
             break;
         done += (size_t)n;
@@ -188,9 +204,9 @@ enum tb_journal_place tb_journal_source_judge(const struct tb_journal_source *f,
 
 /*
  * The newer of the sound spares; but one that continues page k before one that is further on: the newer was
- * perhaps never synced, and what it continues never written. False: none.
+ * perhaps never synced, and what it continues never written. 1, 0: none, or -errno.
  */
-static bool read_spare(struct tb_journal_source *f, uint64_t k, void *out_page)
+static int read_spare(struct tb_journal_source *f, uint64_t k, void *out_page)
 {
     TB_ALIGNAS(8) unsigned char spare[2 * TB_JOURNAL_PAGE];
     const struct tb_journal_page *best = NULL;
@@ -207,7 +223,7 @@ static bool read_spare(struct tb_journal_source *f, uint64_t k, void *out_page)
     }
     if (best != NULL)
         memcpy(out_page, best, TB_JOURNAL_PAGE);
-    return best != NULL;
+    return n < 0 ? (int)n : best != NULL;
 }
 
 static int place_of(struct tb_journal_source *f, uint64_t k, void *out_page, const char **out_why)
@@ -239,8 +255,11 @@ int tb_journal_source_page(struct tb_journal_source *f, uint64_t k, void *out_pa
     TB_ALIGNAS(8) unsigned char spare[TB_JOURNAL_PAGE];
     const struct tb_journal_page *h = (const void *)spare;
     int place = place_of(f, k, out_page, out_why);
-    if (place < 0 || place == TB_PLACE_RECORDS || place == TB_PLACE_END || !read_spare(f, k, spare))
+    if (place < 0 || place == TB_PLACE_RECORDS || place == TB_PLACE_END)
         return place;
+    int rc = read_spare(f, k, spare);
+    if (rc <= 0)
+        return rc < 0 ? rc : place;
     if (h->first_seq == first_of(f, k)) {
         memcpy(out_page, spare, TB_JOURNAL_PAGE);
         return TB_PLACE_TAIL;
@@ -278,8 +297,13 @@ int tb_journal_source_next(struct tb_journal_source *f, uint64_t k, uint64_t *ou
     TB_ALIGNAS(8) unsigned char spare[TB_JOURNAL_PAGE];
     const struct tb_journal_page *h = (const void *)spare;
     int place = next_in_place(f, k, out_k, out_page);
+    if (place != TB_PLACE_EMPTY)
+        return place;
     /* A tail that is only in a spare comes after everything in its place. */
-    if (place != TB_PLACE_EMPTY || !read_spare(f, k, spare) || h->first_seq < first_of(f, k) ||
+    int rc = read_spare(f, k, spare);
+    if (rc < 0)
+        return rc;
+    if (rc == 0 || h->first_seq < first_of(f, k) ||
         (h->first_seq - f->first_seq) % TB_JOURNAL_RECORDS != 0)
         return place;
     *out_k = (h->first_seq - f->first_seq) / TB_JOURNAL_RECORDS;

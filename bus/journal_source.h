@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include <tickbus/journal.h>
+#include <tickbus/uring.h>
 
 #define TB_JOURNAL_PATH_BYTES 600
 
@@ -67,6 +68,33 @@ bool tb_journal_source_closed(struct tb_journal_source *f);
 /* The last sequence now; 0: none. *out_time_max (may be NULL): the greatest publish time of its page. */
 tb_seq tb_journal_source_newest(struct tb_journal_source *f, tb_ns *out_time_max);
 
+/* tb_journal_pread: as pread, but made again when it was interrupted; -errno. All reads of a journal's
+ * files end here, or in the ring of journal_ahead.c. */
+long tb_journal_pread(int fd, void *out_bytes, size_t count, uint64_t offset);
+/* Tests only, NULL: none. What becomes of those reads (uring.h); their numbers are 0 here. */
+extern const struct tb_uring_fault *tb_journal_read_fault;
+
+/* ---- journal_ahead.c ---- */
+
+/* Read at once by somebody who goes through a segment from page to page. */
+#define TB_JOURNAL_AHEAD_PAGES 64
+
+struct tb_journal_ahead; /* one reader's; one thread */
+
+int tb_journal_ahead_open(struct tb_journal_ahead **out_ahead);
+void tb_journal_ahead_close(struct tb_journal_ahead *a);
+/*
+ * tb_journal_ahead_read: as tb_journal_source_read, at most TB_JOURNAL_AHEAD_PAGES; the pages are at *out_pages
+ * until the next call. Whoever asks for that many is taken to go on: what follows is read meanwhile, as far as
+ * three more such buffers hold. The first such call sets up a ring, which another process (fork) does not use.
+ */
+long tb_journal_ahead_read(struct tb_journal_ahead *a, struct tb_journal_source *f, uint64_t page,
+                           size_t count, const unsigned char **out_pages);
+/* tb_journal_ahead_rest: nothing is wanted for a while: give ring and memory back. */
+void tb_journal_ahead_rest(struct tb_journal_ahead *a);
+/* Why there is no ring; NULL: none was needed yet, or it is there. */
+const char *tb_journal_ahead_refused(const struct tb_journal_ahead *a);
+
 /* ---- journal_list.c ---- */
 
 struct tb_journal_item {
@@ -98,7 +126,34 @@ size_t tb_journal_list_find(const struct tb_journal_list *l, uint64_t epoch, tb_
 bool tb_journal_name_parse(const char *name, struct tb_journal_item *out_item);
 void tb_journal_name(const struct tb_journal_item *item, char out_name[64]);
 
-/* ---- journal_read.c ---- */
+/* ---- journal_read.c and journal_about.c ---- */
+
+struct tb_journal {
+    struct tb_journal_list list;
+    uint64_t epoch; /* the position; 0: before everything */
+    tb_seq seq;
+    uint64_t told_epoch; /* of the last records, and of their instruments */
+    tb_seq told_seq;
+
+    struct tb_journal_ahead *source_ahead;
+    const unsigned char *window; /* in source_ahead, or `page` */
+    uint64_t window_epoch;       /* of the segment; 0: nothing is held */
+    tb_seq window_seq;
+    uint64_t window_k, window_pages; /* pages of records, judged sound when they were read */
+    size_t ahead;                    /* to be read next time: grows while pages are sound */
+    TB_ALIGNAS(8) unsigned char page[TB_JOURNAL_PAGE];
+
+    struct tb_instrument *instruments;
+    uint16_t instrument_count;
+    uint64_t instrument_epoch;
+    tb_seq instrument_seq; /* the segment that they were read from */
+};
+
+/*
+ * tb_journal_find_segment: the one that the position is in; a position before a segment's begin, with nothing
+ * between, moves there. False: nothing is there (yet).
+ */
+bool tb_journal_find_segment(struct tb_journal *j, size_t *out_i);
 
 /* tb_journal_tell: the position, moved to what is there. False: the journal is empty. */
 bool tb_journal_tell(struct tb_journal *j, uint64_t *out_epoch, tb_seq *out_seq);

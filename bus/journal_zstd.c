@@ -35,11 +35,9 @@ struct tb_journal_zstd {
 static int read_whole(int fd, void *out_bytes, size_t count, uint64_t offset)
 {
     for (size_t done = 0; done < count;) {
-        ssize_t n = pread(fd, (char *)out_bytes + done, count - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
+        long n = tb_journal_pread(fd, (char *)out_bytes + done, count - done, offset + done);
         if (n < 0)
-            return -errno;
+            return (int)n;
         if (n == 0)
             return -EBADMSG;
         done += (size_t)n;

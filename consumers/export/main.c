@@ -307,6 +307,7 @@ static int run(struct export *x, const char *stream)
         }
     }
     progress_end(&progress);
+    tool_fallback(x->journal);
     if (rc == -EPIPE)
         return TB_EXIT_OK; /* the reader of our output has gone */
     if (rc != 0)

@@ -52,5 +52,7 @@ void tool_start(const char *program);
 extern volatile sig_atomic_t tool_stopped;
 /* tool_fault: a line on stderr; returns code, so that `return tool_fault(...)` works. */
 int tool_fault(int code, const char *format, ...) TB_PRINTF(2, 3);
+/* tool_fallback: when a journal was read: say, once, why without io_uring, if it was. */
+void tool_fallback(const struct tb_journal *j);
 
 #endif

@@ -30,3 +30,13 @@ int tool_fault(int code, const char *format, ...)
     va_end(arguments);
     return code;
 }
+
+void tool_fallback(const struct tb_journal *j)
+{
+    static bool said;
+    const char *why = tb_journal_fallback(j);
+    if (why == NULL || said)
+        return;
+    said = true;
+    (void)tool_fault(0, "%s: read by plain calls", why);
+}

@@ -240,6 +240,8 @@ static int check_records(struct main *m)
             return tool_fault(TB_EXIT_IO, "stopped by a signal");
     }
     progress_end(&progress);
+    for (size_t i = 0; i < m->journals.count; i++)
+        tool_fallback(m->source[i].journal);
     verify_end(&m->verify);
     return 0;
 }

@@ -108,6 +108,14 @@ TB_STATIC_ASSERT(sizeof(struct tb_journal_head) == 128, "layout");
 
 struct tb_journal; /* one stream's journal, opened for reading; one thread */
 
+/*
+ * Memory and reading ahead. Whoever looks a record up reads a page or two. Whoever goes on from page to
+ * page soon has 256 KiB in hand and three more such buffers on their way by io_uring, set up then and
+ * given back at the present end: a reader holds at most 1 MiB and one ring of four requests. A process that
+ * was forked sets up its own. Compressed segments are read frame by frame (256 KiB plain), and the kernel
+ * reads ahead of that: decompression takes longer than any disk.
+ */
+
 /* What a reader is told when it meets damage: sequences from..to of `epoch` are not to be had. */
 struct tb_journal_damage {
     uint64_t epoch;
@@ -138,6 +146,10 @@ void tb_journal_seek_oldest(struct tb_journal *j);
  */
 long tb_journal_read(struct tb_journal *j, struct tb_record *out_records, size_t max,
                      uint64_t *out_epoch, struct tb_journal_damage *out_damage);
+
+/* tb_journal_fallback: why this reader goes without io_uring ("kernel.io_uring_disabled is 2"); NULL: it does
+ * not, or has not needed it yet. Everything works without it. */
+const char *tb_journal_fallback(const struct tb_journal *j);
 
 /* tb_journal_has: is (epoch, seq) on disk now? *out_newest (may be NULL): the newest of that epoch, 0 none. */
 bool tb_journal_has(struct tb_journal *j, uint64_t epoch, tb_seq seq, tb_seq *out_newest);
