@@ -1,18 +1,14 @@
 /*
- * Messages of Binance through simdjson On-Demand. Fields are taken by key, whatever their order,
+ * Messages of Binance. Fields are taken by key, whatever their order,
  * each as the type it came in, because one letter means different things in different messages
  * ("a": an id, a price, levels, an order). What a message is, and whether it is whole, is decided when
  * all of it was read.
  */
 #include "producers/adapter/binance_json.h"
 
-#include <errno.h>
-
-#include <new>
+#include <cerrno>
 
 #include "producers/adapter/json.hpp"
-
-using namespace simdjson;
 
 namespace
 {
@@ -44,7 +40,7 @@ enum key : uint8_t {
 };
 
 struct long_key {
-    const char *name;
+    json_word name;
     key at;
 };
 
@@ -66,7 +62,7 @@ constexpr unsigned DEPTH_MAX = 2; /* a combined message and the data in it */
 
 struct binance_decoder {
     binance_line line;
-    ondemand::parser parser;
+    json_parser *parser;
     field fields[KEYS];
     uint8_t used[KEYS]; /* which fields are set: only those are cleared for the next message */
     unsigned used_count;
@@ -78,81 +74,58 @@ namespace
 {
 
 /* An array of anything else (a list of statistics, an answer) is WRONG for whoever wanted levels. */
-bool read_array(binance_decoder *d, unsigned at, ondemand::value &value, field &f)
+bool read_array(binance_decoder *d, unsigned at, json_reader &r, field &f)
 {
-    if (at != 'a' && at != 'b' && at != BIDS && at != ASKS) {
-        f.type = WRONG;
+    if (at != 'a' && at != 'b' && at != BIDS && at != ASKS)
         return true;
-    }
     f.type = LEVELS;
-    return json_levels(d->levels, value, f.levels);
+    return json_levels(d->levels, r, f.levels);
 }
 
-bool read_field(binance_decoder *d, unsigned at, ondemand::value &value)
+/* 1.5, 1e400 or 2^64 is a number, but no id and no time. */
+bool read_field(binance_decoder *d, unsigned at, json_reader &r)
 {
-    ondemand::json_type type;
-    TRY(value.type().get(type));
     field &f = d->fields[at];
     if (f.type == ABSENT)
         d->used[d->used_count++] = uint8_t(at);
     f.type = WRONG;
-    switch (type) {
-    case ondemand::json_type::string:
+    char first = r.peek();
+    if (first == '"') {
         f.type = TEXT;
-        return json_string(value, f.text);
-    case ondemand::json_type::number:
-        if (value.get_int64().get(f.number) == SUCCESS)
-            f.type = NUMBER;
-        return true; /* 1.5, 1e400 or 2^64: a number, but no id and no time */
-    case ondemand::json_type::boolean:
-        if (value.get_bool().get(f.truth) == SUCCESS)
-            f.type = TRUTH;
-        return true;
-    case ondemand::json_type::array:
-        return read_array(d, at, value, f);
-    case ondemand::json_type::object:
-    case ondemand::json_type::null:
-        break;
+        return json_string(r, f.text);
     }
+    if (first == '[')
+        return read_array(d, at, r, f);
+    if (json_integer(r, f.number))
+        f.type = NUMBER;
+    else if (json_truth(r, f.truth))
+        f.type = TRUTH;
     return true;
 }
 
-/* Where the field of this key is kept; 0: of no interest. `name` stands before a quote. */
-unsigned find_key(const char *name)
+/* Where the field of this key is kept; 0: of no interest. */
+unsigned find_key(adapter_text name)
 {
-    if (name[0] != '"' && name[1] == '"')
-        return (unsigned char)name[0] < 128 ? (unsigned char)name[0] : 0;
-    for (const long_key &known : long_keys) {
-        size_t length = strlen(known.name);
-        if (strncmp(name, known.name, length) == 0 && name[length] == '"')
+    if (name.length == 1)
+        return (unsigned char)name.at[0] < 128 ? (unsigned char)name.at[0] : 0;
+    for (const long_key &known : long_keys)
+        if (json_is(name, known.name))
             return known.at;
-    }
     return 0;
 }
 
-bool read_object(binance_decoder *d, ondemand::object object, unsigned depth)
+bool read_object(binance_decoder *d, json_reader &r, unsigned depth)
 {
-    for (auto item : object) {
-        ondemand::field member;
-        TRY(std::move(item).get(member));
-        const char *name = member.key().raw();
-        ondemand::value value = member.value();
-        if (depth == 0 && json_key_is(name, "stream")) {
-            if (!json_string(value, d->stream))
-                return false;
-        } else if (depth + 1 < DEPTH_MAX && json_key_is(name, "data")) {
-            ondemand::json_type type;
-            TRY(value.type().get(type));
-            if (type == ondemand::json_type::object &&
-                !read_object(d, value.get_object(), depth + 1))
-                return false;
-        } else {
-            unsigned at = find_key(name);
-            if (at != 0 && !read_field(d, at, value))
-                return false;
-        }
-    }
-    return true;
+    return json_object(r, [&](adapter_text name, json_reader &value) {
+        unsigned at = find_key(name);
+        if (at != 0)
+            return read_field(d, at, value);
+        if (depth == 0 && json_is(name, "stream"))
+            return json_string(value, d->stream);
+        if (depth + 1 < DEPTH_MAX && json_is(name, "data") && value.peek() == '{')
+            return read_object(d, value, depth + 1);
+        return true;
+    });
 }
 
 void reset(binance_decoder *d)
@@ -264,7 +237,7 @@ void take_snapshot(taker &t, binance_message *m)
 binance_kind kind_of_event(adapter_text e, const taker &t)
 {
     static constexpr struct {
-        const char *name;
+        json_word name;
         binance_kind kind;
     } kinds[] = {
         {"trade", BINANCE_TRADE},
@@ -334,148 +307,102 @@ void classify(const binance_decoder *d, binance_message *m)
     }
 }
 
-bool read_message(binance_decoder *d, const char *bytes, size_t length)
-{
-    ondemand::document doc;
-    ondemand::object object;
-    TRY(d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc));
-    TRY(doc.get_object().get(object));
-    /* Nothing may follow: the parser has no place any more when all was read. */
-    return read_object(d, object, 0) && doc.current_location().error() == OUT_OF_BOUNDS;
-}
-
 /* A number of decimals as the step that it means. */
-bool read_decimals(ondemand::value &value, adapter_text &out)
+bool read_decimals(json_reader &r, adapter_text &out)
 {
     static constexpr const char *steps[] = {
         "1",     "1e-1",  "1e-2",  "1e-3",  "1e-4",  "1e-5",  "1e-6",  "1e-7",  "1e-8", "1e-9",
         "1e-10", "1e-11", "1e-12", "1e-13", "1e-14", "1e-15", "1e-16", "1e-17", "1e-18"};
-    uint64_t decimals;
-    TRY(value.get_uint64().get(decimals));
-    if (decimals >= sizeof(steps) / sizeof(steps[0]))
+    int64_t decimals;
+    if (!json_unsigned(r, decimals) || decimals >= int64_t(sizeof(steps) / sizeof(steps[0])))
         return false;
     out = {steps[decimals], uint32_t(strlen(steps[decimals]))};
     return true;
 }
 
 /* Which filter it is may stand behind what it says. */
-bool read_filter(ondemand::value &value, adapter_market_text &m)
+bool read_filter(json_reader &r, adapter_market_text &m)
 {
     adapter_text kind = {"", 0}, tick = {"", 0}, step = {"", 0};
-    ondemand::object filter;
-    TRY(value.get_object().get(filter));
-    if (!json_each(filter, [&](const char *name, ondemand::value &member) {
-            return json_key_is(name, "filterType") ? json_string(member, kind)
-                   : json_key_is(name, "tickSize") ? json_string(member, tick)
-                   : json_key_is(name, "stepSize") ? json_string(member, step)
-                                                   : true;
-        }))
-        return false;
+    bool whole = json_object(r, [&](adapter_text name, json_reader &value) {
+        return json_is(name, "filterType") ? json_string(value, kind)
+               : json_is(name, "tickSize") ? json_string(value, tick)
+               : json_is(name, "stepSize") ? json_string(value, step)
+                                           : true;
+    });
     if (json_is(kind, "PRICE_FILTER"))
         m.tick_size = tick;
     if (json_is(kind, "LOT_SIZE"))
         m.step_size = step;
-    return kind.length > 0;
+    return whole && kind.length > 0;
 }
 
-bool read_filters(ondemand::value &value, adapter_market_text &m)
+bool read_filters(json_reader &r, adapter_market_text &m)
 {
-    ondemand::array filters;
-    TRY(value.get_array().get(filters));
-    return json_each(filters, [&](ondemand::value &filter) { return read_filter(filter, m); });
+    return json_array(r, [&](json_reader &filter) { return read_filter(filter, m); });
 }
 
 /* One market. An unreadable one makes the listing bad. */
-bool read_market(const binance_decoder *d, ondemand::value &value, adapter_market_text &m)
+bool read_market(const binance_decoder *d, json_reader &r, adapter_market_text &m)
 {
     const bool decimals = d->line == BINANCE_LIKE_MEXC; /* instead of filters */
     bool precise = false;
-    ondemand::object object;
-    TRY(value.get_object().get(object));
-    bool readable = json_each(object, [&](const char *name, ondemand::value &member) {
-        if (!decimals && json_key_is(name, "filters"))
-            return precise = read_filters(member, m);
-        if (decimals && json_key_is(name, "quotePrecision"))
-            return precise = read_decimals(member, m.tick_size);
-        if (decimals && json_key_is(name, "baseAssetPrecision"))
-            return read_decimals(member, m.step_size);
-        return json_key_is(name, "symbol")        ? json_string(member, m.symbol)
-               : json_key_is(name, "baseAsset")   ? json_string(member, m.base)
-               : json_key_is(name, "quoteAsset")  ? json_string(member, m.quote)
-               : json_key_is(name, "marginAsset") ? json_string(member, m.settle) /* a contract's */
-                                                  : true;
+    bool readable = json_object(r, [&](adapter_text name, json_reader &value) {
+        if (!decimals && json_is(name, "filters"))
+            return precise = read_filters(value, m);
+        if (decimals && json_is(name, "quotePrecision"))
+            return precise = read_decimals(value, m.tick_size);
+        if (decimals && json_is(name, "baseAssetPrecision"))
+            return read_decimals(value, m.step_size);
+        return json_is(name, "symbol")        ? json_string(value, m.symbol)
+               : json_is(name, "baseAsset")   ? json_string(value, m.base)
+               : json_is(name, "quoteAsset")  ? json_string(value, m.quote)
+               : json_is(name, "marginAsset") ? json_string(value, m.settle) /* a contract's */
+                                              : true;
     });
     return readable && precise && m.symbol.length > 0 && m.base.length > 0 && m.quote.length > 0;
-}
-
-int read_listing(binance_decoder *d, const char *bytes, size_t length,
-                 void (*each)(void *context, const adapter_market_text *market), void *context)
-{
-    ondemand::document doc;
-    ondemand::array symbols;
-    int count = 0;
-    if (d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc) != SUCCESS ||
-        doc.find_field("symbols").get_array().get(symbols) != SUCCESS)
-        return -EBADMSG;
-    bool readable = json_each(symbols, [&](ondemand::value &value) {
-        adapter_market_text market = {};
-        if (!read_market(d, value, market))
-            return false;
-        each(context, &market);
-        count++;
-        return true;
-    });
-    return readable ? count : -EBADMSG;
 }
 
 } // namespace
 
 binance_decoder *binance_decoder_create(binance_line line)
 {
-    try {
-        binance_decoder *d = new binance_decoder();
+    binance_decoder *d = json_decoder_create<binance_decoder>(ADAPTER_MESSAGE_BYTES);
+    if (d != nullptr)
         d->line = line;
-        if (d->parser.allocate(ADAPTER_MESSAGE_BYTES) == SUCCESS)
-            return d;
-        delete d;
-    } catch (const std::bad_alloc &) {
-        /* NULL says it */
-    }
-    return nullptr;
+    return d;
 }
 
 void binance_decoder_destroy(binance_decoder *d)
 {
-    delete d;
+    json_decoder_destroy(d);
 }
 
 void binance_decode(binance_decoder *d, const char *bytes, size_t length, binance_message *out)
 {
+    json_reader r;
     *out = binance_message();
-    if (length == 0 || length > ADAPTER_MESSAGE_MAX)
-        return;
     reset(d);
-    try {
-        if (read_message(d, bytes, length))
-            classify(d, out);
-    } catch (const simdjson_error &) {
-        out->kind = BINANCE_BAD;
-    } catch (const std::bad_alloc &) {
-        out->kind = BINANCE_BAD;
-    }
+    if (json_parse(d->parser, bytes, length, r) && read_object(d, r, 0) && json_ended(r))
+        classify(d, out);
 }
 
 int binance_decode_listing(binance_decoder *d, const char *bytes, size_t length,
                            void (*each)(void *context, const adapter_market_text *market),
                            void *context)
 {
-    if (length == 0 || length > ADAPTER_MESSAGE_MAX)
-        return -EBADMSG;
-    try {
-        return read_listing(d, bytes, length, each, context);
-    } catch (const simdjson_error &) {
-        return -EBADMSG;
-    } catch (const std::bad_alloc &) {
-        return -EBADMSG;
-    }
+    json_reader r;
+    int count = 0;
+    auto read_element = [&](json_reader &element) {
+        adapter_market_text market = {};
+        if (!read_market(d, element, market))
+            return false;
+        each(context, &market);
+        count++;
+        return true;
+    };
+    bool whole = json_parse(d->parser, bytes, length, r) &&
+                 json_member(r, "symbols",
+                             [&](json_reader &list) { return json_array(list, read_element); });
+    return whole ? count : -EBADMSG;
 }

@@ -1,5 +1,5 @@
 /*
- * Messages of Bybit v5 through simdjson On-Demand. Fields are taken by key, whatever their order (it differs
+ * Messages of Bybit v5. Fields are taken by key, whatever their order (it differs
  * between topics); what a message is, and whether it is whole, is decided when all of it was read.
  *
  *   {"topic":"orderbook.200.BTCUSDT","ts":..,"type":"delta","data":{"s":..,"b":[..],"a":[..],"u":1,"seq":2},"cts":..}
@@ -9,13 +9,10 @@
 #include "producers/adapter/bybit_json.h"
 
 #include <cerrno>
-#include <new>
 
 #include <tickbus/record.h>
 
 #include "producers/adapter/json.hpp"
-
-using namespace simdjson;
 
 namespace
 {
@@ -47,7 +44,7 @@ constexpr uint32_t BOOK_PARTS = TYPE | DATA | SYMBOL | BIDS | ASKS | UPDATE_ID;
 } // namespace
 
 struct bybit_decoder {
-    ondemand::parser parser;
+    json_parser *parser;
     uint32_t parts;
     bool list;   /* data is an array of objects */
     bool trades; /* each of them is a whole trade */
@@ -61,163 +58,128 @@ struct bybit_decoder {
 namespace
 {
 
-void take_text(uint32_t &parts, uint32_t part, ondemand::value &value, adapter_text &out)
+void take_text(uint32_t &parts, uint32_t part, json_reader &r, adapter_text &out)
 {
-    ondemand::json_type type;
-    bool whole = value.type().get(type) == SUCCESS && type == ondemand::json_type::string &&
-                 json_string(value, out);
-    parts |= whole ? part : uint32_t(WRONG);
+    parts |= json_string(r, out) ? part : uint32_t(WRONG);
 }
 
-void take_number(uint32_t &parts, uint32_t part, ondemand::value &value, int64_t &out)
+void take_number(uint32_t &parts, uint32_t part, json_reader &r, int64_t &out)
 {
-    parts |= value.get_int64().get(out) == SUCCESS && out >= 0 ? part : uint32_t(WRONG);
+    parts |= json_unsigned(r, out) ? part : uint32_t(WRONG);
 }
 
 /* A list of anything else is WRONG for whoever wanted levels, and no error for others. */
-bool take_levels(bybit_decoder *d, uint32_t part, ondemand::value &value, adapter_levels &out)
+bool take_levels(bybit_decoder *d, uint32_t part, json_reader &r, adapter_levels &out)
 {
-    ondemand::json_type type;
-    TRY(value.type().get(type));
-    d->parts |= type == ondemand::json_type::array ? part : uint32_t(WRONG);
-    return type != ondemand::json_type::array || json_levels(d->levels, value, out);
+    bool list = r.peek() == '[';
+    d->parts |= list ? part : uint32_t(WRONG);
+    return !list || json_levels(d->levels, r, out);
 }
 
-bool read_book(bybit_decoder *d, ondemand::object object, bybit_message *m)
+bool read_book(bybit_decoder *d, json_reader &r, bybit_message *m)
 {
-    for (auto element : object) {
-        ondemand::field member;
-        TRY(std::move(element).get(member));
-        const char *name = member.key().raw();
-        ondemand::value value = member.value();
-        if (json_key_is(name, "s"))
+    return json_object(r, [&](adapter_text name, json_reader &value) {
+        if (json_is(name, "b"))
+            return take_levels(d, BIDS, value, m->bids);
+        if (json_is(name, "a"))
+            return take_levels(d, ASKS, value, m->asks);
+        if (json_is(name, "s"))
             take_text(d->parts, SYMBOL, value, d->symbol);
-        else if (json_key_is(name, "u"))
+        else if (json_is(name, "u"))
             take_number(d->parts, UPDATE_ID, value, m->update_id);
-        else if (json_key_is(name, "b") && !take_levels(d, BIDS, value, m->bids))
-            return false;
-        else if (json_key_is(name, "a") && !take_levels(d, ASKS, value, m->asks))
-            return false;
-    }
-    return true;
+        return true;
+    });
 }
 
-void take_side(uint32_t &parts, ondemand::value &value, uint8_t &out)
+void take_side(uint32_t &parts, json_reader &r, uint8_t &out)
 {
     adapter_text text = {"", 0};
-    take_text(parts, SIDE, value, text);
+    take_text(parts, SIDE, r, text);
     out = json_is(text, "Buy") ? TB_BUY : json_is(text, "Sell") ? TB_SELL : TB_NO_SIDE;
     if (out == TB_NO_SIDE)
         parts |= WRONG;
 }
 
-bool read_trade(ondemand::object object, bybit_trade &t, uint32_t &parts)
+bool read_trade(json_reader &r, bybit_trade &t, uint32_t &parts)
 {
     t = bybit_trade();
-    for (auto element : object) {
-        ondemand::field member;
-        TRY(std::move(element).get(member));
-        const char *name = member.key().raw();
-        ondemand::value value = member.value();
-        if (json_key_is(name, "i"))
+    return json_object(r, [&](adapter_text name, json_reader &value) {
+        if (json_is(name, "i"))
             take_text(parts, ID, value, t.id);
-        else if (json_key_is(name, "T"))
+        else if (json_is(name, "T"))
             take_number(parts, TIME, value, t.time);
-        else if (json_key_is(name, "p"))
+        else if (json_is(name, "p"))
             take_text(parts, PRICE, value, t.price);
-        else if (json_key_is(name, "v"))
+        else if (json_is(name, "v"))
             take_text(parts, SIZE, value, t.size);
-        else if (json_key_is(name, "S"))
+        else if (json_is(name, "S"))
             take_side(parts, value, t.side);
-        else if (json_key_is(name, "seq"))
+        else if (json_is(name, "seq"))
             take_number(parts, 0, value, t.seq);
-    }
-    return true;
+        return true;
+    });
 }
 
 /* Klines are lists too: what the list holds matters only when the topic is known to be trades. */
-bool read_list(bybit_decoder *d, ondemand::array array, bybit_message *m)
+bool read_list(bybit_decoder *d, json_reader &r, bybit_message *m)
 {
     d->list = true;
     d->trades = true;
-    for (auto element : array) {
-        ondemand::value value;
-        ondemand::json_type type;
+    return json_array(r, [&](json_reader &element) {
         uint32_t parts = 0;
-        TRY(element.get(value));
-        TRY(value.type().get(type));
-        if (type != ondemand::json_type::object || m->trade_count == BYBIT_TRADES_MAX)
-            return false;
-        bybit_trade &trade = d->trade[m->trade_count++];
-        if (!read_trade(value.get_object(), trade, parts))
+        if (m->trade_count == BYBIT_TRADES_MAX ||
+            !read_trade(element, d->trade[m->trade_count++], parts))
             return false;
         d->trades = d->trades && (parts & (TRADE_PARTS | WRONG)) == TRADE_PARTS;
-    }
-    return true;
+        return true;
+    });
 }
 
-bool read_data(bybit_decoder *d, ondemand::value &value, bybit_message *m)
+bool read_data(bybit_decoder *d, json_reader &r, bybit_message *m)
 {
-    ondemand::json_type type;
-    TRY(value.type().get(type));
+    char first = r.peek();
     d->parts |= d->parts & DATA ? uint32_t(WRONG) : uint32_t(DATA);
-    if (type == ondemand::json_type::object)
-        return read_book(d, value.get_object(), m);
-    if (type == ondemand::json_type::array)
-        return read_list(d, value.get_array(), m);
+    if (first == '{')
+        return read_book(d, r, m);
+    if (first == '[')
+        return read_list(d, r, m);
     d->parts |= WRONG;
     return true;
 }
 
-bool read_member(bybit_decoder *d, const char *name, ondemand::value &value, bybit_message *m)
+bool read_member(bybit_decoder *d, adapter_text name, json_reader &r, bybit_message *m)
 {
-    if (json_key_is(name, "topic"))
-        take_text(d->parts, TOPIC, value, m->topic);
-    else if (json_key_is(name, "type"))
-        take_text(d->parts, TYPE, value, d->type);
-    else if (json_key_is(name, "ts"))
-        take_number(d->parts, TS, value, d->ts);
-    else if (json_key_is(name, "cts"))
-        take_number(d->parts, CTS, value, d->cts);
-    else if (json_key_is(name, "data"))
-        return read_data(d, value, m);
-    else if (json_key_is(name, "op"))
-        take_text(d->parts, OP, value, d->op);
-    else if (json_key_is(name, "ret_msg"))
-        take_text(d->parts, 0, value, m->reason);
-    else if (json_key_is(name, "req_id"))
-        take_text(d->parts, 0, value, m->request);
-    else if (json_key_is(name, "success"))
-        d->parts |=
-            value.get_bool().get(d->success) == SUCCESS ? uint32_t(SUCCESS_FIELD) : uint32_t(WRONG);
+    if (json_is(name, "topic"))
+        take_text(d->parts, TOPIC, r, m->topic);
+    else if (json_is(name, "type"))
+        take_text(d->parts, TYPE, r, d->type);
+    else if (json_is(name, "ts"))
+        take_number(d->parts, TS, r, d->ts);
+    else if (json_is(name, "cts"))
+        take_number(d->parts, CTS, r, d->cts);
+    else if (json_is(name, "data"))
+        return read_data(d, r, m);
+    else if (json_is(name, "op"))
+        take_text(d->parts, OP, r, d->op);
+    else if (json_is(name, "ret_msg"))
+        take_text(d->parts, 0, r, m->reason);
+    else if (json_is(name, "req_id"))
+        take_text(d->parts, 0, r, m->request);
+    else if (json_is(name, "success"))
+        d->parts |= json_truth(r, d->success) ? uint32_t(SUCCESS_FIELD) : uint32_t(WRONG);
     return true;
 }
 
 bool read_message(bybit_decoder *d, const char *bytes, size_t length, bybit_message *m)
 {
-    ondemand::document doc;
-    ondemand::object object;
-    TRY(d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc));
-    TRY(doc.get_object().get(object));
-    for (auto element : object) {
-        ondemand::field member;
-        TRY(std::move(element).get(member));
-        const char *name = member.key().raw();
-        ondemand::value value = member.value();
-        if (!read_member(d, name, value, m))
-            return false;
-    }
-    /* Nothing may follow: the parser has no place any more when all was read. */
-    return doc.current_location().error() == OUT_OF_BOUNDS;
+    json_reader r;
+    return json_parse(d->parser, bytes, length, r) &&
+           json_object(r, [&](adapter_text name,
+                              json_reader &value) { return read_member(d, name, value, m); }) &&
+           json_ended(r);
 }
 
 /* ---- what it is ---- */
-
-bool starts(adapter_text text, const char *word)
-{
-    size_t length = strlen(word);
-    return text.length > length && memcmp(text.at, word, length) == 0;
-}
 
 /* "orderbook.200.BTCUSDT": 200. 0: no such number. */
 uint32_t depth_of(adapter_text topic)
@@ -250,11 +212,11 @@ bybit_kind book_kind(const bybit_decoder *d, bybit_message *m)
 
 bybit_kind topic_kind(const bybit_decoder *d, bybit_message *m)
 {
-    if (starts(m->topic, "orderbook."))
+    if (json_begins(m->topic, "orderbook."))
         return book_kind(d, m);
-    if (starts(m->topic, "publicTrade."))
+    if (json_begins(m->topic, "publicTrade."))
         return d->list && d->trades && !(d->parts & WRONG) ? BYBIT_TRADES : BYBIT_BAD;
-    if (starts(m->topic, "kline.") || starts(m->topic, "tickers."))
+    if (json_begins(m->topic, "kline.") || json_begins(m->topic, "tickers."))
         return BYBIT_IGNORED;
     return json_is(m->topic, "system.status") ? BYBIT_STATUS : BYBIT_UNKNOWN;
 }
@@ -290,39 +252,60 @@ void classify(const bybit_decoder *d, bybit_message *m)
 /* ---- the listing ---- */
 
 /* Of priceFilter and lotSizeFilter: the one string that is wanted. */
-bool read_filter(ondemand::value &filter, const char *key, adapter_text &out)
+bool read_filter(json_reader &r, json_word key, adapter_text &out)
 {
-    ondemand::object object;
-    TRY(filter.get_object().get(object));
-    return json_each(object, [&](const char *name, ondemand::value &value) {
-        return !json_key_is(name, key) || json_string(value, out);
+    return json_object(r, [&](adapter_text name, json_reader &value) {
+        return !json_is(name, key) || json_string(value, out);
     });
 }
 
-bool read_market(ondemand::value &market, adapter_market_text &m)
+bool read_market(json_reader &r, adapter_market_text &m)
 {
-    ondemand::object object;
-    TRY(market.get_object().get(object));
-    bool whole = json_each(object, [&](const char *name, ondemand::value &value) {
-        return json_key_is(name, "symbol")      ? json_string(value, m.symbol)
-               : json_key_is(name, "baseCoin")  ? json_string(value, m.base)
-               : json_key_is(name, "quoteCoin") ? json_string(value, m.quote)
-               : json_key_is(name, "lotSizeFilter")
-                   ? read_filter(value, "basePrecision", m.step_size)
-               : json_key_is(name, "priceFilter") ? read_filter(value, "tickSize", m.tick_size)
-                                                  : true;
+    bool whole = json_object(r, [&](adapter_text name, json_reader &value) {
+        return json_is(name, "symbol")          ? json_string(value, m.symbol)
+               : json_is(name, "baseCoin")      ? json_string(value, m.base)
+               : json_is(name, "quoteCoin")     ? json_string(value, m.quote)
+               : json_is(name, "lotSizeFilter") ? read_filter(value, "basePrecision", m.step_size)
+               : json_is(name, "priceFilter")   ? read_filter(value, "tickSize", m.tick_size)
+                                                : true;
     });
     return whole && m.symbol.length > 0 && m.base.length > 0 && m.quote.length > 0;
 }
 
-bool read_listing(bybit_decoder *d, const char *bytes, size_t length,
-                  void (*each)(void *context, const adapter_market_text *market), void *context,
-                  int &count)
+} // namespace
+
+bybit_decoder *bybit_decoder_create(void)
 {
-    ondemand::document doc;
-    ondemand::object object;
-    bool found = false;
-    auto read_element = [&](ondemand::value &element) {
+    return json_decoder_create<bybit_decoder>(ADAPTER_MESSAGE_BYTES);
+}
+
+void bybit_decoder_destroy(bybit_decoder *d)
+{
+    json_decoder_destroy(d);
+}
+
+void bybit_decode(bybit_decoder *d, const char *bytes, size_t length, bybit_message *out)
+{
+    *out = bybit_message();
+    out->topic = out->symbol = out->request = out->reason = {"", 0};
+    d->parts = 0;
+    d->list = d->trades = d->success = false;
+    d->ts = d->cts = 0;
+    d->type = d->symbol = d->op = {"", 0};
+    d->levels.count = 0;
+    bool whole = read_message(d, bytes, length, out);
+    classify(d, out);
+    if (!whole)
+        out->kind = BYBIT_BAD;
+}
+
+int bybit_decode_listing(bybit_decoder *d, const char *bytes, size_t length,
+                         void (*each)(void *context, const adapter_market_text *market),
+                         void *context)
+{
+    json_reader r;
+    int count = 0;
+    auto read_element = [&](json_reader &element) {
         adapter_market_text market = {};
         if (!read_market(element, market))
             return false;
@@ -330,81 +313,10 @@ bool read_listing(bybit_decoder *d, const char *bytes, size_t length,
         count++;
         return true;
     };
-    auto read_result = [&](const char *name, ondemand::value &value) {
-        ondemand::array list;
-        if (!json_key_is(name, "list"))
-            return true;
-        TRY(value.get_array().get(list));
-        found = true;
-        return json_each(list, read_element);
-    };
-    TRY(d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc));
-    TRY(doc.get_object().get(object));
-    bool whole = json_each(object, [&](const char *name, ondemand::value &value) {
-        ondemand::object result;
-        if (!json_key_is(name, "result"))
-            return true;
-        TRY(value.get_object().get(result));
-        return json_each(result, read_result);
-    });
-    return whole && found;
-}
-
-} // namespace
-
-bybit_decoder *bybit_decoder_create(void)
-{
-    try {
-        bybit_decoder *d = new bybit_decoder();
-        if (d->parser.allocate(ADAPTER_MESSAGE_BYTES) == SUCCESS)
-            return d;
-        delete d;
-    } catch (const std::bad_alloc &) {
-        /* NULL says it */
-    }
-    return nullptr;
-}
-
-void bybit_decoder_destroy(bybit_decoder *d)
-{
-    delete d;
-}
-
-void bybit_decode(bybit_decoder *d, const char *bytes, size_t length, bybit_message *out)
-{
-    *out = bybit_message();
-    out->topic = out->symbol = out->request = out->reason = {"", 0};
-    if (length == 0 || length > ADAPTER_MESSAGE_MAX)
-        return;
-    d->parts = 0;
-    d->list = d->trades = d->success = false;
-    d->ts = d->cts = 0;
-    d->type = d->symbol = d->op = {"", 0};
-    d->levels.count = 0;
-    try {
-        bool whole = read_message(d, bytes, length, out);
-        classify(d, out);
-        if (!whole)
-            out->kind = BYBIT_BAD;
-    } catch (const simdjson_error &) {
-        out->kind = BYBIT_BAD;
-    } catch (const std::bad_alloc &) {
-        out->kind = BYBIT_BAD;
-    }
-}
-
-int bybit_decode_listing(bybit_decoder *d, const char *bytes, size_t length,
-                         void (*each)(void *context, const adapter_market_text *market),
-                         void *context)
-{
-    if (length == 0 || length > ADAPTER_MESSAGE_MAX)
-        return -EBADMSG;
-    int count = 0;
-    try {
-        return read_listing(d, bytes, length, each, context, count) ? count : -EBADMSG;
-    } catch (const simdjson_error &) {
-        return -EBADMSG;
-    } catch (const std::bad_alloc &) {
-        return -EBADMSG;
-    }
+    auto read_list = [&](json_reader &list) { return json_array(list, read_element); };
+    bool whole =
+        json_parse(d->parser, bytes, length, r) &&
+        json_member(r, "result",
+                    [&](json_reader &result) { return json_member(result, "list", read_list); });
+    return whole ? count : -EBADMSG;
 }

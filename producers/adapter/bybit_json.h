@@ -1,7 +1,7 @@
 /*
  * One message of Bybit v5's public WebSocket, decoded: which kind it is, and its fields as numbers and as
- * pieces of the message's own text. C on the outside, simdjson On-Demand behind it; no exception comes out,
- * and nothing is allocated for a message below ADAPTER_MESSAGE_BYTES.
+ * pieces of the message's own text. C on the outside, json.hpp behind it; nothing
+ * is allocated for a message below ADAPTER_MESSAGE_BYTES.
  */
 #ifndef TICKBUS_PRODUCERS_BYBIT_JSON_H
 #define TICKBUS_PRODUCERS_BYBIT_JSON_H

@@ -1,5 +1,5 @@
 /*
- * Messages of Coinbase through simdjson On-Demand. Fields are taken by key, whatever their order; what a
+ * Messages of Coinbase. Fields are taken by key, whatever their order; what a
  * message is, and whether it is whole, is decided when all of it was read.
  *
  * Exchange  {"type":"match","trade_id":10,"product_id":"BTC-USD","size":"5.2","price":"400.23","side":"sell",..}
@@ -11,14 +11,11 @@
 #include "producers/adapter/coinbase_json.h"
 
 #include <cerrno>
-#include <new>
 
 #include <tickbus/record.h>
 
 #include "producers/adapter/json.hpp"
 #include "producers/adapter/times.h"
-
-using namespace simdjson;
 
 namespace
 {
@@ -33,7 +30,7 @@ struct root { /* what stands around the items */
 } // namespace
 
 struct coinbase_decoder {
-    ondemand::parser parser;
+    json_parser *parser;
     root top;
     coinbase_item item[COINBASE_ITEMS_MAX];
     bool wrong[COINBASE_ITEMS_MAX]; /* a field is of the wrong type or out of range */
@@ -63,32 +60,18 @@ void spoil(coinbase_decoder *d, const coinbase_item *item)
     d->wrong[item - d->item] = true;
 }
 
-bool is_type(ondemand::value &value, ondemand::json_type wanted)
-{
-    ondemand::json_type type;
-    return value.type().get(type) == SUCCESS && type == wanted;
-}
-
 /* 370843401 or "370843401". */
-bool read_id(ondemand::value &value, uint64_t *out)
+bool read_id(json_reader &r, uint64_t *out)
 {
     adapter_text text;
-    uint64_t number = 0;
-    if (!json_decimal(value, text) || text.length == 0 || text.length > 18)
-        return false;
-    for (uint32_t i = 0; i < text.length; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9')
-            return false;
-        number = number * 10 + uint64_t(text.at[i] - '0');
-    }
-    *out = number;
-    return true;
+    return json_decimal(r, text) && text.length <= 18 &&
+           digits_unsigned(text.at, text.length, out);
 }
 
-bool read_time(ondemand::value &value, tb_ns *out)
+bool read_time(json_reader &r, tb_ns *out)
 {
     adapter_text text;
-    return json_string(value, text) && adapter_time_rfc3339(text, out) == 0;
+    return json_string(r, text) && adapter_time_rfc3339(text, out) == 0;
 }
 
 /* ---- levels ---- */
@@ -111,105 +94,61 @@ void close_levels(coinbase_decoder *d, coinbase_item *item, const uint32_t first
     item->asks = {d->level[ASKS] + first[ASKS], d->level_count[ASKS] - first[ASKS]};
 }
 
-/* A snapshot's ["10101.10","0.45054140"]; what comes after the first two is passed over. */
-bool read_pair(ondemand::array array, adapter_level &level)
+bool read_side(coinbase_decoder *d, json_reader &r, int side, adapter_levels &out)
 {
-    unsigned at = 0;
-    for (auto element : array) {
-        ondemand::value value;
-        TRY(element.get(value));
-        if (at < 2 && !json_string(value, at == 0 ? level.price : level.size))
-            return false;
-        at++;
-    }
-    return at >= 2;
-}
-
-bool read_side(coinbase_decoder *d, ondemand::value &value, int side, adapter_levels &out)
-{
-    ondemand::array array;
     uint32_t first = d->level_count[side];
     if (out.level != nullptr)
         return false;
-    TRY(value.get_array().get(array));
-    for (auto element : array) {
-        ondemand::array pair;
+    bool whole = json_array(r, [&](json_reader &element) {
         adapter_level *level = add_level(d, side);
-        TRY(element.get_array().get(pair));
-        if (level == nullptr || !read_pair(pair, *level))
-            return false;
-    }
+        return level != nullptr && json_level(element, *level);
+    });
     out = {d->level[side] + first, d->level_count[side] - first};
-    return true;
+    return whole;
 }
 
 /* ["buy","22356.270000","0.00000000"] */
-bool read_change(coinbase_decoder *d, ondemand::array array)
+bool read_change(coinbase_decoder *d, json_reader &r)
 {
     adapter_level *level = nullptr;
     unsigned at = 0;
-    for (auto element : array) {
-        ondemand::value value;
+    bool whole = json_array(r, [&](json_reader &value) {
         adapter_text text;
-        TRY(element.get(value));
-        if (at < 3 && !json_string(value, text))
+        if (++at > 3)
+            return true;
+        if (at > 1)
+            return json_string(value, at == 2 ? level->price : level->size);
+        if (!json_string(value, text) || (!json_is(text, "buy") && !json_is(text, "sell")))
             return false;
-        if (at == 0) {
-            bool buy = json_is(text, "buy");
-            if (!buy && !json_is(text, "sell"))
-                return false;
-            level = add_level(d, buy ? BIDS : ASKS);
-            if (level == nullptr)
-                return false;
-        } else if (at < 3) {
-            (at == 1 ? level->price : level->size) = text;
-        }
-        at++;
-    }
-    return at >= 3;
-}
-
-bool read_changes(coinbase_decoder *d, ondemand::value &value, coinbase_item *item)
-{
-    const uint32_t first[2] = {d->level_count[BIDS], d->level_count[ASKS]};
-    ondemand::array array;
-    TRY(value.get_array().get(array));
-    for (auto element : array) {
-        ondemand::array change;
-        TRY(element.get_array().get(change));
-        if (!read_change(d, change))
-            return false;
-    }
-    close_levels(d, item, first);
-    return true;
+        level = add_level(d, text.at[0] == 'b' ? BIDS : ASKS);
+        return level != nullptr;
+    });
+    return whole && at >= 3;
 }
 
 /* {"side":"bid","event_time":..,"price_level":"68900.00","new_quantity":"2.00000000"} */
-bool read_update(coinbase_decoder *d, ondemand::object object, coinbase_item *item)
+bool read_update(coinbase_decoder *d, json_reader &r, coinbase_item *item)
 {
     adapter_text side = {"", 0};
     adapter_level level = {};
-    for (auto member : object) {
-        ondemand::field field;
-        TRY(std::move(member).get(field));
-        const char *name = field.key().raw();
-        ondemand::value value = field.value();
+    bool whole = json_object(r, [&](adapter_text name, json_reader &value) {
         tb_ns time = 0;
-        bool good = true;
-        if (json_key_is(name, "side"))
-            good = json_string(value, side);
-        else if (json_key_is(name, "price_level"))
-            good = json_string(value, level.price);
-        else if (json_key_is(name, "new_quantity"))
-            good = json_string(value, level.size);
-        else if (json_key_is(name, "event_time"))
-            good = read_time(value, &time);
-        if (!good)
+        if (json_is(name, "side"))
+            return json_string(value, side);
+        if (json_is(name, "price_level"))
+            return json_string(value, level.price);
+        if (json_is(name, "new_quantity"))
+            return json_string(value, level.size);
+        if (!json_is(name, "event_time"))
+            return true;
+        if (!read_time(value, &time))
             return false;
         item->time = time > item->time ? time : item->time;
-    }
+        return true;
+    });
     bool bid = json_is(side, "bid");
-    if ((!bid && !json_is(side, "offer")) || level.price.length == 0 || level.size.length == 0)
+    if (!whole || (!bid && !json_is(side, "offer")) || level.price.length == 0 ||
+        level.size.length == 0)
         return false;
     adapter_level *kept = add_level(d, bid ? BIDS : ASKS);
     if (kept != nullptr)
@@ -217,27 +156,23 @@ bool read_update(coinbase_decoder *d, ondemand::object object, coinbase_item *it
     return kept != nullptr;
 }
 
-bool read_updates(coinbase_decoder *d, ondemand::value &value, coinbase_item *item)
+/* Changes as either feed writes them; those of both sides in one list. */
+template <typename read_one>
+bool read_changes(coinbase_decoder *d, json_reader &r, coinbase_item *item, read_one read)
 {
     const uint32_t first[2] = {d->level_count[BIDS], d->level_count[ASKS]};
-    ondemand::array array;
-    TRY(value.get_array().get(array));
-    for (auto element : array) {
-        ondemand::object update;
-        TRY(element.get_object().get(update));
-        if (!read_update(d, update, item))
-            return false;
-    }
+    if (!json_array(r, read))
+        return false;
     close_levels(d, item, first);
     return true;
 }
 
 /* ---- items ---- */
 
-void take_side(coinbase_decoder *d, coinbase_item *item, ondemand::value &value)
+void take_side(coinbase_decoder *d, coinbase_item *item, json_reader &r)
 {
     adapter_text text;
-    if (!json_string(value, text))
+    if (!json_string(r, text))
         spoil(d, item);
     else if (json_is(text, "sell") || json_is(text, "SELL"))
         item->side = TB_BUY; /* the maker sold */
@@ -246,7 +181,7 @@ void take_side(coinbase_decoder *d, coinbase_item *item, ondemand::value &value)
 }
 
 constexpr struct {
-    const char *name;
+    json_word name;
     adapter_text coinbase_item::*at;
 } item_words[] = {{"product_id", &coinbase_item::symbol},
                   {"price", &coinbase_item::price},
@@ -258,207 +193,144 @@ constexpr struct {
                   {"best_ask_size", &coinbase_item::ask_size},
                   {"best_ask_quantity", &coinbase_item::ask_size}};
 
-/* A field of a trade, a ticker, a heartbeat, or of a message of the Exchange. False: unreadable. */
-bool read_item_field(coinbase_decoder *d, coinbase_item *item, const char *name,
-                     ondemand::value &value)
+/* A field of a trade, a ticker, a heartbeat, or of a message of the Exchange. */
+void read_item_field(coinbase_decoder *d, coinbase_item *item, adapter_text name, json_reader &r)
 {
     for (const auto &word : item_words)
-        if (json_key_is(name, word.name)) {
-            if (!json_string(value, item->*word.at))
+        if (json_is(name, word.name)) {
+            if (!json_string(r, item->*word.at))
                 spoil(d, item);
-            return true;
+            return;
         }
-    if (json_key_is(name, "trade_id") || json_key_is(name, "last_trade_id")) {
-        item->has_id = read_id(value, &item->id);
+    if (json_is(name, "trade_id") || json_is(name, "last_trade_id")) {
+        item->has_id = read_id(r, &item->id);
         if (!item->has_id)
             spoil(d, item);
-    } else if (json_key_is(name, "time")) {
-        if (!read_time(value, &item->time))
+    } else if (json_is(name, "time")) {
+        if (!read_time(r, &item->time))
             spoil(d, item);
-    } else if (json_key_is(name, "side")) {
-        take_side(d, item, value);
+    } else if (json_is(name, "side")) {
+        take_side(d, item, r);
     }
-    return true;
 }
 
-bool read_items(coinbase_decoder *d, ondemand::value &value)
+bool read_items(coinbase_decoder *d, json_reader &r)
 {
-    ondemand::array array;
-    TRY(value.get_array().get(array));
-    for (auto element : array) {
-        ondemand::object object;
+    return json_array(r, [&](json_reader &element) {
         coinbase_item *item = add_item(d);
-        TRY(element.get_object().get(object));
-        if (item == nullptr)
-            return false;
-        for (auto member : object) {
-            ondemand::field field;
-            TRY(std::move(member).get(field));
-            const char *name = field.key().raw();
-            ondemand::value part = field.value();
-            if (!read_item_field(d, item, name, part))
-                return false;
-        }
-    }
-    return true;
+        return item != nullptr &&
+               json_object(element, [&](adapter_text name, json_reader &value) {
+                   read_item_field(d, item, name, value);
+                   return true;
+               });
+    });
 }
 
 /* ---- acknowledgements ---- */
 
-bool read_products(coinbase_decoder *d, ondemand::value &value, uint32_t *count)
+/* ["BTC-USD"]: each an item of that channel, which may be known only later: from `first` on. */
+bool read_products(coinbase_decoder *d, json_reader &r)
 {
-    ondemand::array array;
-    TRY(value.get_array().get(array));
-    for (auto element : array) {
-        ondemand::value product;
-        TRY(element.get(product));
+    return r.peek() != '[' || json_array(r, [&](json_reader &product) {
         coinbase_item *item = add_item(d);
-        if (item == nullptr || !json_string(product, item->symbol))
-            return false;
-        (*count)++;
-    }
-    return true;
+        return item != nullptr && json_string(product, item->symbol);
+    });
 }
 
-/* {"name":"matches","product_ids":["BTC-USD"]} */
-bool read_channel(coinbase_decoder *d, ondemand::object object)
+void set_channel(coinbase_decoder *d, uint32_t first, adapter_text channel)
 {
-    adapter_text channel = {"", 0};
-    uint32_t count = 0;
-    for (auto member : object) {
-        ondemand::field field;
-        TRY(std::move(member).get(field));
-        const char *name = field.key().raw();
-        ondemand::value value = field.value();
-        if (json_key_is(name, "name") && !json_string(value, channel))
-            return false;
-        if (json_key_is(name, "product_ids") && is_type(value, ondemand::json_type::array) &&
-            !read_products(d, value, &count))
-            return false;
-    }
-    for (uint32_t i = d->item_count - count; i < d->item_count; i++)
+    for (uint32_t i = first; i < d->item_count; i++)
         d->item[i].channel = channel;
-    return true;
 }
 
 /* {"level2":["BTC-USD"],"market_trades":["BTC-USD","ETH-USD"]} */
-bool read_subscriptions(coinbase_decoder *d, ondemand::value &value)
+bool read_subscriptions(coinbase_decoder *d, json_reader &r)
 {
-    ondemand::object object;
-    TRY(value.get_object().get(object));
-    for (auto member : object) {
-        ondemand::field field;
-        TRY(std::move(member).get(field));
-        const char *name = field.key().raw();
-        ondemand::value list = field.value();
-        uint32_t count = 0;
-        if (is_type(list, ondemand::json_type::array) && !read_products(d, list, &count))
-            return false;
-        for (uint32_t i = d->item_count - count; i < d->item_count; i++)
-            d->item[i].channel = {name, uint32_t(strcspn(name, "\""))};
-    }
-    return true;
+    return json_object(r, [&](adapter_text name, json_reader &value) {
+        uint32_t first = d->item_count;
+        bool whole = read_products(d, value);
+        set_channel(d, first, name);
+        return whole;
+    });
 }
 
-bool read_channels(coinbase_decoder *d, ondemand::value &value)
+/* [{"name":"matches","product_ids":["BTC-USD"]}] */
+bool read_channels(coinbase_decoder *d, json_reader &r)
 {
-    ondemand::array array;
-    if (!is_type(value, ondemand::json_type::array))
-        return true;
-    TRY(value.get_array().get(array));
-    for (auto element : array) {
-        ondemand::object object;
-        TRY(element.get_object().get(object));
-        if (!read_channel(d, object))
-            return false;
-    }
-    return true;
+    return r.peek() != '[' || json_array(r, [&](json_reader &element) {
+        adapter_text channel = {"", 0};
+        uint32_t first = d->item_count;
+        bool whole = json_object(element, [&](adapter_text name, json_reader &value) {
+            return json_is(name, "name")          ? json_string(value, channel)
+                   : json_is(name, "product_ids") ? read_products(d, value)
+                                                  : true;
+        });
+        set_channel(d, first, channel);
+        return whole;
+    });
 }
 
 /* ---- messages ---- */
 
 /* One event of Advanced Trade: the changes of one product, or a list of trades or tickers. */
-bool read_event(coinbase_decoder *d, ondemand::object object)
+bool read_event(coinbase_decoder *d, json_reader &r)
 {
     uint32_t first = d->item_count;
     coinbase_item *book = nullptr;
     adapter_text type = {"", 0}, product = {"", 0};
-    for (auto member : object) {
-        ondemand::field field;
-        TRY(std::move(member).get(field));
-        const char *name = field.key().raw();
-        ondemand::value value = field.value();
-        bool good = true;
-        if (json_key_is(name, "type"))
-            good = json_string(value, type);
-        else if (json_key_is(name, "product_id"))
-            good = json_string(value, product);
-        else if (json_key_is(name, "trades") || json_key_is(name, "tickers"))
-            good = read_items(d, value);
-        else if (json_key_is(name, "subscriptions"))
-            good = read_subscriptions(d, value);
-        else if (json_key_is(name, "updates")) {
-            book = add_item(d);
-            good = book != nullptr && read_updates(d, value, book);
-        }
-        if (!good)
-            return false;
-    }
+    bool whole = json_object(r, [&](adapter_text name, json_reader &value) {
+        if (json_is(name, "type"))
+            return json_string(value, type);
+        if (json_is(name, "product_id"))
+            return json_string(value, product);
+        if (json_is(name, "trades") || json_is(name, "tickers"))
+            return read_items(d, value);
+        if (json_is(name, "subscriptions"))
+            return read_subscriptions(d, value);
+        if (!json_is(name, "updates"))
+            return true;
+        book = add_item(d);
+        return book != nullptr && read_changes(d, value, book, [&](json_reader &update) {
+                   return read_update(d, update, book);
+               });
+    });
     if (book != nullptr)
         book->symbol = product;
     for (uint32_t i = first; i < d->item_count; i++)
         d->item[i].past = json_is(type, "snapshot");
-    return true;
+    return whole;
 }
 
-bool read_events(coinbase_decoder *d, ondemand::value &value)
+bool read_events(coinbase_decoder *d, json_reader &r)
 {
-    ondemand::array array;
     d->top.has_events = true;
-    TRY(value.get_array().get(array));
-    for (auto element : array) {
-        ondemand::object object;
-        TRY(element.get_object().get(object));
-        if (!read_event(d, object))
-            return false;
-    }
-    return true;
+    return json_array(r, [&](json_reader &event) { return read_event(d, event); });
 }
 
-/* Item 0 is the message itself, as the Exchange sends it; Advanced Trade leaves it empty. */
-bool read_root(coinbase_decoder *d, ondemand::object object)
+bool read_root_field(coinbase_decoder *d, coinbase_item *item, adapter_text name, json_reader &r)
 {
     root &top = d->top;
-    coinbase_item *item = add_item(d);
-    for (auto member : object) {
-        ondemand::field field;
-        TRY(std::move(member).get(field));
-        const char *name = field.key().raw();
-        ondemand::value value = field.value();
-        bool good = true;
-        if (json_key_is(name, "type"))
-            good = json_string(value, top.type);
-        else if (json_key_is(name, "channel"))
-            good = json_string(value, top.channel);
-        else if (json_key_is(name, "events"))
-            good = read_events(d, value);
-        else if (json_key_is(name, "sequence_num"))
-            top.wrong = top.wrong || !(top.has_sequence = read_id(value, &top.sequence));
-        else if (json_key_is(name, "timestamp"))
-            top.wrong = top.wrong || !read_time(value, &top.time);
-        else if (json_key_is(name, "bids"))
-            good = read_side(d, value, BIDS, item->bids);
-        else if (json_key_is(name, "asks"))
-            good = read_side(d, value, ASKS, item->asks);
-        else if (json_key_is(name, "changes"))
-            good = read_changes(d, value, item);
-        else if (json_key_is(name, "channels"))
-            good = read_channels(d, value);
-        else
-            good = read_item_field(d, item, name, value);
-        if (!good)
-            return false;
-    }
+    if (json_is(name, "type"))
+        return json_string(r, top.type);
+    if (json_is(name, "channel"))
+        return json_string(r, top.channel);
+    if (json_is(name, "events"))
+        return read_events(d, r);
+    if (json_is(name, "bids"))
+        return read_side(d, r, BIDS, item->bids);
+    if (json_is(name, "asks"))
+        return read_side(d, r, ASKS, item->asks);
+    if (json_is(name, "changes"))
+        return read_changes(d, r, item,
+                            [&](json_reader &change) { return read_change(d, change); });
+    if (json_is(name, "channels"))
+        return read_channels(d, r);
+    if (json_is(name, "sequence_num"))
+        top.wrong = top.wrong || !(top.has_sequence = read_id(r, &top.sequence));
+    else if (json_is(name, "timestamp"))
+        top.wrong = top.wrong || !read_time(r, &top.time);
+    else
+        read_item_field(d, item, name, r);
     return true;
 }
 
@@ -543,14 +415,15 @@ void classify(coinbase_decoder *d, coinbase_message *m)
         m->kind = COINBASE_BAD;
 }
 
+/* Item 0 is the message itself, as the Exchange sends it; Advanced Trade leaves it empty. */
 bool read_message(coinbase_decoder *d, const char *bytes, size_t length)
 {
-    ondemand::document doc;
-    ondemand::object object;
-    TRY(d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc));
-    TRY(doc.get_object().get(object));
-    /* Nothing may follow: the parser has no place any more when all was read. */
-    return read_root(d, object) && doc.current_location().error() == OUT_OF_BOUNDS;
+    json_reader r;
+    coinbase_item *item = add_item(d);
+    return json_parse(d->parser, bytes, length, r) &&
+           json_object(r, [&](adapter_text name,
+                              json_reader &value) { return read_root_field(d, item, name, value); }) &&
+           json_ended(r);
 }
 
 /* ---- listing ---- */
@@ -559,10 +432,10 @@ bool read_message(coinbase_decoder *d, const char *bytes, size_t length)
  * {"id":"BTC-USD","base_currency":"BTC","quote_currency":"USD","base_increment":..,"quote_increment":..}
  * {"product_id":"BTC-USD","base_currency_id":..,"quote_currency_id":..,"price_increment":..,"alias":..}
  */
-bool read_market(ondemand::object object, coinbase_market_text &m)
+bool read_market(json_reader &r, coinbase_market_text &m)
 {
     static constexpr struct {
-        const char *name;
+        json_word name;
         adapter_text coinbase_market_text::*at;
     } words[] = {{"id", &coinbase_market_text::id},
                  {"product_id", &coinbase_market_text::id},
@@ -574,108 +447,63 @@ bool read_market(ondemand::object object, coinbase_market_text &m)
                  {"quote_increment", &coinbase_market_text::tick_size},
                  {"alias", &coinbase_market_text::alias}};
     adapter_text price_increment = {"", 0}; /* the tick where both are given */
-    for (auto member : object) {
-        ondemand::field field;
-        TRY(std::move(member).get(field));
-        const char *name = field.key().raw();
-        ondemand::value value = field.value();
-        if (json_key_is(name, "price_increment"))
+    bool whole = json_object(r, [&](adapter_text name, json_reader &value) {
+        if (json_is(name, "price_increment"))
             (void)json_string(value, price_increment);
         for (const auto &word : words)
-            if (json_key_is(name, word.name) && is_type(value, ondemand::json_type::string))
-                (void)json_string(value, m.*word.at);
-    }
+            if (json_is(name, word.name))
+                (void)json_string(value, m.*word.at); /* what is none stays empty */
+        return true;
+    });
     if (price_increment.length > 0)
         m.tick_size = price_increment;
-    return true;
-}
-
-int read_products_of(ondemand::array array,
-                     void (*each)(void *context, const coinbase_market_text *market), void *context)
-{
-    int count = 0;
-    for (auto element : array) {
-        ondemand::object object;
-        const adapter_text none = {"", 0};
-        coinbase_market_text market = {none, none, none, none, none, none};
-        if (element.get_object().get(object) != SUCCESS || !read_market(object, market))
-            return -EBADMSG;
-        each(context, &market);
-        count++;
-    }
-    return count;
-}
-
-/* An array, or an object that holds it as "products". */
-int read_listing(coinbase_decoder *d, const char *bytes, size_t length,
-                 void (*each)(void *context, const coinbase_market_text *market), void *context)
-{
-    ondemand::document doc;
-    ondemand::json_type type;
-    ondemand::array array;
-    if (d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc) != SUCCESS ||
-        doc.type().get(type) != SUCCESS)
-        return -EBADMSG;
-    bool bare = type == ondemand::json_type::array;
-    if ((bare ? doc.get_array().get(array) : doc.find_field("products").get_array().get(array)) !=
-        SUCCESS)
-        return -EBADMSG;
-    return read_products_of(array, each, context);
+    return whole;
 }
 
 } // namespace
 
 coinbase_decoder *coinbase_decoder_create(void)
 {
-    try {
-        coinbase_decoder *d = new coinbase_decoder();
-        if (d->parser.allocate(COINBASE_MESSAGE_BYTES) == SUCCESS)
-            return d;
-        delete d;
-    } catch (const std::bad_alloc &) {
-        /* NULL says it */
-    }
-    return nullptr;
+    return json_decoder_create<coinbase_decoder>(COINBASE_MESSAGE_BYTES);
 }
 
 void coinbase_decoder_destroy(coinbase_decoder *d)
 {
-    delete d;
+    json_decoder_destroy(d);
 }
 
 void coinbase_decode(coinbase_decoder *d, const char *bytes, size_t length, coinbase_message *out)
 {
     *out = coinbase_message();
     out->symbol = {"", 0};
-    if (length == 0 || length > COINBASE_MESSAGE_MAX)
-        return;
     d->top = root();
     d->item_count = 0;
     d->level_count[BIDS] = 0;
     d->level_count[ASKS] = 0;
-    try {
-        if (read_message(d, bytes, length))
-            classify(d, out);
-        else if (d->item_count > 0 && d->item[0].symbol.length > 0)
-            out->symbol = d->item[0].symbol;
-    } catch (const simdjson_error &) {
-        out->kind = COINBASE_BAD;
-    } catch (const std::bad_alloc &) {
-        out->kind = COINBASE_BAD;
-    }
+    if (read_message(d, bytes, length))
+        classify(d, out);
+    else if (d->item[0].symbol.length > 0)
+        out->symbol = d->item[0].symbol;
 }
 
+/* An array, or an object that holds it as "products". */
 int coinbase_decode_listing(coinbase_decoder *d, const char *bytes, size_t length,
                             void (*each)(void *context, const coinbase_market_text *market),
                             void *context)
 {
-    if (length == 0 || length > COINBASE_MESSAGE_MAX)
-        return -EBADMSG;
-    try {
-        return read_listing(d, bytes, length, each, context);
-    } catch (const simdjson_error &) {
-        return -EBADMSG;
-    } catch (const std::bad_alloc &) {
-        return -EBADMSG;
-    }
+    json_reader r;
+    int count = 0;
+    auto read_product = [&](json_reader &element) {
+        const adapter_text none = {"", 0};
+        coinbase_market_text market = {none, none, none, none, none, none};
+        if (!read_market(element, market))
+            return false;
+        each(context, &market);
+        count++;
+        return true;
+    };
+    auto read_list = [&](json_reader &list) { return json_array(list, read_product); };
+    bool whole = json_parse(d->parser, bytes, length, r) &&
+                 (r.peek() == '[' ? read_list(r) : json_member(r, "products", read_list));
+    return whole ? count : -EBADMSG;
 }

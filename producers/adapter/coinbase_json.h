@@ -1,7 +1,7 @@
 /*
  * One message of Coinbase, decoded: of the Exchange feed (a flat object with a type) or of Advanced Trade
  * (an envelope with a channel and events). A message is a list of items, each of one product; numbers are
- * the venue's own text. C on the outside, no exception comes out, nothing is allocated for a message below
+ * the venue's own text. C on the outside, nothing is allocated for a message below
  * COINBASE_MESSAGE_BYTES.
  */
 #ifndef TICKBUS_PRODUCERS_COINBASE_JSON_H
@@ -23,7 +23,6 @@ TB_EXTERN_BEGIN
 #ifndef COINBASE_MESSAGE_BYTES
 #define COINBASE_MESSAGE_BYTES (8U << 20)
 #endif
-#define COINBASE_MESSAGE_MAX (32U << 20)
 
 enum coinbase_kind {
     COINBASE_BAD, /* no JSON, or a field that is needed is absent, of the wrong type or out of range */

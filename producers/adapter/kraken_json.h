@@ -1,7 +1,7 @@
 /*
  * One message of Kraken spot, decoded: WebSocket v2 (objects, bare numbers) and v1 (arrays, quoted numbers),
  * which recordings still hold. A message is a list of items, each of one symbol; numbers are the venue's
- * own text. C on the outside, no exception comes out, nothing is allocated for a message below
+ * own text. C on the outside, nothing is allocated for a message below
  * KRAKEN_MESSAGE_BYTES.
  */
 #ifndef TICKBUS_PRODUCERS_KRAKEN_JSON_H
@@ -21,7 +21,6 @@ TB_EXTERN_BEGIN
 #ifndef KRAKEN_MESSAGE_BYTES
 #define KRAKEN_MESSAGE_BYTES (1U << 20)
 #endif
-#define KRAKEN_MESSAGE_MAX (32U << 20)
 
 enum kraken_kind {
     KRAKEN_BAD, /* no JSON, or a field that is needed is absent, of the wrong type or out of range */

@@ -1,5 +1,5 @@
 /*
- * Messages of OKX v5 through simdjson On-Demand. Fields are taken by key, whatever their order; what a
+ * Messages of OKX v5. Fields are taken by key, whatever their order; what a
  * message is, and whether it is whole, is decided when all of it was read.
  *
  *   {"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[..],"bids":[..],
@@ -11,13 +11,10 @@
 #include "producers/adapter/okx_json.h"
 
 #include <cerrno>
-#include <new>
 
 #include <tickbus/record.h>
 
 #include "producers/adapter/json.hpp"
-
-using namespace simdjson;
 
 namespace
 {
@@ -47,7 +44,7 @@ constexpr uint32_t BOOK_PARTS = BIDS | ASKS | TIME;
 } // namespace
 
 struct okx_decoder {
-    ondemand::parser parser;
+    json_parser *parser;
     adapter_text action, event, code;
     bool has_arg, has_data;
     bool objects; /* every element of data is one */
@@ -61,44 +58,36 @@ struct okx_decoder {
 namespace
 {
 
-bool is_text(ondemand::value &value, adapter_text &out)
+void take_text(uint32_t &parts, uint32_t part, json_reader &r, adapter_text &out)
 {
-    ondemand::json_type type;
-    return value.type().get(type) == SUCCESS && type == ondemand::json_type::string &&
-           json_string(value, out);
+    parts |= json_string(r, out) ? part : uint32_t(WRONG);
 }
 
-void take_text(uint32_t &parts, uint32_t part, ondemand::value &value, adapter_text &out)
+void take_number(uint32_t &parts, uint32_t part, json_reader &r, int64_t &out)
 {
-    parts |= is_text(value, out) ? part : uint32_t(WRONG);
+    parts |= json_integer(r, out) ? part : uint32_t(WRONG);
 }
 
-void take_number(uint32_t &parts, uint32_t part, ondemand::value &value, int64_t &out)
-{
-    parts |= value.get_int64().get(out) == SUCCESS ? part : uint32_t(WRONG);
-}
-
-void take_side(uint32_t &parts, ondemand::value &value, uint8_t &out)
+void take_side(uint32_t &parts, json_reader &r, uint8_t &out)
 {
     adapter_text text = {"", 0};
-    take_text(parts, SIDE, value, text);
+    take_text(parts, SIDE, r, text);
     out = json_is(text, "buy") ? TB_BUY : json_is(text, "sell") ? TB_SELL : TB_NO_SIDE;
     if (out == TB_NO_SIDE)
         parts |= WRONG;
 }
 
-bool take_levels(okx_decoder *d, uint32_t &parts, uint32_t part, ondemand::value &value,
+bool take_levels(okx_decoder *d, uint32_t &parts, uint32_t part, json_reader &r,
                  adapter_levels &out)
 {
-    ondemand::json_type type;
-    TRY(value.type().get(type));
-    parts |= type == ondemand::json_type::array ? part : uint32_t(WRONG);
-    return type != ondemand::json_type::array || json_levels(d->levels, value, out);
+    bool list = r.peek() == '[';
+    parts |= list ? part : uint32_t(WRONG);
+    return !list || json_levels(d->levels, r, out);
 }
 
 /* Keys whose value is text, where it is kept, and which part that is. */
 struct text_key {
-    const char *name;
+    json_word name;
     adapter_text okx_item::*at;
     uint32_t part;
 };
@@ -115,29 +104,30 @@ constexpr text_key text_keys[] = {
     {"askSz", &okx_item::ask_size, ASK_SIZE},
 };
 
-bool read_member(okx_decoder *d, const char *name, ondemand::value &value, okx_item &item,
-                 uint32_t &parts)
+bool read_member(okx_decoder *d, adapter_text name, json_reader &r, okx_item &item, uint32_t &parts)
 {
-    if (json_key_is(name, "asks"))
-        return take_levels(d, parts, ASKS, value, item.asks);
-    if (json_key_is(name, "bids"))
-        return take_levels(d, parts, BIDS, value, item.bids);
-    if (json_key_is(name, "seqId"))
-        take_number(parts, SEQ, value, item.seq);
-    else if (json_key_is(name, "prevSeqId"))
-        take_number(parts, PREV_SEQ, value, item.prev_seq);
-    else if (json_key_is(name, "checksum"))
-        take_number(parts, 0, value, item.checksum);
-    else if (json_key_is(name, "side"))
-        take_side(parts, value, item.side);
+    if (json_is(name, "asks"))
+        return take_levels(d, parts, ASKS, r, item.asks);
+    if (json_is(name, "bids"))
+        return take_levels(d, parts, BIDS, r, item.bids);
+    if (json_is(name, "seqId"))
+        take_number(parts, SEQ, r, item.seq);
+    else if (json_is(name, "prevSeqId"))
+        take_number(parts, PREV_SEQ, r, item.prev_seq);
+    else if (json_is(name, "checksum"))
+        take_number(parts, 0, r, item.checksum);
+    else if (json_is(name, "side"))
+        take_side(parts, r, item.side);
     else
         for (const text_key &key : text_keys)
-            if (name[0] == key.name[0] && json_key_is(name, key.name))
-                take_text(parts, key.part, value, item.*key.at);
+            if (json_is(name, key.name)) {
+                take_text(parts, key.part, r, item.*key.at);
+                break;
+            }
     return true;
 }
 
-bool read_item(okx_decoder *d, ondemand::object object)
+bool read_item(okx_decoder *d, json_reader &r)
 {
     if (d->count == OKX_ITEMS_MAX)
         return false;
@@ -146,98 +136,67 @@ bool read_item(okx_decoder *d, ondemand::object object)
     item = okx_item();
     parts = 0;
     d->count++;
-    for (auto element : object) {
-        ondemand::field member;
-        TRY(std::move(element).get(member));
-        const char *name = member.key().raw();
-        ondemand::value value = member.value();
-        if (!read_member(d, name, value, item, parts))
-            return false;
-    }
+    bool whole = json_object(r, [&](adapter_text name, json_reader &value) {
+        return read_member(d, name, value, item, parts);
+    });
     item.has_seq = (parts & SEQ) != 0;
-    return true;
+    return whole;
 }
 
 /* Candles are lists of lists: what they hold is passed over. */
-bool read_data(okx_decoder *d, ondemand::value &value)
+bool read_data(okx_decoder *d, json_reader &r)
 {
-    ondemand::json_type type;
-    ondemand::array array;
-    TRY(value.type().get(type));
-    d->wrong = d->wrong || d->has_data || type != ondemand::json_type::array;
+    bool list = r.peek() == '[';
+    d->wrong = d->wrong || d->has_data || !list;
     d->has_data = true;
-    if (type != ondemand::json_type::array)
+    return !list || json_array(r, [&](json_reader &element) {
+        if (element.peek() == '{')
+            return read_item(d, element);
+        d->objects = false;
         return true;
-    TRY(value.get_array().get(array));
-    for (auto element : array) {
-        ondemand::value item;
-        TRY(element.get(item));
-        TRY(item.type().get(type));
-        if (type != ondemand::json_type::object)
-            d->objects = false;
-        else if (!read_item(d, item.get_object()))
-            return false;
-    }
-    return true;
+    });
 }
 
-bool read_arg(okx_decoder *d, ondemand::value &value, okx_message *m)
+bool read_arg(okx_decoder *d, json_reader &r, okx_message *m)
 {
-    ondemand::json_type type;
-    ondemand::object object;
-    TRY(value.type().get(type));
-    if (type != ondemand::json_type::object) {
+    if (r.peek() != '{') {
         d->wrong = true;
         return true;
     }
     d->has_arg = true;
-    TRY(value.get_object().get(object));
-    for (auto element : object) {
-        ondemand::field member;
-        TRY(std::move(element).get(member));
-        const char *name = member.key().raw();
-        ondemand::value text = member.value();
-        if (json_key_is(name, "channel"))
-            d->wrong = !is_text(text, m->channel) || d->wrong;
-        else if (json_key_is(name, "instId"))
-            d->wrong = !is_text(text, m->symbol) || d->wrong;
-    }
-    return true;
+    return json_object(r, [&](adapter_text name, json_reader &value) {
+        if (json_is(name, "channel"))
+            d->wrong = !json_string(value, m->channel) || d->wrong;
+        else if (json_is(name, "instId"))
+            d->wrong = !json_string(value, m->symbol) || d->wrong;
+        return true;
+    });
 }
 
-bool read_top(okx_decoder *d, const char *name, ondemand::value &value, okx_message *m)
+bool read_top(okx_decoder *d, adapter_text name, json_reader &r, okx_message *m)
 {
-    if (json_key_is(name, "arg"))
-        return read_arg(d, value, m);
-    if (json_key_is(name, "data"))
-        return read_data(d, value);
-    adapter_text *text = json_key_is(name, "action")  ? &d->action
-                         : json_key_is(name, "event") ? &d->event
-                         : json_key_is(name, "code")  ? &d->code
-                         : json_key_is(name, "id")    ? &m->request
-                         : json_key_is(name, "msg")   ? &m->reason
-                                                      : nullptr;
+    if (json_is(name, "arg"))
+        return read_arg(d, r, m);
+    if (json_is(name, "data"))
+        return read_data(d, r);
+    adapter_text *text = json_is(name, "action")  ? &d->action
+                         : json_is(name, "event") ? &d->event
+                         : json_is(name, "code")  ? &d->code
+                         : json_is(name, "id")    ? &m->request
+                         : json_is(name, "msg")   ? &m->reason
+                                                  : nullptr;
     if (text != nullptr)
-        d->wrong = !is_text(value, *text) || d->wrong;
+        d->wrong = !json_string(r, *text) || d->wrong;
     return true;
 }
 
 bool read_message(okx_decoder *d, const char *bytes, size_t length, okx_message *m)
 {
-    ondemand::document doc;
-    ondemand::object object;
-    TRY(d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc));
-    TRY(doc.get_object().get(object));
-    for (auto element : object) {
-        ondemand::field member;
-        TRY(std::move(element).get(member));
-        const char *name = member.key().raw();
-        ondemand::value value = member.value();
-        if (!read_top(d, name, value, m))
-            return false;
-    }
-    /* Nothing may follow: the parser has no place any more when all was read. */
-    return doc.current_location().error() == OUT_OF_BOUNDS;
+    json_reader r;
+    return json_parse(d->parser, bytes, length, r) &&
+           json_object(r, [&](adapter_text name,
+                              json_reader &value) { return read_top(d, name, value, m); }) &&
+           json_ended(r);
 }
 
 /* ---- what it is ---- */
@@ -260,12 +219,6 @@ bool are_books(const okx_decoder *d, bool with_prev)
     return all_have(d, BOOK_PARTS);
 }
 
-bool is_candle(adapter_text channel)
-{
-    static const char name[] = "candle";
-    return channel.length >= sizeof(name) - 1 && memcmp(channel.at, name, sizeof(name) - 1) == 0;
-}
-
 okx_kind data_kind(const okx_decoder *d, okx_message *m)
 {
     adapter_text c = m->channel;
@@ -280,7 +233,7 @@ okx_kind data_kind(const okx_decoder *d, okx_message *m)
         bool known = m->snapshot || json_is(d->action, "update");
         return known && are_books(d, true) ? OKX_BOOK : OKX_BAD;
     }
-    return is_candle(c) || json_is(c, "books5") ? OKX_IGNORED : OKX_UNKNOWN;
+    return json_begins(c, "candle") || json_is(c, "books5") ? OKX_IGNORED : OKX_UNKNOWN;
 }
 
 okx_kind event_kind(const okx_decoder *d)
@@ -311,73 +264,33 @@ void classify(const okx_decoder *d, okx_message *m)
 
 /* ---- the listing ---- */
 
-bool read_market(ondemand::value &market, adapter_market_text &m)
+bool read_market(json_reader &r, adapter_market_text &m)
 {
-    ondemand::object object;
-    TRY(market.get_object().get(object));
-    bool whole = json_each(object, [&](const char *name, ondemand::value &value) {
-        return json_key_is(name, "instId")   ? json_string(value, m.symbol)
-               : json_key_is(name, "tickSz") ? json_string(value, m.tick_size)
-               : json_key_is(name, "lotSz")  ? json_string(value, m.step_size)
-                                             : true;
+    bool whole = json_object(r, [&](adapter_text name, json_reader &value) {
+        return json_is(name, "instId")   ? json_string(value, m.symbol)
+               : json_is(name, "tickSz") ? json_string(value, m.tick_size)
+               : json_is(name, "lotSz")  ? json_string(value, m.step_size)
+                                         : true;
     });
     return whole && m.symbol.length > 0;
-}
-
-bool read_listing(okx_decoder *d, const char *bytes, size_t length,
-                  void (*each)(void *context, const adapter_market_text *market), void *context,
-                  int &count)
-{
-    ondemand::document doc;
-    ondemand::object object;
-    bool found = false;
-    auto read_element = [&](ondemand::value &element) {
-        adapter_market_text market = {};
-        if (!read_market(element, market))
-            return false;
-        each(context, &market);
-        count++;
-        return true;
-    };
-    TRY(d->parser.iterate(bytes, length, length + SIMDJSON_PADDING).get(doc));
-    TRY(doc.get_object().get(object));
-    bool whole = json_each(object, [&](const char *name, ondemand::value &value) {
-        ondemand::array list;
-        if (!json_key_is(name, "data"))
-            return true;
-        TRY(value.get_array().get(list));
-        found = true;
-        return json_each(list, read_element);
-    });
-    return whole && found;
 }
 
 } // namespace
 
 okx_decoder *okx_decoder_create(void)
 {
-    try {
-        okx_decoder *d = new okx_decoder();
-        if (d->parser.allocate(ADAPTER_MESSAGE_BYTES) == SUCCESS)
-            return d;
-        delete d;
-    } catch (const std::bad_alloc &) {
-        /* NULL says it */
-    }
-    return nullptr;
+    return json_decoder_create<okx_decoder>(ADAPTER_MESSAGE_BYTES);
 }
 
 void okx_decoder_destroy(okx_decoder *d)
 {
-    delete d;
+    json_decoder_destroy(d);
 }
 
 void okx_decode(okx_decoder *d, const char *bytes, size_t length, okx_message *out)
 {
     *out = okx_message();
     out->channel = out->symbol = out->request = out->reason = {"", 0};
-    if (length == 0 || length > ADAPTER_MESSAGE_MAX)
-        return;
     if (json_is({bytes, uint32_t(length)}, "pong")) { /* no JSON, and it need not be */
         out->kind = OKX_PONG;
         return;
@@ -387,30 +300,28 @@ void okx_decode(okx_decoder *d, const char *bytes, size_t length, okx_message *o
     d->objects = true;
     d->count = 0;
     d->levels.count = 0;
-    try {
-        bool whole = read_message(d, bytes, length, out);
-        classify(d, out);
-        if (!whole)
-            out->kind = OKX_BAD;
-    } catch (const simdjson_error &) {
+    bool whole = read_message(d, bytes, length, out);
+    classify(d, out);
+    if (!whole)
         out->kind = OKX_BAD;
-    } catch (const std::bad_alloc &) {
-        out->kind = OKX_BAD;
-    }
 }
 
 int okx_decode_listing(okx_decoder *d, const char *bytes, size_t length,
                        void (*each)(void *context, const adapter_market_text *market),
                        void *context)
 {
-    if (length == 0 || length > ADAPTER_MESSAGE_MAX)
-        return -EBADMSG;
+    json_reader r;
     int count = 0;
-    try {
-        return read_listing(d, bytes, length, each, context, count) ? count : -EBADMSG;
-    } catch (const simdjson_error &) {
-        return -EBADMSG;
-    } catch (const std::bad_alloc &) {
-        return -EBADMSG;
-    }
+    auto read_element = [&](json_reader &element) {
+        adapter_market_text market = {};
+        if (!read_market(element, market))
+            return false;
+        each(context, &market);
+        count++;
+        return true;
+    };
+    bool whole =
+        json_parse(d->parser, bytes, length, r) &&
+        json_member(r, "data", [&](json_reader &list) { return json_array(list, read_element); });
+    return whole ? count : -EBADMSG;
 }

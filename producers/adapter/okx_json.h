@@ -1,7 +1,7 @@
 /*
  * One message of OKX v5 (and OKCoin, which speaks the same), decoded: which kind it is, and a list of items
- * whose fields are pieces of the message's own text. C on the outside, simdjson On-Demand behind it; no
- * exception comes out, and nothing is allocated for a message below ADAPTER_MESSAGE_BYTES.
+ * whose fields are pieces of the message's own text. C on the outside, json.hpp behind it; nothing
+ * is allocated for a message below ADAPTER_MESSAGE_BYTES.
  */
 #ifndef TICKBUS_PRODUCERS_OKX_JSON_H
 #define TICKBUS_PRODUCERS_OKX_JSON_H
