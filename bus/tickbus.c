@@ -33,6 +33,7 @@ static const struct command {
     {"export", "look at it", "a journal as CSV, JSON lines or Parquet"},
     {"import", "look at it", "what export wrote, back into a journal or onto a bus"},
     {"tail", "look at it", "print records as they come, or that are there"},
+    {"book", "look at it", "the order book of a market, once or live"},
     {"resync", "look at it", "ask a feed for a fresh snapshot of a book"},
     {"stat", "look at it", "a live table of streams, readers and processes"},
     {"top", "look at it", "the same, under the name that fingers know"},

@@ -1,6 +1,6 @@
 /*
  * Which streams of a bus carry which markets: for tools that are given a symbol. Reads only. A market is
- * where its own producer made it: the mirrors that candles and alerts keep of it are left out.
+ * where it was made: where candles, say, mirror it beside its feed, only the feed's counts.
  */
 #ifndef TICKBUS_CONSUMERS_MARKETS_H
 #define TICKBUS_CONSUMERS_MARKETS_H
@@ -13,7 +13,8 @@ struct market {
     char stream[TB_STREAM_BYTES];
     char venue[TB_VENUE_BYTES];
     char symbol[TB_SYMBOL_BYTES];
-    uint16_t id; /* tb_instrument.market */
+    char origin[TB_STREAM_BYTES]; /* where its producer read it: another stream, or the same */
+    uint16_t id;                  /* tb_instrument.market */
     struct tb_producer producer;
 };
 
