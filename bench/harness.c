@@ -23,16 +23,14 @@
 #define ROUNDS_QUICK 2
 #define ABSENT_MAX 32
 #define DEADLINE_S 60
-/* In a run of up to a tenth of a second; and in a longer one: the kernel's own threads have their turn. */
-#define SWITCHES_MAX 2
-#define SWITCHES_MAX_PER_S 20.0
+#define DISTURBED_MAX 0.01 /* of a run's time */
 #define PROBE_FRESH_NS (2 * TB_NS_PER_MS)
 
 struct bench_private {
     struct report report;
     struct tb_config_memory memory;
     const struct bench_case *now;
-    long switches;
+    bool busy; /* the run at hand was disturbed */
     double round_trip; /* of the last probe, ended at probe_end */
     tb_ns probe_end;
     struct {
@@ -147,7 +145,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-struct bench_quantiles bench_quantiles(double *value, size_t count)
+struct bench_quantiles bench_quantiles_of(double *value, size_t count)
 {
     static const double at[4] = {0.5, 0.9, 0.99, 0.999};
     double found[4] = {0};
@@ -298,10 +296,9 @@ static double probe(struct bench *b)
     return p->round_trip;
 }
 
-static const char *placement(const struct bench *b, double before, double after, double seconds)
+static const char *placement(const struct bench *b, double before, double after)
 {
-    double most = SWITCHES_MAX_PER_S * seconds;
-    if ((double)b->private_->switches > (most > SWITCHES_MAX ? most : SWITCHES_MAX))
+    if (b->private_->busy)
         return "busy"; /* others used these processors: shown, not to be compared */
     if (b->private_->now->processors < 2)
         return "one";
@@ -321,10 +318,10 @@ static void run_case(struct bench *b, const struct bench_case *c)
         return;
     }
     p->now = c;
-    p->switches = 0;
+    p->busy = false;
     size_t first = p->report.count;
     double before = two ? probe(b) : 0;
-    long switches = machine_switches();
+    double waited = machine_waited();
     tb_ns begun = tb_clock_mono();
     int rc = c->run(b, c);
     double seconds = (double)(tb_clock_mono() - begun) / 1e9;
@@ -333,10 +330,9 @@ static void run_case(struct bench *b, const struct bench_case *c)
     if (rc != 0)
         bench_fail("%s, %s: %s", c->measure, c->subject, strerror(-rc));
     if (!two)
-        p->switches += machine_switches() - switches;
-    if (two)
-        p->probe_end = 0;
-    const char *place = placement(b, before, two ? probe(b) : 0, seconds);
+        bench_disturbed(b, machine_waited() - waited, seconds);
+    p->probe_end = 0;
+    const char *place = placement(b, before, two ? probe(b) : 0);
     report_place(&p->report, first, place);
     report_runs(&p->report, first, b->suite, b->round, b->options->json);
     if (stopped)
@@ -374,7 +370,8 @@ void bench_add(struct bench *b, const char *measure, enum bench_better better, c
         bench_fail("no memory for a figure");
 }
 
-void bench_disturbed(struct bench *b, long switches)
+void bench_disturbed(struct bench *b, double waited_ns, double seconds)
 {
-    b->private_->switches += switches;
+    if (waited_ns > DISTURBED_MAX * seconds * 1e9)
+        b->private_->busy = true;
 }

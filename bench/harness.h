@@ -114,11 +114,11 @@ void bench_add(struct bench *b, const char *measure, enum bench_better better, c
                double value);
 
 /*
- * bench_disturbed: processes that the run started had to leave their processor to others so often. More
- * than a few in a run make it "busy": shown, not to be compared. The harness itself
- * counts those of its own process.
+ * bench_disturbed: a process that the run measured for `seconds` waited so long for its processor, because
+ * others had it (machine_waited). More than a hundredth makes the run "busy": shown, not to be compared. For
+ * cases of one processor the harness itself looks at its own process.
  */
-void bench_disturbed(struct bench *b, long switches);
+void bench_disturbed(struct bench *b, double waited_ns, double seconds);
 
 /* bench_absent: this subject can not be measured here; said once. */
 void bench_absent(struct bench *b, const char *subject, const char *why);
@@ -145,11 +145,11 @@ void bench_unshare(void *memory, size_t bytes);
 pid_t bench_fork(int cpu);
 void bench_join(pid_t pid);
 
-/* bench_quantiles: sorts `value` and picks p50, p90, p99, p99.9. */
+/* bench_quantiles_of: sorts `value` and picks p50, p90, p99, p99.9. */
 struct bench_quantiles {
     double p50, p90, p99, p999;
 };
-struct bench_quantiles bench_quantiles(double *value, size_t count);
+struct bench_quantiles bench_quantiles_of(double *value, size_t count);
 
 TB_EXTERN_END
 

@@ -45,8 +45,8 @@ double machine_ns_per_tick(void);
 int machine_processors(int out_cpu[2]);
 void machine_pin(int cpu);
 
-/* machine_switches: how often this process was made to leave its processor to another, so far. */
-long machine_switches(void);
+/* machine_waited: ns that this thread could have run so far, but others had the processor. */
+double machine_waited(void);
 
 /*
  * machine_round_trip: median ns of a cache line going to the other processor and back: the ball is in

@@ -18,6 +18,7 @@
 
 static const char usage[] = "tickbus bench [SUITE...] [options]: run the benchmarks, all or those "
                             "named, one after the other\n"
+                            "--list: which there are. "
                             "What follows the names is given to each of them: tickbus bench ring "
                             "--quick --json. What the figures\n"
                             "mean: bench/README.md. Exit: 0 if every suite ended so (77 skips "
@@ -74,16 +75,42 @@ static bool known(const char *name, struct dirent **entries, int count)
     return false;
 }
 
+/* What a suite says of itself: the first line of its --help, after its name. */
+static void print_suite(const char *directory, const char *file)
+{
+    char command[1024], line[256] = "";
+    snprintf(command, sizeof(command), "'%s/%s' --help", directory, file);
+    FILE *help = popen(command, "re");
+    if (help != NULL) {
+        if (fgets(line, sizeof(line), help) == NULL)
+            line[0] = '\0';
+        while (fgetc(help) != EOF) /* lets it write all, and end well */
+            ;
+        (void)pclose(help);
+    }
+    const char *about = strstr(line, ": ");
+    printf("%-10s %.*s\n", file + sizeof(PREFIX) - 1, about ? (int)strcspn(about + 2, "\n") : 0,
+           about ? about + 2 : "");
+}
+
+static int list_suites(const char *directory, struct dirent **entries, int count)
+{
+    for (int i = 0; i < count; i++)
+        print_suite(directory, entries[i]->d_name);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     char directory[512];
     char *arguments[ARGUMENTS_MAX] = {NULL};
     static struct dirent **entries; /* freed with the process where it ends early */
     int names = 0, given = 0, result = 0;
-    bool json = false, help = false;
+    bool json = false, help = false, list = false;
 
     for (int i = 1; i < argc && i < ARGUMENTS_MAX; i++) {
         json = json || strcmp(argv[i], "--json") == 0;
+        list = list || strcmp(argv[i], "--list") == 0;
         help = help || strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0;
         if (strcmp(argv[i], "--version") == 0)
             return printf("tickbus bench %s\n", tb_version()) < 0;
@@ -94,16 +121,14 @@ int main(int argc, char **argv)
     for (int i = 1 + names; i < argc && given + 2 < ARGUMENTS_MAX; i++)
         arguments[++given] = argv[i];
     int count = find_suites(directory, sizeof(directory), &entries);
-    if (help && names == 0) {
-        printf("%s\nSuites:", usage);
-        for (int i = 0; i < count; i++)
-            printf(" %s", entries[i]->d_name + sizeof(PREFIX) - 1);
-        printf("\n");
-        return 0;
-    }
     if (count <= 0) {
         fprintf(stderr, "tickbus bench: no suite (bench_...) beside this program\n");
         return 69;
+    }
+    if (list || (help && names == 0)) {
+        if (help)
+            printf("%s\nSuites:\n", usage);
+        return list_suites(directory, entries, count);
     }
     for (int i = 0; i < names; i++)
         if (!known(argv[1 + i], entries, count)) {

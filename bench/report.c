@@ -93,11 +93,13 @@ static struct row make_row(const struct report *r, const struct figure *f, doubl
     return row;
 }
 
-/* What a row is held against: of the peers the best, of the limits the first. NULL: none. */
+/* What a row is held against: of the peers the best, of the limits the first. NULL: nothing. */
 static const struct row *beside(const struct row *rows, size_t count, const struct row *of,
                                 enum bench_role role)
 {
     const struct row *best = NULL;
+    if (of->of->role >= role)
+        return NULL; /* ours beside peers and limits, peers beside limits */
     for (size_t i = 0; i < count; i++) {
         const struct row *x = &rows[i];
         if (x->of->role != role || !same_table(x->of, of->of))

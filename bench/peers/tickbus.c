@@ -1,0 +1,144 @@
+/*
+ * Our ring, gated by the reader's cursor page, so that nothing is lost at any speed:
+ *
+ *   tickbus_next   tb_writer_publish, tb_reader_next: one record at a time, copied out
+ *   tickbus_runs   the same writer; tb_reader_run: records are used where they lie, then confirmed
+ */
+#include <tickbus/reader.h>
+#include <tickbus/ring.h>
+
+#include "bench/transport.h"
+
+#define STREAM "bench"
+#define READER "reader"
+#define RUN_MAX 256
+
+struct source {
+    struct tb_writer writer;
+};
+
+struct drain {
+    struct tb_reader reader;
+    uint64_t release_every, next_release;
+};
+
+static void prepare(struct transport_run *run)
+{
+    (void)bench_directory(run->bench); /* made by the parent, who removes it */
+}
+
+/* ---- the writer ---- */
+
+ALWAYS_INLINE void send_one(void *end, uint64_t seq, uint64_t intended)
+{
+    struct source *s = end;
+    struct message m;
+    message_fill(&m, seq, intended);
+    /* A message has a record's size; word 0 is the sequence, which publish sets itself. */
+    (void)tb_writer_publish(&s->writer, (const struct tb_record *)(const void *)&m);
+}
+
+static void write_all(struct transport_run *run)
+{
+    struct source s = {0};
+    struct tb_error err = {""};
+    struct tb_writer_options o = {.capacity = run->set->slots,
+                                  .pace = TB_PACE_GATED,
+                                  .gates = {READER},
+                                  .gate_count = 1,
+                                  .new_epoch = true};
+    if (tb_writer_open(bench_directory(run->bench), STREAM, &o, &s.writer, &err) != 0)
+        bench_fail("%s", err.text);
+    transport_ready(&run->control->writer_ready);
+    transport_await(&run->control->reader_ready);
+    /* The gate is the reader's cursor page, which is there from now on: let the writer find it. */
+    while (tb_writer_room(&s.writer) == 0)
+        (void)sched_yield();
+    transport_write(run, &s, send_one, transport_no_flush);
+    tb_writer_close(&s.writer, TB_STREAM_DONE);
+}
+
+/* ---- the reader ---- */
+
+static void open_reader(struct transport_run *run, struct drain *d)
+{
+    struct tb_error err = {""};
+    struct tb_reader_options o = {.name = READER, .wait = TB_WAIT_SPIN};
+    transport_await(&run->control->writer_ready);
+    if (tb_reader_open(bench_directory(run->bench), STREAM, &o, &d->reader, &err) != 0)
+        bench_fail("%s", err.text);
+    tb_reader_release(&d->reader, d->reader.cursor, 0);
+    d->release_every = run->set->slots / 8;
+    d->next_release = d->reader.cursor + d->release_every;
+    transport_ready(&run->control->reader_ready);
+}
+
+static void close_reader(struct transport_run *run, struct drain *d)
+{
+    run->control->lost = d->reader.lost;
+    tb_reader_close(&d->reader, false);
+}
+
+ALWAYS_INLINE void release(struct drain *d)
+{
+    if (d->reader.cursor >= d->next_release) {
+        tb_reader_release(&d->reader, d->reader.cursor, 0);
+        d->next_release = d->reader.cursor + d->release_every;
+    }
+}
+
+ALWAYS_INLINE bool receive_one(void *end, struct message *out)
+{
+    struct drain *d = end;
+    if (tb_reader_next(&d->reader, (struct tb_record *)(void *)out) != TB_READ_OK)
+        return false;
+    release(d);
+    return true;
+}
+
+static void read_next(struct transport_run *run)
+{
+    struct drain d = {0};
+    open_reader(run, &d);
+    transport_read(run, &d, receive_one);
+    close_reader(run, &d);
+}
+
+static void read_runs(struct transport_run *run)
+{
+    struct drain d = {0};
+    uint64_t wrong = 0, seq = 1;
+    open_reader(run, &d);
+    double waited = machine_waited();
+    for (unsigned times = 1; seq <= run->count;) {
+        const struct tb_slot *slot;
+        enum tb_read end;
+        size_t n = tb_reader_run(&d.reader, RUN_MAX, &slot, &end);
+        if (n == 0) {
+            transport_idle(run, times++);
+            continue;
+        }
+        times = 1;
+        /* The gate holds what is not released: plain loads, as wide as they come, are enough here. */
+        const struct message *m = (const struct message *)(const void *)slot;
+        for (size_t i = 0; run->latency != NULL && i < n; i++)
+            transport_took(run, seq + i, m[i].word[1]);
+        wrong |= message_wrong_run(m, seq, n);
+        wrong |= !tb_reader_confirm(&d.reader, n);
+        release(&d);
+        seq += n;
+    }
+    transport_done(run, wrong, waited);
+    close_reader(run, &d);
+}
+
+const struct transport transport_tickbus_next = {.name = "tickbus_next",
+                                                 .prepare = prepare,
+                                                 .write = write_all,
+                                                 .read = read_next,
+                                                 .finish = transport_nothing};
+const struct transport transport_tickbus_runs = {.name = "tickbus_runs",
+                                                 .prepare = prepare,
+                                                 .write = write_all,
+                                                 .read = read_runs,
+                                                 .finish = transport_nothing};
