@@ -21,12 +21,13 @@
 #include <unistd.h>
 
 #include <tickbus/instrument.h>
+#include <tickbus/journal.h>
 #include <tickbus/log.h>
 
 #include "segment.h"
 
 #define MAGIC UINT64_C(0x314554415453424b) /* "KBSTATE1" */
-#define LAYOUT 1
+#define LAYOUT 2
 #define BUFFERS_OFFSET 4096
 #define BYTES_MAX (UINT64_C(1) << 36)
 
@@ -37,6 +38,7 @@ struct tb_checkpoint_page {
     uint64_t capacity;
     TB_ATOMIC(uint64_t) bytes[2];
     TB_ATOMIC(uint32_t) current;
+    TB_ATOMIC(uint32_t) crc[2]; /* CRC32C of the buffers' bytes: a process can not leave them wrong, a person can */
 };
 
 static char *buffer(const struct tb_checkpoint *c, unsigned i)
@@ -149,6 +151,7 @@ void tb_checkpoint_commit(struct tb_checkpoint *c, size_t bytes)
     unsigned i = other(c);
     TB_ASSERT(bytes <= c->capacity);
     atomic_store_explicit(&c->page->bytes[i], bytes, memory_order_relaxed);
+    atomic_store_explicit(&c->page->crc[i], tb_crc32c(0, buffer(c, i), bytes), memory_order_relaxed);
     TB_POINT("checkpoint:before_commit");
     atomic_store_explicit(&c->page->current, i + 1, memory_order_release);
     TB_POINT("checkpoint:after_commit");
@@ -160,6 +163,13 @@ const void *tb_checkpoint_load(const struct tb_checkpoint *c, size_t *out_bytes)
     *out_bytes = 0;
     if (current != 1 && current != 2)
         return NULL;
-    *out_bytes = (size_t)c->page->bytes[current - 1];
+    size_t bytes = (size_t)c->page->bytes[current - 1];
+    if (bytes > c->capacity ||
+        tb_crc32c(0, buffer(c, current - 1), bytes) != c->page->crc[current - 1]) {
+        tb_log(TB_LOG_WARN, "checkpoint_refused",
+               "reason=\"its bytes are damaged\" then=\"as if there were none\"");
+        return NULL;
+    }
+    *out_bytes = bytes;
     return buffer(c, current - 1);
 }

@@ -14,6 +14,7 @@
 #define RETRY_WAIT TB_NS_PER_MS        /* something was refused, or a checkpoint is overdue */
 #define PATIENCE 100                   /* retries; then it is no short delay: retry less often */
 #define DRAIN_WAIT (5 * TB_NS_PER_MS)
+#define STOPPED_EARLY (-1) /* asked to stop before an input was open: nothing is left to be done */
 
 /* ---- state ---- */
 
@@ -254,15 +255,17 @@ static int start(struct tb_service *svc)
         rc = svc->ops->on_output(svc, svc->self);
     if (rc < 0)
         return failed(svc, "on_output", rc);
+    tell_time(svc);
+    p->start_mono = p->mono;
     rc = tb_service_checkpoint_restore(svc, &err);
+    if (rc == -EINTR)
+        return STOPPED_EARLY;
     if (rc < 0) {
         char quoted[TB_QUOTE_BYTES];
         tb_log(TB_LOG_ERROR, "cannot_open_checkpoint", "reason=%s",
                tb_quote_text(err.text, quoted));
         return failed(svc, "checkpoint", rc);
     }
-    tell_time(svc);
-    p->start_mono = p->mono;
     return 0;
 }
 
@@ -466,6 +469,8 @@ static int live(struct tb_service *svc)
         rc = run(svc, &done);
     if (rc == 0)
         rc = drain(svc);
+    if (rc == STOPPED_EARLY)
+        rc = 0;
     uint64_t lost = 0;
     for (unsigned i = 0; i < svc->input_count; i++)
         lost += svc->input[i].lost;

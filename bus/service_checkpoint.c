@@ -168,7 +168,7 @@ static void count_output(struct tb_service *svc, tb_seq from)
                (unsigned long long)counted);
 }
 
-static int give_back(struct tb_service *svc, const char *bytes, size_t total)
+static int give_back(struct tb_service *svc, const char *bytes, size_t total, struct saved *out_h)
 {
     struct tb_service_private *p = svc->private_;
     struct saved h;
@@ -182,22 +182,39 @@ static int give_back(struct tb_service *svc, const char *bytes, size_t total)
         if (rc < 0)
             return rc;
     }
-    /* An output of another epoch was made after the checkpoint, and so was all that it holds. */
-    bool same_output = svc->out != NULL && h.out_epoch == svc->out->epoch;
-    p->saved_out_next = same_output ? h.out_next : 1;
     for (unsigned i = 0; i < svc->input_count; i++) {
         p->input[i].epoch = h.input[i].epoch;
         p->input[i].cursor = h.input[i].cursor;
-        svc->input[i].skip_output = same_output && svc->ops->replays_output ? h.input[i].skip : 0;
     }
-    if (svc->out != NULL && svc->ops->replays_output)
-        count_output(svc, p->saved_out_next);
+    *out_h = h;
+    return 0;
+}
+
+/* What this life's output and the state have in common decides what is published again: nothing. */
+static int meet_output(struct tb_service *svc, const struct saved *h)
+{
+    struct tb_service_private *p = svc->private_;
+    if (svc->out == NULL || p->opt.new_epoch)
+        return 0;
+    bool same = h->out_epoch == svc->out->epoch;
+    if (!same && svc->ops->on_past != NULL)
+        return tb_service_past_read(svc, h->out_epoch, h->out_next);
+    if (h->magic == 0)
+        return 0;
+    /* An output of another epoch was made after the checkpoint, and so was all that it holds. */
+    p->saved_out_next = same ? h->out_next : 1;
+    if (!svc->ops->replays_output)
+        return 0;
+    for (unsigned i = 0; i < svc->input_count; i++)
+        svc->input[i].skip_output = same ? h->input[i].skip : 0;
+    count_output(svc, p->saved_out_next);
     return 0;
 }
 
 int tb_service_checkpoint_restore(struct tb_service *svc, struct tb_error *err)
 {
     struct tb_service_private *p = svc->private_;
+    struct saved h = {0}; /* no state */
     p->hold = TB_NO_INPUT;
     if (!tb_service_keeps_checkpoints(svc))
         return 0;
@@ -209,16 +226,15 @@ int tb_service_checkpoint_restore(struct tb_service *svc, struct tb_error *err)
     p->saved_out_next = svc->out != NULL ? svc->out->next_seq : 0;
     size_t total;
     const char *bytes = tb_checkpoint_load(&p->checkpoint, &total);
-    if (bytes == NULL || p->opt.new_epoch)
-        return 0;
-    rc = give_back(svc, bytes, total);
-    if (rc < 0)
-        tb_log(
-            TB_LOG_WARN, "checkpoint_refused",
-            "error=%d reason=\"it was made by other inputs or another version\" then=\"beginning "
-            "from the oldest records\"",
-            rc);
-    return 0;
+    if (bytes != NULL && !p->opt.new_epoch) {
+        rc = give_back(svc, bytes, total, &h);
+        if (rc < 0)
+            tb_log(TB_LOG_WARN, "checkpoint_refused",
+                   "error=%d reason=\"it was made by other inputs or another version\" "
+                   "then=\"beginning from the oldest records\"",
+                   rc);
+    }
+    return meet_output(svc, &h);
 }
 
 /* ---- publishing ---- */

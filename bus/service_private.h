@@ -139,6 +139,11 @@ int tb_service_checkpoint_restore(struct tb_service *svc, struct tb_error *err);
 /* Has a quarter of a ring gone by since the last one? */
 bool tb_service_checkpoint_urgent(const struct tb_service *svc);
 
+/* ---- service_past.c ---- */
+
+/* Give on_past what the output holds from (epoch, seq) on; epoch 0: from the oldest. 0, or -EINTR. */
+int tb_service_past_read(struct tb_service *svc, uint64_t epoch, tb_seq seq);
+
 /* ---- service.c ---- */
 
 /* Heartbeats and counters, without the service's own housekeeping. */

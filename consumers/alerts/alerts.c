@@ -59,9 +59,18 @@ static void check(struct tb_service *svc, void *context, struct tb_faults *fault
 
 /* ---- the outbox ---- */
 
-static void add_to_outbox(void *context, const struct event *event)
+/* What the stream has already is only told again to those who may not have heard it. */
+void alerts_emit(void *context, struct event *event)
 {
     struct alerts *self = context;
+    bool is_last;
+    if (past_has(&self->past, event, &is_last)) {
+        bool matters = event->state == TB_ALERT_FIRING ||
+                       event->at > self->past.newest - DELIVER_RESOLVED_FOR_NS;
+        if (is_last && matters)
+            deliver_add(&self->deliver, event);
+        return;
+    }
     TB_ASSERT(self->outbox.count < ALERTS_OUTBOX_MAX);
     self->outbox.event[self->outbox.count++] = *event;
     self->outbox.saved = false;
@@ -142,21 +151,6 @@ static bool flush_outbox(struct tb_service *svc, struct alerts *self)
     return true;
 }
 
-/* What an earlier life had in its outbox when it ended, less what it did publish. */
-static void resume_outbox(struct tb_service *svc, struct alerts *self)
-{
-    struct alerts_outbox *box = &self->outbox;
-    uint64_t published = 0;
-    if (box->count > 0 && box->epoch == svc->out->epoch && svc->out->next_seq > box->first)
-        published = svc->out->next_seq - box->first;
-    published = published < box->count ? published : box->count;
-    for (uint32_t i = 0; i < published; i++)
-        deliver_add(&self->deliver, &box->event[i]);
-    box->count -= (uint32_t)published;
-    memmove(box->event, box->event + published, box->count * sizeof(*box->event));
-    box->saved = false;
-}
-
 /* ---- start ---- */
 
 static void add_counters(struct tb_service *svc, struct alerts *self)
@@ -201,7 +195,7 @@ static int start(struct tb_service *svc, void *context)
     self->input = calloc(TB_INPUTS_MAX, sizeof(*self->input));
     self->outbox.event = calloc(ALERTS_OUTBOX_MAX, sizeof(*self->outbox.event));
     if (self->input == NULL || self->outbox.event == NULL ||
-        engine_init(&self->engine, &self->rules, add_to_outbox, self) != 0) {
+        engine_init(&self->engine, &self->rules, alerts_emit, self) != 0) {
         tb_log(TB_LOG_ERROR, "start", "reason=\"no memory for %d alerts\"", ENGINE_ALERTS_MAX);
         return -ENOMEM;
     }
@@ -219,6 +213,7 @@ static void stop(struct tb_service *svc, void *context)
     struct alerts *self = context;
     svc->wake_fd = -1;
     deliver_stop(&self->deliver);
+    past_fini(&self->past);
     engine_fini(&self->engine);
     rules_free(&self->rules);
     free(self->outbox.event);
@@ -446,6 +441,7 @@ static int housekeep(struct tb_service *svc, void *context, tb_ns now)
     tb_ns mono = tb_clock_mono();
     self->engine.wall = now;
     if (!svc->stopping && flush_outbox(svc, self)) {
+        alerts_settle(self);
         look_at_silence(svc, self, mono);
         look_at_feeds(svc, self, mono);
         look_at_lag(svc, self, mono);
@@ -453,104 +449,6 @@ static int housekeep(struct tb_service *svc, void *context, tb_ns now)
     }
     count(self);
     return 0;
-}
-
-/* ---- checkpoint ---- */
-
-struct saved {
-    uint64_t event_bytes; /* sizeof(struct event): another build's is not read */
-    uint64_t outbox_epoch;
-    tb_seq outbox_first;
-    uint32_t outbox_count;
-    uint32_t queue_count;
-    struct {
-        tb_ns heard_wall;
-        bool disconnected;
-        uint8_t reserved[7];
-    } input[TB_INPUTS_MAX];
-};
-
-static size_t save_size(struct tb_service *svc, void *context)
-{
-    const struct alerts *self = context;
-    (void)svc;
-    return sizeof(struct saved) +
-           (self->outbox.count + self->deliver.queue->count) * sizeof(struct event) +
-           engine_save_size(&self->engine);
-}
-
-static size_t save(struct tb_service *svc, void *context, void *bytes, size_t capacity)
-{
-    struct alerts *self = context;
-    const struct deliver_queue *queue = self->deliver.queue;
-    struct saved head = {.event_bytes = sizeof(struct event),
-                         .outbox_epoch = svc->out->epoch,
-                         .outbox_first = svc->out->next_seq,
-                         .outbox_count = self->outbox.count,
-                         .queue_count = queue->count};
-    struct event *event = (struct event *)(void *)((char *)bytes + sizeof(head));
-    size_t used = sizeof(head) + (head.outbox_count + head.queue_count) * sizeof(*event);
-    if (capacity < used)
-        return 0;
-    for (unsigned i = 0; i < TB_INPUTS_MAX; i++) {
-        head.input[i].heard_wall = self->input[i].heard_wall;
-        head.input[i].disconnected = self->input[i].disconnected;
-    }
-    memcpy(bytes, &head, sizeof(head));
-    memcpy(event, self->outbox.event, head.outbox_count * sizeof(*event));
-    for (uint32_t i = 0; i < queue->count; i++)
-        event[head.outbox_count + i] = queue->event[(queue->first + i) % DELIVER_QUEUE_MAX];
-    size_t engine = engine_save(&self->engine, (char *)bytes + used, capacity - used);
-    return engine == 0 ? 0 : used + engine;
-}
-
-static int load(struct tb_service *svc, struct alerts *self, const void *bytes, size_t bytes_count)
-{
-    struct saved head;
-    size_t used = sizeof(head);
-    if (bytes_count < used)
-        return -EBADMSG;
-    memcpy(&head, bytes, sizeof(head));
-    uint64_t events = (uint64_t)head.outbox_count + head.queue_count;
-    if (head.event_bytes != sizeof(struct event) || head.outbox_count > ALERTS_OUTBOX_MAX ||
-        head.queue_count > DELIVER_QUEUE_MAX ||
-        (bytes_count - used) / sizeof(struct event) < events)
-        return -EBADMSG;
-    const char *event = (const char *)bytes + used;
-    used += (size_t)events * sizeof(struct event);
-    memcpy(self->outbox.event, event, head.outbox_count * sizeof(struct event));
-    memcpy(self->deliver.queue->event, event + head.outbox_count * sizeof(struct event),
-           head.queue_count * sizeof(struct event));
-    self->outbox.count = head.outbox_count;
-    self->outbox.epoch = head.outbox_epoch;
-    self->outbox.first = head.outbox_first;
-    self->deliver.queue->count = self->deliver.webhook != NULL ? head.queue_count : 0;
-    resume_outbox(svc, self);
-    tb_ns wall = tb_clock_wall(), mono = tb_clock_mono();
-    self->engine.wall = wall;
-    for (unsigned i = 0; i < TB_INPUTS_MAX; i++) {
-        tb_ns ago = wall - head.input[i].heard_wall;
-        self->input[i].heard_wall = head.input[i].heard_wall;
-        self->input[i].heard = head.input[i].heard_wall == 0 ? 0 : mono - (ago > 0 ? ago : 0);
-        self->input[i].disconnected = head.input[i].disconnected;
-    }
-    return engine_load(&self->engine, (const char *)bytes + used, bytes_count - used) == 0
-               ? -EBADMSG
-               : 0;
-}
-
-static int restore(struct tb_service *svc, void *context, const void *bytes, size_t bytes_count)
-{
-    struct alerts *self = context;
-    int rc = load(svc, self, bytes, bytes_count);
-    if (rc == 0)
-        return 0;
-    /* From nothing, then: not from half of it. */
-    engine_fini(&self->engine);
-    self->outbox.count = 0;
-    self->deliver.queue->count = 0;
-    memset(self->input, 0, TB_INPUTS_MAX * sizeof(*self->input));
-    return engine_init(&self->engine, &self->rules, add_to_outbox, self) != 0 ? -ENOMEM : rc;
 }
 
 /* ---- the end ---- */
@@ -582,20 +480,19 @@ struct tb_service_ops alerts_ops(void)
         .inputs = "@feeds",
         .output = "alerts",
         .output_capacity = 4096,
-        .checkpoint_version = 1,
-        .checkpoint_bytes = sizeof(struct saved) +
-                            (ALERTS_OUTBOX_MAX + DELIVER_QUEUE_MAX) * sizeof(struct event) +
-                            engine_save_max(),
+        .checkpoint_version = ALERTS_STATE_VERSION,
+        .checkpoint_bytes = alerts_save_max(),
         .check = check,
         .start = start,
-        .restore = restore,
+        .restore = alerts_restore,
+        .on_past = alerts_on_past,
         .on_input = on_input,
         .on_records = on_records,
         .on_overrun = on_overrun,
         .poll = poll_turn,
         .housekeep = housekeep,
-        .save_size = save_size,
-        .save = save,
+        .save_size = alerts_save_size,
+        .save = alerts_save,
         .drain = drain,
         .stop = stop,
     };

@@ -5,13 +5,14 @@
  * checkpoint is made that holds the outbox, the sequence its first record will get, and the state
  * after it; then it is published. Whoever starts next finds the outbox, sees by the stream's next
  * sequence how much of it was published, and publishes the rest. While the outbox holds something no
- * further record is looked at.
+ * further record is looked at. Without that checkpoint: past.h.
  */
 #ifndef TICKBUS_ALERTS_ALERTS_H
 #define TICKBUS_ALERTS_ALERTS_H
 
 #include <consumers/alerts/deliver.h>
 #include <consumers/alerts/engine.h>
+#include <consumers/alerts/past.h>
 #include <consumers/alerts/rules.h>
 #include <tickbus/service.h>
 
@@ -51,6 +52,7 @@ struct alerts {
     struct engine engine;
     struct deliver deliver;
     struct alerts_outbox outbox;
+    struct past past;
     struct alerts_input *input; /* TB_INPUTS_MAX */
     int wake_fd;
     bool looks_at_lag; /* a rule asks for it */
@@ -67,5 +69,22 @@ struct alerts {
 };
 
 struct tb_service_ops alerts_ops(void);
+
+/* ---- state.c ---- */
+
+#define ALERTS_STATE_VERSION 2
+
+size_t alerts_save_max(void);
+size_t alerts_save_size(struct tb_service *svc, void *context);
+size_t alerts_save(struct tb_service *svc, void *context, void *bytes, size_t capacity);
+int alerts_restore(struct tb_service *svc, void *context, const void *bytes, size_t count);
+void alerts_on_past(struct tb_service *svc, void *context, struct tb_reader *reader,
+                    const struct tb_record *record);
+void alerts_settle(struct alerts *self);
+
+/* ---- alerts.c ---- */
+
+/* A transition of the engine: into the outbox, unless the stream has it. */
+void alerts_emit(void *context, struct event *event);
 
 #endif

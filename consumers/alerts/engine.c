@@ -7,7 +7,7 @@
 #define SETTLE_NS TB_NS_PER_S
 
 int engine_init(struct engine *e, const struct rules *rules,
-                void (*emit)(void *context, const struct event *event), void *context)
+                void (*emit)(void *context, struct event *event), void *context)
 {
     memset(e, 0, sizeof(*e));
     e->rules = rules;

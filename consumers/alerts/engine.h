@@ -90,13 +90,14 @@ struct engine {
     tb_ns deadline[ENGINE_INPUTS_MAX + 1]; /* none is earlier */
     tb_ns wall;                            /* what events say in `wall`; set by the service */
     uint64_t refused;                      /* alerts and books beyond the limits */
-    void (*emit)(void *context, const struct event *event);
+    /* A transition. Its alert_id may be raised: the story then goes on under that number. */
+    void (*emit)(void *context, struct event *event);
     void *context;
 };
 
 /* engine_init: 0 or -ENOMEM. engine_fini accepts all zero. */
 int engine_init(struct engine *e, const struct rules *rules,
-                void (*emit)(void *context, const struct event *event), void *context);
+                void (*emit)(void *context, struct event *event), void *context);
 void engine_fini(struct engine *e);
 
 /* engine_market: the market's index, made (with its alerts) when it is new; -1: there is no room. */
@@ -127,6 +128,16 @@ size_t engine_save_size(const struct engine *e);
 size_t engine_save_max(void);
 size_t engine_save(const struct engine *e, void *bytes, size_t capacity);
 size_t engine_load(struct engine *e, const void *bytes, size_t count);
+
+/*
+ * engine_resume: an alert whose last transition is known though no state is: one that goes by the wall
+ * clock goes on with it, one whose rule is no more is resolved. Of markets: nothing, their records tell.
+ * engine_is_open: is this alert pending or firing now?
+ * engine_time: the stream time of a market; 0: it was not seen.
+ */
+void engine_resume(struct engine *e, const struct event *event);
+bool engine_is_open(const struct engine *e, const struct event *event);
+tb_ns engine_time(const struct engine *e, const char *venue, const char *symbol);
 
 /* For engine_save.c. NULL: there is no room. engine_rewatch: alerts of rules that are new. */
 struct alert *engine_alert_new(struct engine *e, size_t rule, unsigned input);

@@ -96,15 +96,16 @@ static size_t load_market(struct engine *e, const char *bytes, size_t count)
     return sizeof(saved) + (size_t)saved.book_bytes;
 }
 
-static int find_rule(const struct engine *e, const struct alert *a)
+/* kind -1: whichever the rule of that name has. */
+static int find_rule(const struct engine *e, const struct event *event, int kind)
 {
     for (size_t i = 0; i < e->rules->count; i++) {
         const struct rule *rule = &e->rules->rule[i];
-        if (strcmp(rule->name, a->event.rule) != 0 || (int)rule->kind != a->kind)
+        if (strcmp(rule->name, event->rule) != 0 || (kind >= 0 && (int)rule->kind != kind))
             continue;
-        bool fits = rule_is_market(rule) ? rule_matches(rule, a->event.venue, a->event.symbol)
-                                         : rule_name_matches(rule->stream, a->event.stream) &&
-                                               rule_name_matches(rule->reader, a->event.reader);
+        bool fits = rule_is_market(rule) ? rule_matches(rule, event->venue, event->symbol)
+                                         : rule_name_matches(rule->stream, event->stream) &&
+                                               rule_name_matches(rule->reader, event->reader);
         return fits ? (int)i : -1;
     }
     return -1;
@@ -124,7 +125,7 @@ static void give_up(struct engine *e, const struct alert *saved)
 
 static void load_alert(struct engine *e, const struct alert *saved)
 {
-    int rule = find_rule(e, saved);
+    int rule = find_rule(e, &saved->event, saved->kind);
     struct alert *a = rule >= 0 ? engine_alert_new(e, (size_t)rule, saved->input) : NULL;
     if (a == NULL) {
         give_up(e, saved);
@@ -168,4 +169,60 @@ size_t engine_load(struct engine *e, const void *bytes, size_t count)
     for (size_t i = 0; i < e->market_count; i++)
         engine_rewatch(e, &e->market[i]);
     return used;
+}
+
+/* ---- without a state ---- */
+
+static struct alert *find_alert(const struct engine *e, const struct event *event)
+{
+    for (size_t i = 0; i < e->alert_count; i++) {
+        const struct event *x = &e->alert[i].event;
+        if (strcmp(x->rule, event->rule) == 0 && strcmp(x->symbol, event->symbol) == 0 &&
+            strcmp(x->venue, event->venue) == 0 && strcmp(x->stream, event->stream) == 0 &&
+            strcmp(x->reader, event->reader) == 0)
+            return &e->alert[i];
+    }
+    return NULL;
+}
+
+bool engine_is_open(const struct engine *e, const struct event *event)
+{
+    const struct alert *a = find_alert(e, event);
+    return a != NULL && (a->phase == ALERT_PENDING || a->phase == ALERT_FIRING);
+}
+
+tb_ns engine_time(const struct engine *e, const char *venue, const char *symbol)
+{
+    for (size_t i = 0; i < e->market_count; i++)
+        if (strcmp(e->market[i].venue, venue) == 0 && strcmp(e->market[i].symbol, symbol) == 0)
+            return e->now[e->market[i].input];
+    return 0;
+}
+
+void engine_resume(struct engine *e, const struct event *event)
+{
+    int rule = find_rule(e, event, -1);
+    struct alert saved = {.event = *event, .deadline = INT64_MAX, .input = ENGINE_WALL};
+    saved.phase = event->state == TB_ALERT_FIRING    ? ALERT_FIRING
+                  : event->state == TB_ALERT_PENDING ? ALERT_PENDING
+                                                     : ALERT_INACTIVE;
+    if (rule < 0) {
+        give_up(e, &saved);
+        return;
+    }
+    if (rule_is_market(&e->rules->rule[rule]) || saved.phase == ALERT_INACTIVE)
+        return;
+    saved.kind = (uint8_t)e->rules->rule[rule].kind;
+    if (saved.phase == ALERT_PENDING)
+        saved.deadline = event->since + e->rules->rule[rule].for_ns;
+    struct alert *known = find_alert(e, event);
+    if (known == NULL) {
+        load_alert(e, &saved);
+        return;
+    }
+    known->event = saved.event;
+    known->phase = saved.phase;
+    known->deadline = saved.deadline;
+    if (saved.deadline < e->deadline[ENGINE_WALL])
+        e->deadline[ENGINE_WALL] = saved.deadline;
 }

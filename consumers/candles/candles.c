@@ -142,16 +142,41 @@ static bool refine(struct candles *c, struct candles_market *m, uint16_t id,
 static struct candles_market *add_market(struct candles *c, unsigned input,
                                          const struct tb_instrument *entry, uint16_t id)
 {
-    if (c->market_count >= c->markets_max)
-        return NULL;
     struct candles_market *m = &c->markets[c->market_count];
+    bool full = c->market_count >= c->markets_max;
+    for (uint32_t i = 0; full && i < c->market_count; i++)
+        if (c->markets[i].away && c->markets[i].market == 0) { /* nobody trades it any more */
+            m = &c->markets[i];
+            full = false;
+            c->market_count--;
+        }
+    if (full)
+        return NULL;
     memset(m, 0, sizeof(*m));
     tb_candles_init(&m->candles, entry->price_exp, entry->size_exp);
     m->input = input;
     m->market = entry->market;
     m->instrument = id;
+    memcpy(m->venue, entry->venue, sizeof(m->venue));
+    memcpy(m->symbol, entry->symbol, sizeof(m->symbol));
     c->market_count++;
     return m;
+}
+
+/* The market as the epoch before knew it, under its name. */
+static struct candles_market *find_away(struct candles *c, unsigned input,
+                                        const struct tb_instrument *entry, uint16_t id)
+{
+    for (uint32_t i = 0; i < c->market_count; i++) {
+        struct candles_market *m = &c->markets[i];
+        if (!m->away || m->input != input || m->market != 0 || strcmp(m->symbol, entry->symbol) != 0 ||
+            strcmp(m->venue, entry->venue) != 0)
+            continue;
+        m->market = entry->market;
+        m->instrument = id;
+        return m;
+    }
+    return NULL;
 }
 
 /* Ids of this market that were seen before its first trade are to be looked up again. */
@@ -178,7 +203,8 @@ static void learn_id(struct candles *c, unsigned input, uint16_t id, bool has_tr
         return;
     }
     if (m == NULL) {
-        m = add_market(c, input, entry, id);
+        m = find_away(c, input, entry, id);
+        m = m != NULL ? m : add_market(c, input, entry, id);
         wake_ids(c, input);
     }
     if (m == NULL || !refine(c, m, id, entry))
@@ -190,6 +216,16 @@ static void learn_id(struct candles *c, unsigned input, uint16_t id, bool has_tr
 }
 
 /* ---- records ---- */
+
+/* Its first trade in a new epoch. */
+static void come_back(struct candles_market *m, tb_ns time)
+{
+    m->away = false;
+    if (time >= m->candles.candle[TB_TIMEFRAME_1S].start)
+        return;
+    tb_candles_init(&m->candles, m->candles.price_exp, m->candles.size_exp);
+    m->quiet_width = 0;
+}
 
 static int add_trade(struct candles *c, unsigned input, const struct tb_record *record)
 {
@@ -211,6 +247,8 @@ static int add_trade(struct candles *c, unsigned input, const struct tb_record *
     }
     /* A venue that sends no time of its own leaves the time at which we got it. */
     tb_ns time = record->ts_event != 0 ? record->ts_event : record->ts_recv;
+    if (TB_UNLIKELY(m->away))
+        come_back(m, time);
     struct completion at = {c, m};
     tb_candles_trade(&m->candles, time, record->ts_recv, price, size, record->trade.side,
                      record->trade.count, on_completed, &at);
@@ -294,15 +332,17 @@ int candles_flush_resume(struct candles *c, unsigned input)
     return (c->flushing & 1U << input) != 0 ? candles_flush(c, input) : 0;
 }
 
-void candles_forget(struct candles *c, unsigned input)
+void candles_epoch(struct candles *c, unsigned input)
 {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < c->market_count; i++)
-        if (c->markets[i].input != input)
-            c->markets[kept++] = c->markets[i];
-    c->market_count = kept;
+    for (uint32_t i = 0; i < c->market_count; i++) {
+        struct candles_market *m = &c->markets[i];
+        if (m->input != input)
+            continue;
+        m->away = true;
+        m->market = m->instrument = m->output = 0;
+    }
     c->flushing &= ~(1U << input);
-    memset(c->ids, 0, TB_INPUTS_MAX * sizeof(*c->ids)); /* indices moved: all are looked up again */
+    memset(c->ids[input], 0, sizeof(c->ids[input]));
 }
 
 uint64_t candles_late(const struct candles *c)

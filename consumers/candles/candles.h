@@ -27,7 +27,7 @@
 #include <tickbus/service.h>
 
 #define CANDLES_MARKETS_MAX (TB_INPUTS_MAX * TB_INSTRUMENTS_MAX)
-#define CANDLES_STATE_VERSION 2
+#define CANDLES_STATE_VERSION 3
 /* What one record can make: each timeframe completed and forming, two records each. */
 #define CANDLES_RECORDS_MAX (4 * TB_TIMEFRAMES)
 
@@ -53,7 +53,10 @@ struct candles_market {
     uint16_t market;     /* of the input's table: the id of the first entry */
     uint16_t instrument; /* the input's id whose exponents the candles have */
     uint16_t output;     /* the output's id for it; looked up again after a restart */
-    uint16_t reserved[3];
+    bool away; /* its input began a new epoch, and has had no trade of it since */
+    uint8_t reserved[5];
+    char venue[TB_VENUE_BYTES];
+    char symbol[TB_SYMBOL_BYTES];
 };
 
 /* What an input's id means here. Found again by every life: whatever it depends on is in the state. */
@@ -115,8 +118,12 @@ int candles_flush(struct candles *c, unsigned input);
 /* candles_flush_resume: candles_flush, if the state says that one had begun. */
 int candles_flush_resume(struct candles *c, unsigned input);
 
-/* candles_forget: an input has begun anew: its ids mean something else, its candles are of the past. */
-void candles_forget(struct candles *c, unsigned input);
+/*
+ * candles_epoch: an input has begun a new epoch: its ids mean something else. The market is the same
+ * one: its open candles go on with the first trade that comes, unless that is older than the second
+ * they are at. Then time began anew too (a recording that is played again), and they are of the past.
+ */
+void candles_epoch(struct candles *c, unsigned input);
 
 /* candles_late, candles_overflows: sums over all markets (candle.h). */
 uint64_t candles_late(const struct candles *c);

@@ -3,16 +3,19 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include <tickbus/log.h>
 #include <tickbus/service.h>
 
 #include "consumers/candles/candles.h"
+#include "consumers/candles/past.h"
 
 struct candles_main {
     tb_ns forming_every;
     int64_t max_markets;
     struct candles candles;
+    struct candles_past past;
     struct tb_stats_counter *trades, *refused, *late, *completed, *forming, *gaps, *missing,
         *overflows, *markets;
     struct tb_log_limit refused_log;
@@ -53,10 +56,29 @@ static uint16_t mirror(void *context, unsigned input, uint16_t id, int8_t price_
     return id_now > 0 ? (uint16_t)id_now : 0;
 }
 
+/* Leave out the candles that are there already: of pairs of records. */
+static size_t new_ones(struct candles_main *m, const struct tb_service *svc,
+                       struct tb_record *records, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i += 2) {
+        const struct tb_instrument *entry = tb_writer_instrument(svc->out, records[i].instrument);
+        if (candles_past_has(&m->past, svc->out->epoch, entry, &records[i]))
+            continue;
+        memmove(&records[kept], &records[i], 2 * sizeof(*records));
+        kept += 2;
+    }
+    return kept;
+}
+
 static int publish(void *context, unsigned input, struct tb_record *records, size_t count)
 {
+    struct tb_service *svc = context;
+    struct candles_main *m = svc->self;
+    if (TB_UNLIKELY(m->past.waiting > 0))
+        count = new_ones(m, svc, records, count);
     /* Fewer: told to stop while waiting for room. */
-    return tb_service_publish_many(context, input, records, count) == count ? 0 : -EINTR;
+    return tb_service_publish_many(svc, input, records, count) == count ? 0 : -EINTR;
 }
 
 /* ---- the skeleton's callbacks ---- */
@@ -85,11 +107,31 @@ static int start(struct tb_service *svc, void *self)
     return 0;
 }
 
+/* The state: a length, the past of that many bytes, the candles. */
 static int restore(struct tb_service *svc, void *self, const void *bytes, size_t count)
 {
     struct candles_main *m = self;
+    uint64_t past;
     (void)svc;
-    return candles_load(&m->candles, bytes, count);
+    if (count < sizeof(past))
+        return -EINVAL;
+    memcpy(&past, bytes, sizeof(past));
+    const char *at = (const char *)bytes + sizeof(past);
+    count -= sizeof(past);
+    int rc = past <= count ? candles_load(&m->candles, at + past, count - past) : -EINVAL;
+    return rc == 0 ? candles_past_load(&m->past, at, past) : rc;
+}
+
+static void on_past(struct tb_service *svc, void *self, struct tb_reader *reader,
+                    const struct tb_record *record)
+{
+    struct candles_main *m = self;
+    (void)svc;
+    if (record != NULL)
+        candles_past_add(&m->past, reader->epoch, tb_reader_instrument(reader, record->instrument), record);
+    else if (m->past.forgotten > 0)
+        tb_log(TB_LOG_ERROR, "past_forgotten", "markets=%" PRIu32 " then=\"candles of theirs may come again\"",
+               m->past.forgotten);
 }
 
 static int on_input(struct tb_service *svc, void *self, unsigned input, bool new_epoch)
@@ -97,7 +139,7 @@ static int on_input(struct tb_service *svc, void *self, unsigned input, bool new
     struct candles_main *m = self;
     (void)svc;
     if (new_epoch)
-        candles_forget(&m->candles, input);
+        candles_epoch(&m->candles, input);
     return candles_flush_resume(&m->candles, input);
 }
 
@@ -160,14 +202,21 @@ static size_t save_size(struct tb_service *svc, void *self)
 {
     struct candles_main *m = self;
     (void)svc;
-    return candles_save_size(&m->candles);
+    return sizeof(uint64_t) + candles_past_save_size(&m->past) + candles_save_size(&m->candles);
 }
 
 static size_t save(struct tb_service *svc, void *self, void *bytes, size_t capacity)
 {
     struct candles_main *m = self;
     (void)svc;
-    return candles_save(&m->candles, bytes, capacity);
+    uint64_t past = candles_past_save_size(&m->past);
+    size_t before = sizeof(past) + past;
+    if (capacity < before)
+        return 0;
+    memcpy(bytes, &past, sizeof(past));
+    candles_past_save(&m->past, (char *)bytes + sizeof(past));
+    size_t used = candles_save(&m->candles, (char *)bytes + before, capacity - before);
+    return used == 0 ? 0 : before + used;
 }
 
 /* The checkpoint between the two steps: see candles_flush_begin. */
@@ -194,6 +243,7 @@ static void stop(struct tb_service *svc, void *self)
 {
     struct candles_main *m = self;
     (void)svc;
+    candles_past_fini(&m->past);
     candles_fini(&m->candles);
 }
 
@@ -206,9 +256,11 @@ static const struct tb_service_ops ops = {
     .output = "candles",
     .replays_output = true,
     .checkpoint_version = CANDLES_STATE_VERSION,
-    .checkpoint_bytes = 1024 + CANDLES_MARKETS_MAX * sizeof(struct candles_market),
+    .checkpoint_bytes = 1024 + CANDLES_MARKETS_MAX * sizeof(struct candles_market) +
+                        CANDLES_PAST_MAX * sizeof(struct candles_past_market),
     .start = start,
     .restore = restore,
+    .on_past = on_past,
     .on_input = on_input,
     .on_records = on_records,
     .on_overrun = on_overrun,

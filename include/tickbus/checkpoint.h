@@ -4,7 +4,8 @@
  * then makes it current with one release store. Death at any instant leaves one whole checkpoint.
  *
  * It lives as long as the rings do (shared memory): it survives processes, not the host. That is the
- * lifetime of the sequences it speaks of.
+ * lifetime of the rings' epochs; what goes on without it: service.h, on_past. A CRC32C of the saved
+ * bytes keeps out what was changed from outside; such a checkpoint is none.
  */
 #ifndef TICKBUS_CHECKPOINT_H
 #define TICKBUS_CHECKPOINT_H

@@ -12,6 +12,10 @@
  *     input, because only the order within one input is fixed.
  *   - A gated producer upstream is released only to the checkpoint, so nothing that may be needed
  *     again is overwritten.
+ *   - Where that state is gone (the shared memory lives as long as the host; a file was damaged) the
+ *     inputs are read again from the oldest that ring and journal have, and a service that has
+ *     `on_past` is first given all that its output holds, in ring and journal, whatever the epoch: it
+ *     publishes none of that again. So is one whose output's ring was made anew, from its checkpoint on.
  *   - With --journal an input that was lapped, starts late, or is in an epoch that its ring has left is
  *     read from the stream's journal until the ring has it again. A new epoch is on_input(new_epoch).
  *
@@ -77,6 +81,12 @@ struct tb_service_ops {
     int (*on_output)(struct tb_service *svc, void *self);
     /* The saved state, exactly as save wrote it; no input is open yet. 0, or -errno to begin from nothing. */
     int (*restore)(struct tb_service *svc, void *self, const void *bytes, size_t count);
+    /*
+     * There is no state, or it is older than the output's ring: a record that the output held when this
+     * life began, from where the state ends (without one: the oldest) on, in order; then, with NULL, the
+     * end of them. `reader` has its epoch and instruments. After restore, before any input is open.
+     */
+    void (*on_past)(struct tb_service *svc, void *self, struct tb_reader *reader, const struct tb_record *record);
     /* Input i was opened, or opened again with a new epoch (forget its instruments then). */
     int (*on_input)(struct tb_service *svc, void *self, unsigned input, bool new_epoch);
     /*

@@ -20,7 +20,7 @@ static struct engine engine;
 static char story[1024]; /* "Rule:firing@3 " .. in seconds after T0, tenths */
 static struct event last;
 
-static void note(void *context, const struct event *event)
+static void note(void *context, struct event *event)
 {
     size_t used = strlen(story);
     (void)context;

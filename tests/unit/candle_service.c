@@ -71,6 +71,8 @@ static int setup(void **state)
     f.entry[1] = (struct tb_instrument){.price_exp = 0, .size_exp = 0, .market = 2};
     f.entry[2] = (struct tb_instrument){.price_exp = -3, .size_exp = -3, .market = 1};
     f.entry[3] = (struct tb_instrument){.price_exp = -2, .size_exp = -5, .market = 1};
+    for (size_t i = 0; i < TB_COUNT(f.entry); i++)
+        strcpy(f.entry[i].symbol, f.entry[i].market == 1 ? "A/B" : "C/D");
     *state = &f;
     return f.out == NULL || f.out_input == NULL;
 }
@@ -262,21 +264,60 @@ static void after_a_failed_publish_nothing_is_saved(void **state)
     assert_int_equal(candles_record(&f->c, 0, &r), -EINTR); /* for good: the next life goes on */
 }
 
-static void an_input_that_begins_anew_is_forgotten_alone(void **state)
+static struct tb_candle of(struct fixture *f, uint32_t market)
+{
+    tb_candles_settle(&f->c.markets[market].candles);
+    return f->c.markets[market].candles.candle[TB_TIMEFRAME_1M];
+}
+
+/* The host was started anew: the same market under another id, some trades later. */
+static void open_candles_go_on_in_a_new_epoch(void **state)
 {
     struct fixture *f = *state;
     fixture_start(f, 8, 0);
-    struct tb_record r = trade(1, 60 * S, 5, 1);
+    struct tb_record r = trade(1, 60 * S, 5, 1), later = trade(3, 70 * S, 7, 2);
     assert_int_equal(candles_record(&f->c, 0, &r), 0);
     assert_int_equal(candles_record(&f->c, 1, &r), 0);
-    candles_forget(&f->c, 0);
-    assert_int_equal(f->c.market_count, 1);
+    candles_epoch(&f->c, 0);
+    f->entry[2] = f->entry[0];
+    f->entry[2].market = 3;
+    assert_int_equal(candles_record(&f->c, 0, &later), 0);
+    assert_int_equal(f->c.market_count, 2);
+    assert_int_equal(of(f, 0).trades, 2);
+    assert_int_equal(of(f, 0).volume, 3);
+    assert_int_equal(of(f, 1).trades, 1);
+}
+
+/* A recording is played again: its candles are new ones, and those of the other input are untouched. */
+static void time_that_begins_anew_begins_new_candles(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f, 8, 0);
+    struct tb_record r = trade(1, 70 * S, 5, 1), again = trade(1, 60 * S, 7, 2);
+    assert_int_equal(candles_record(&f->c, 0, &r), 0);
     assert_int_equal(candles_record(&f->c, 1, &r), 0);
+    candles_epoch(&f->c, 0);
+    assert_int_equal(candles_record(&f->c, 0, &again), 0);
+    assert_int_equal(of(f, 0).trades, 1);
+    assert_int_equal(of(f, 0).open, 7);
+    assert_int_equal(candles_late(&f->c), 0);
+    assert_int_equal(of(f, 1).trades, 1);
+}
+
+/* A market that did not come back makes room when there is none. */
+static void markets_of_past_epochs_make_room(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f, 1, 0);
+    struct tb_record r = trade(1, 70 * S, 5, 1), other = trade(2, 80 * S, 7, 2);
+    assert_int_equal(candles_record(&f->c, 0, &r), 0);
+    assert_int_equal(candles_record(&f->c, 0, &other), 0);
+    assert_int_equal(f->c.counts.refused, 1);
+    candles_epoch(&f->c, 0);
+    assert_int_equal(candles_record(&f->c, 0, &other), 0);
+    assert_int_equal(f->c.counts.refused, 1);
     assert_int_equal(f->c.market_count, 1);
-    tb_candles_settle(&f->c.markets[0].candles);
-    assert_int_equal(f->c.markets[0].candles.candle[0].trades, 2);
-    assert_int_equal(candles_flush(&f->c, 0), 0);
-    assert_int_equal(f->out_count, 0);
+    assert_int_equal(of(f, 0).open, 7);
 }
 
 static void damaged_states_are_refused(void **state)
@@ -406,7 +447,9 @@ int main(void)
         CANDLES_TEST(what_does_not_fit_is_refused_and_counted),
         CANDLES_TEST(gaps_in_trades_are_counted),
         CANDLES_TEST(after_a_failed_publish_nothing_is_saved),
-        CANDLES_TEST(an_input_that_begins_anew_is_forgotten_alone),
+        CANDLES_TEST(open_candles_go_on_in_a_new_epoch),
+        CANDLES_TEST(time_that_begins_anew_begins_new_candles),
+        CANDLES_TEST(markets_of_past_epochs_make_room),
         CANDLES_TEST(damaged_states_are_refused),
         CANDLES_TEST(a_restart_from_any_checkpoint_makes_the_same_records),
         CANDLES_TEST(a_flush_that_was_begun_is_made_again_the_same),

@@ -108,6 +108,27 @@ static void damage_is_found(void **state)
     tb_checkpoint_close(&c);
 }
 
+/* In whichever buffer: what was saved is as it was, or it is not there. */
+static void a_changed_byte_is_no_state(void **state)
+{
+    struct bus *bus = bus_of(state);
+    for (size_t at = 0; at < 6; at++) {
+        struct tb_checkpoint c = open_it(bus, 1, 100);
+        save(&c, "first");
+        save(&c, "second");
+        tb_checkpoint_close(&c);
+        size_t bytes;
+        char *file = bus_map(bus, "svc.state", &bytes);
+        char *saved = memmem(file, bytes, "second", 6);
+        assert_non_null(saved);
+        saved[at] ^= 1;
+        munmap(file, bytes);
+        c = open_it(bus, 1, 100);
+        expect(&c, NULL);
+        tb_checkpoint_close(&c);
+    }
+}
+
 static void memory_is_taken_as_it_is_needed(void **state)
 {
     struct bus *bus = bus_of(state);
@@ -138,6 +159,7 @@ int main(void)
         BUS_TEST(death_in_the_middle_leaves_the_one_before),
         BUS_TEST(another_version_or_size_begins_anew),
         BUS_TEST(damage_is_found),
+        BUS_TEST(a_changed_byte_is_no_state),
         BUS_TEST(memory_is_taken_as_it_is_needed),
         BUS_TEST(two_processes_can_not_share_one),
     };
