@@ -4,7 +4,8 @@
  *
  *   1  `<receive ns> <JSON>`                hftbacktest: combined-stream frames; a line that is a REST
  *                                           depth answer has no symbol: the file name has it
- *   2  `<receive s>: <JSON>`                cryptofeed: also `<url> <-> <time>` connected,
+ *   2  `<receive s>: <JSON>`                cryptofeed (binary frames: in hexadecimal, at least 8 bytes);
+ *                                           also `<url> <-> <time>` connected,
  *      `<url> <- <time>: <text>` sent, `<url> -> <time>: <body>` a REST answer; empty lines and
  *      `configuration:` lines are passed over
  *   3  one JSON object a line with `t`      header, http, connect, send, recv (`ts`, `data`)

@@ -299,6 +299,34 @@ static int read_object(struct text line, struct capture_event *e, const char **o
     return 1;
 }
 
+/* ---- binary frames, in hexadecimal ---- */
+
+static bool is_hex(const struct text *t)
+{
+    for (const char *at = t->at; at < t->end; at += 2)
+        if (hex(at, t->end, 2) < 0)
+            return false;
+    return true;
+}
+
+/* In place: it gets shorter. */
+static int read_hex(struct text t, struct capture_event *e, const char **out_why)
+{
+    char *to = t.at;
+    e->kind = CAPTURE_FRAME;
+    e->text = t.at;
+    for (; t.at < t.end; t.at += 2) {
+        int byte = hex(t.at, t.end, 2);
+        if (byte < 0) {
+            *out_why = "no hexadecimal";
+            return -EBADMSG;
+        }
+        *to++ = (char)byte;
+    }
+    e->length = (size_t)(to - e->text);
+    return 1;
+}
+
 /* ---- formats 1 and 2 ---- */
 
 static int read_ns(struct text t, struct capture_event *e, const char **out_why)
@@ -355,6 +383,8 @@ static int read_timed(struct text t, struct capture_event *e, const char **out_w
     *out_why = "no `<s>: <JSON>` line";
     if (!read_seconds(&t, &e->ts_recv) || !skip(&t, ": "))
         return -EBADMSG;
+    if (t.end - t.at >= HEX_LEAST && is_hex(&t))
+        return read_hex(t, e, out_why);
     e->kind = CAPTURE_FRAME;
     e->text = t.at;
     e->length = (size_t)(t.end - t.at);
@@ -362,32 +392,6 @@ static int read_timed(struct text t, struct capture_event *e, const char **out_w
 }
 
 /* ---- formats 4 and 5 ---- */
-
-static bool is_hex(const struct text *t)
-{
-    for (const char *at = t->at; at < t->end; at += 2)
-        if (hex(at, t->end, 2) < 0)
-            return false;
-    return true;
-}
-
-/* In place: it gets shorter. */
-static int read_hex(struct text t, struct capture_event *e, const char **out_why)
-{
-    char *to = t.at;
-    e->kind = CAPTURE_FRAME;
-    e->text = t.at;
-    for (; t.at < t.end; t.at += 2) {
-        int byte = hex(t.at, t.end, 2);
-        if (byte < 0) {
-            *out_why = "no hexadecimal";
-            return -EBADMSG;
-        }
-        *to++ = (char)byte;
-    }
-    e->length = (size_t)(to - e->text);
-    return 1;
-}
 
 static int read_frame(struct text t, struct capture_event *e, const char **out_why)
 {
@@ -408,7 +412,8 @@ enum capture_format capture_line_format(const char *text, size_t length)
     if (read_whole(&look, INT64_MAX, &number) && skip(&look, " ") && looks_like_json(&look))
         return CAPTURE_FORMAT_NS;
     look = t;
-    if (read_seconds(&look, &number) && skip(&look, ": ") && looks_like_json(&look))
+    if (read_seconds(&look, &number) && skip(&look, ": ") &&
+        (looks_like_json(&look) || (look.end - look.at >= HEX_LEAST && is_hex(&look))))
         return CAPTURE_FORMAT_SECONDS;
     if (!looks_like_json(&t))
         return length >= HEX_LEAST && is_hex(&t) ? CAPTURE_FORMAT_HEX : CAPTURE_FORMAT_NONE;

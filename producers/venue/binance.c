@@ -13,7 +13,9 @@
 #include "binance_books.h"
 
 #define STREAM_HASH (PROTOCOL_STREAMS_MAX * 2)
-#define CLIENT_STREAMS_MAX 1024 /* the venue's own limit for a connection */
+/* The venue's own limits for a connection. */
+#define SPOT_STREAMS_MAX 1024
+#define USDM_STREAMS_MAX 200
 
 struct stream {
     char name[PROTOCOL_STREAM_BYTES];
@@ -142,22 +144,6 @@ static int binance_frame(struct protocol *p, const struct capture_event *event,
     return read_frame(p, event, false, out_frame) == 0 ? 0 : -ENOENT;
 }
 
-/* The value of `name` in "a=1&b=2"; false if it is not there. */
-static bool query_value(const char *query, const char *name, struct json_span *out_value)
-{
-    size_t length = strlen(name);
-
-    for (const char *at = query; *at != '\0';) {
-        size_t part = strcspn(at, "&");
-        if (part > length && at[length] == '=' && strncmp(at, name, length) == 0) {
-            *out_value = (struct json_span){at + length + 1, part - length - 1};
-            return true;
-        }
-        at += part + (at[part] == '&');
-    }
-    return false;
-}
-
 /* The symbol of a depth answer in a recording, from the URL that asked for it. */
 static struct binance_symbol *depth_symbol(struct protocol *p, const struct capture_event *event)
 {
@@ -165,23 +151,15 @@ static struct binance_symbol *depth_symbol(struct protocol *p, const struct capt
     const char *query = strchr(event->url, '?');
 
     if (event->kind != CAPTURE_HTTP || query == NULL || strstr(event->url, "/depth?") == NULL ||
-        !query_value(query + 1, "symbol", &raw))
+        !protocol_query(query + 1, "symbol", &raw))
         return NULL;
     return find_symbol(p, raw);
 }
 
 /* ---- the recording ---- */
 
-static int scan_markets(struct protocol *p, const struct adapter_ops *adapter, struct session *s)
+static int make_books(struct protocol *p)
 {
-    unsigned channels = 0;
-
-    for (; s->have; session_advance(s)) {
-        const struct capture_event *e = &s->event;
-        if (e->kind == CAPTURE_FRAME || e->kind == CAPTURE_HTTP)
-            (void)adapter->scan(e->kind == CAPTURE_HTTP ? e->url : NULL, e->text, e->length,
-                                p->market, &p->symbol_count, ADAPTER_MARKETS_MAX, &channels);
-    }
     for (size_t i = 0; i < p->symbol_count; i++) {
         struct binance_symbol *symbol = &p->symbol[i];
         symbol->market = p->market[i];
@@ -192,7 +170,7 @@ static int scan_markets(struct protocol *p, const struct adapter_ops *adapter, s
         symbol->book.price_exp = symbol->market.price_exp;
         symbol->book.size_exp = symbol->market.size_exp;
     }
-    return session_rewind(s);
+    return 0;
 }
 
 static int scan_books(struct protocol *p, struct session *s)
@@ -226,25 +204,21 @@ static void binance_destroy(struct protocol *p)
 static struct protocol *binance_create(const char *venue, struct session *session,
                                        struct tb_error *err)
 {
-    const struct adapter_ops *adapter = adapter_find(venue);
     struct protocol *p = calloc(1, sizeof(*p));
-    int rc = p == NULL || adapter == NULL ? -ENOMEM : 0;
+    int rc = p == NULL ? -ENOMEM : protocol_scan(venue, session, p->market, &p->symbol_count);
 
     if (rc == 0) {
         p->usdm = strcmp(venue, "binanceusdm") == 0;
-        rc = scan_markets(p, adapter, session);
+        rc = make_books(p);
     }
     if (rc == 0)
         rc = scan_books(p, session);
-    if (rc == 0 && p->symbol_count == 0)
-        rc = -ENODATA;
     if (rc == 0) {
         tb_log(TB_LOG_INFO, "recording", "venue=%s symbols=%zu streams=%u", venue, p->symbol_count,
                p->stream_count);
         return p;
     }
-    (void)tb_fail(err, rc, "cannot read the recording as one of %s: %s", venue,
-                  rc == -ENODATA ? "no market data in it" : strerror(-rc));
+    protocol_unreadable(venue, rc, err);
     binance_destroy(p);
     return NULL;
 }
@@ -296,12 +270,11 @@ static int switch_stream(struct protocol *p, struct protocol_client *c, struct j
     if (number < 0)
         return number == -ENOENT ? 0 : number;
     number = recorded_speed(p, number);
-    if (protocol_subscribed(c, (uint32_t)number) == on)
-        return 0;
-    if (on && c->subscriptions == CLIENT_STREAMS_MAX)
+    if (on && c->subscriptions == (p->usdm ? USDM_STREAMS_MAX : SPOT_STREAMS_MAX) &&
+        !protocol_subscribed(c, (uint32_t)number))
         return -ENOSPC;
-    c->on[number / 64] ^= UINT64_C(1) << (number % 64);
-    c->subscriptions += on ? 1U : -1U;
+    if (!protocol_switch(c, (uint32_t)number, on))
+        return 0;
     const struct stream *s = &p->stream[number];
     if (s->depth && on)
         binance_books_listen(&p->symbol[s->symbol - 1]);
@@ -317,7 +290,7 @@ static int binance_connect(struct protocol *p, struct protocol_client *c, const 
 
     if (strcmp(path, "/stream") == 0 || strcmp(path, "/stream/") == 0) {
         c->combined = true;
-        (void)query_value(query, "streams", &list);
+        (void)protocol_query(query, "streams", &list);
     } else if (strncmp(path, "/ws/", 4) == 0) {
         list = (struct json_span){path + 4, strlen(path + 4)};
     } else if (strcmp(path, "/ws") != 0) {
@@ -438,11 +411,12 @@ static void property(struct protocol_client *c, struct json_span params, bool se
 }
 
 static int binance_message(struct protocol *p, struct protocol_client *c, const char *bytes,
-                           size_t length, struct protocol_text *out)
+                           size_t length, tb_ns now, struct protocol_text *out)
 {
     struct json_span text = {bytes, length}, method, params = {"", 0}, id = {"", 0};
     struct json_walk w;
 
+    (void)now;
     if (!json_whole(text) || !json_enter(text, &w) || w.close != '}') {
         refuse(out, 3, "Invalid JSON: not a JSON object", id);
         return 0;
@@ -487,13 +461,13 @@ static int get_depth(struct protocol *p, const char *query, struct protocol_text
     uint64_t limit = 100;
     struct binance_symbol *symbol;
 
-    if (!query_value(query, "symbol", &raw))
+    if (!protocol_query(query, "symbol", &raw))
         return rest_error(
             out, -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.");
     symbol = find_symbol(p, raw);
     if (symbol == NULL)
         return rest_error(out, -1121, "Invalid symbol.");
-    if (query_value(query, "limit", &limit_text) && !json_number(limit_text, &limit))
+    if (protocol_query(query, "limit", &limit_text) && !json_number(limit_text, &limit))
         return rest_error(out, -1100,
                           "Illegal characters found in parameter 'limit'; legal range "
                           "is '^[0-9]{1,20}$'.");
@@ -552,9 +526,9 @@ static bool listed(const char *query, const char *raw)
     struct json_span value, item, name;
     struct json_walk w;
 
-    if (query_value(query, "symbol", &value))
+    if (protocol_query(query, "symbol", &value))
         return json_is(value, raw);
-    if (!query_value(query, "symbols", &value))
+    if (!protocol_query(query, "symbols", &value))
         return true;
     if (!json_enter(value, &w))
         return false;
@@ -569,9 +543,9 @@ static bool all_known(struct protocol *p, const char *query)
     struct json_span value, item, name;
     struct json_walk w;
 
-    if (query_value(query, "symbol", &value))
+    if (protocol_query(query, "symbol", &value))
         return find_symbol(p, value) != NULL;
-    if (!query_value(query, "symbols", &value))
+    if (!protocol_query(query, "symbols", &value))
         return true;
     if (!json_enter(value, &w))
         return false;
@@ -624,10 +598,43 @@ static int binance_get(struct protocol *p, const char *path, const char *query, 
     return 404;
 }
 
+/* exchanges.md 2.1; of USD-M "Websocket Market Streams". Closing with 1008 is what clients report. */
+static const struct protocol_rules *binance_rules(const struct protocol *p)
+{
+    static const struct protocol_rules spot = {.messages = 5,
+                                               .messages_per = TB_NS_PER_S,
+                                               .close_code = 1008,
+                                               .refusal = "Too many requests",
+                                               .message_bytes = 4096,
+                                               .connects = 300,
+                                               .connects_per = 300 * TB_NS_PER_S,
+                                               .ping_every = 20 * TB_NS_PER_S,
+                                               .pong_timeout = 60 * TB_NS_PER_S};
+    static const struct protocol_rules usdm = {.messages = 10,
+                                               .messages_per = TB_NS_PER_S,
+                                               .close_code = 1008,
+                                               .refusal = "Too many requests",
+                                               .message_bytes = 4096,
+                                               .connects = 300,
+                                               .connects_per = 300 * TB_NS_PER_S,
+                                               .ping_every = 180 * TB_NS_PER_S,
+                                               .pong_timeout = 600 * TB_NS_PER_S};
+    return p->usdm ? &usdm : &spot;
+}
+
+static const struct adapter_market_config *binance_markets(const struct protocol *p,
+                                                           size_t *out_count)
+{
+    *out_count = p->symbol_count;
+    return p->market;
+}
+
 static const char *const venues[] = {"binance", "binanceus", "binanceusdm", NULL};
 
 const struct protocol_ops protocol_binance = {
     .venues = venues,
+    .rules = binance_rules,
+    .markets = binance_markets,
     .create = binance_create,
     .destroy = binance_destroy,
     .connect = binance_connect,

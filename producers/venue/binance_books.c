@@ -6,34 +6,6 @@
 
 #include <tickbus/decimal.h>
 
-/* One `["price","size"]`; false if it is none, or finer than the scan of the recording found. */
-static bool read_level(const struct binance_symbol *s, struct json_span item, int64_t *out_price,
-                       int64_t *out_size)
-{
-    struct json_walk w;
-    struct json_span price, size;
-
-    return json_enter(item, &w) && json_item(&w, &price) && json_item(&w, &size) &&
-           json_text(price, &price) && json_text(size, &size) &&
-           tb_decimal_parse(price.at, price.length, s->market.price_exp, out_price) == 0 &&
-           tb_decimal_parse(size.at, size.length, s->market.size_exp, out_size) == 0;
-}
-
-static uint32_t set_levels(struct binance_symbol *s, uint8_t side, struct json_span levels)
-{
-    struct json_walk w;
-    struct json_span item;
-    uint32_t count = 0;
-    int64_t price, size;
-
-    if (!json_enter(levels, &w))
-        return 0;
-    for (; json_item(&w, &item); count++)
-        if (read_level(s, item, &price, &size))
-            (void)tb_book_set(&s->book, side, price, size);
-    return count;
-}
-
 /* Makes the book what a depth answer says. The length of its longer side, or -EBADMSG. */
 static int load(struct binance_symbol *s, struct json_span body)
 {
@@ -44,8 +16,8 @@ static int load(struct binance_symbol *s, struct json_span body)
         !json_find(body, "bids", &bids) || !json_find(body, "asks", &asks))
         return -EBADMSG;
     tb_book_clear(&s->book);
-    uint32_t bid_count = set_levels(s, TB_BUY, bids);
-    uint32_t ask_count = set_levels(s, TB_SELL, asks);
+    uint32_t bid_count = protocol_set_levels(&s->book, TB_BUY, bids);
+    uint32_t ask_count = protocol_set_levels(&s->book, TB_SELL, asks);
     s->book_id = update_id;
     return (int)(bid_count > ask_count ? bid_count : ask_count);
 }
@@ -79,8 +51,32 @@ void binance_books_first(struct binance_symbol *s, struct json_span data)
 {
     uint64_t first, last;
 
-    if (s->snapshot == NULL && s->book_id == 0 && update_ids(data, &first, &last) && first > 0)
+    if (update_ids(data, &first, &last))
+        binance_books_begins(s, first);
+}
+
+void binance_books_begins(struct binance_symbol *s, uint64_t first)
+{
+    if (s->snapshot == NULL && s->book_id == 0 && first > 0)
         s->book_id = first - 1;
+}
+
+bool binance_books_moves(struct binance_symbol *s, uint64_t last)
+{
+    if (last <= s->book_id)
+        return false;
+    s->book_id = last;
+    return true;
+}
+
+void binance_books_level(struct binance_symbol *s, uint8_t side, struct json_span price,
+                         struct json_span size)
+{
+    int64_t number[2];
+
+    if (tb_decimal_parse(price.at, price.length, s->market.price_exp, &number[0]) == 0 &&
+        tb_decimal_parse(size.at, size.length, s->market.size_exp, &number[1]) == 0)
+        (void)tb_book_set(&s->book, side, number[0], number[1]);
 }
 
 void binance_books_update(struct binance_symbol *s, struct json_span data)
@@ -88,15 +84,14 @@ void binance_books_update(struct binance_symbol *s, struct json_span data)
     uint64_t first, last;
     struct json_span levels, time;
 
-    if (!update_ids(data, &first, &last) || last <= s->book_id)
+    if (!update_ids(data, &first, &last) || !binance_books_moves(s, last))
         return;
     if (json_find(data, "E", &time))
         (void)json_number(time, &s->time);
     if (json_find(data, "b", &levels))
-        (void)set_levels(s, TB_BUY, levels);
+        (void)protocol_set_levels(&s->book, TB_BUY, levels);
     if (json_find(data, "a", &levels))
-        (void)set_levels(s, TB_SELL, levels);
-    s->book_id = last;
+        (void)protocol_set_levels(&s->book, TB_SELL, levels);
 }
 
 void binance_books_resync(struct binance_symbol *s, const char *body, size_t length)

@@ -39,6 +39,14 @@ struct binance_symbol {
 int binance_books_snapshot(struct binance_symbol *s, const char *body, size_t length);
 /* binance_books_first: a depth frame of the scan; where there is no snapshot, the book begins there. */
 void binance_books_first(struct binance_symbol *s, struct json_span data);
+/*
+ * The same in parts, for a venue whose frames are no JSON: binance_books_begins where there is no snapshot; and,
+ * if binance_books_moves to `last` (it is not older than the book), each level.
+ */
+void binance_books_begins(struct binance_symbol *s, uint64_t first);
+bool binance_books_moves(struct binance_symbol *s, uint64_t last);
+void binance_books_level(struct binance_symbol *s, uint8_t side, struct json_span price,
+                         struct json_span size);
 /* binance_books_update: a depth frame was played. binance_books_resync: a recorded answer's place. */
 void binance_books_update(struct binance_symbol *s, struct json_span data);
 void binance_books_resync(struct binance_symbol *s, const char *body, size_t length);

@@ -273,6 +273,9 @@ bool fault_due(struct fault_script *s, struct fault_rule *r, const char *text, s
 
 /* ---- what ---- */
 
+/* The first byte of protobuf is a tag: this one has a wire type that there is none of. */
+#define BAD_TAG '\x0f'
+
 /*
  * A control character in place of one byte: nowhere in JSON is it allowed, so the fault is one that a
  * client can see. (A changed digit is one that only a checksum shows: that is WRONG_NUMBER.)
@@ -311,7 +314,7 @@ static void append_blanks(struct protocol_text *out, size_t count)
 }
 
 void fault_change(const struct fault_rule *r, uint64_t random, const char *text, size_t length,
-                  struct protocol_text *out)
+                  bool binary, struct protocol_text *out)
 {
     size_t from = out->length, most = (size_t)r->number;
 
@@ -323,7 +326,9 @@ void fault_change(const struct fault_rule *r, uint64_t random, const char *text,
     protocol_append(out, text, length);
     if (out->failed || length == 0)
         return;
-    if (r->kind == FAULT_CORRUPT)
+    if (r->kind == FAULT_CORRUPT && binary)
+        out->text[from] = BAD_TAG;
+    else if (r->kind == FAULT_CORRUPT)
         corrupt(out->text + from, length, r->number, random);
     else if (r->kind == FAULT_INVALID_UTF8)
         out->text[from + random % length] = (char)0xff;

@@ -73,8 +73,8 @@ bool fault_due(struct fault_script *s, struct fault_rule *r, const char *text, s
                tb_ns at);
 /* fault_random: the script's next random number. */
 uint64_t fault_random(struct fault_script *s);
-/* fault_change: the text as this fault leaves it (CORRUPT .. WRONG_NUMBER), appended to `out`. */
+/* fault_change: the message as this fault leaves it (CORRUPT .. WRONG_NUMBER), appended to `out`. */
 void fault_change(const struct fault_rule *r, uint64_t random, const char *text, size_t length,
-                  struct protocol_text *out);
+                  bool binary, struct protocol_text *out);
 
 #endif

@@ -34,39 +34,24 @@ static void note(struct faultplay *p, const struct fault_rule *r)
 
 /* ---- frames ---- */
 
-/* A frame of its own text: a copy, changed by `r` where it is one that changes. False: no memory. */
-static bool make_frame(const struct fault_rule *r, uint64_t random, const struct protocol_frame *f,
-                       struct protocol_frame *out, struct protocol_text *text)
-{
-    *out = *f;
-    if (f->combined != NULL)
-        fault_change(r, random, f->combined, f->combined_length, text);
-    out->combined_length = text->length;
-    if (f->bare != NULL)
-        fault_change(r, random, f->bare, f->bare_length, text);
-    if (text->failed)
-        return false;
-    out->bare_length = text->length - out->combined_length;
-    if (f->combined != NULL)
-        out->combined = text->text;
-    if (f->bare != NULL)
-        out->bare = text->text + out->combined_length;
-    return true;
-}
-
-static void hold(struct faultplay *p, const struct fault_rule *r, const struct protocol_frame *f)
+/* Each client's message is kept as that client was to get it: its number may be in it. */
+static void hold(struct faultplay *p, uint64_t client, const char *text, size_t length, bool binary)
 {
     struct faultplay_held *h = &p->held[p->held_count];
 
     if (p->held_count == FAULTPLAY_HELD_MAX) {
-        server_send(p->server, f);
+        server_put(p->server, client, text, length, binary);
         return;
     }
-    *h = (struct faultplay_held){.rule = r, .behind = r->seen + (uint64_t)r->number};
-    if (make_frame(r, 0, f, &h->frame, &h->text))
-        p->held_count++;
-    else
+    *h = (struct faultplay_held){.client = client,
+                                 .binary = binary,
+                                 .rule = p->rule,
+                                 .behind = p->rule->seen + (uint64_t)p->rule->number};
+    protocol_append(&h->text, text, length);
+    if (h->text.failed)
         protocol_text_free(&h->text); /* it is lost, which is what a fault may do */
+    else
+        p->held_count++;
 }
 
 /* Sends what was held for as long as it should be. */
@@ -80,32 +65,43 @@ static void release(struct faultplay *p, bool all)
             p->held[kept++] = *h;
             continue;
         }
-        server_send(p->server, &h->frame);
+        server_put(p->server, h->client, h->text.text, h->text.length, h->binary);
         protocol_text_free(&h->text);
     }
     p->held_count = kept;
 }
 
-/* What the rules that are due do to the frame itself: at most the first of them. */
+/* What becomes of one subscriber's message, by the rule that is due. */
+static void through(void *context, uint64_t client, const char *text, size_t length, bool binary)
+{
+    struct faultplay *p = context;
+    struct protocol_text changed = {0};
+
+    switch (p->rule->kind) {
+    case FAULT_DROP:
+        return;
+    case FAULT_REORDER:
+        hold(p, client, text, length, binary);
+        return;
+    case FAULT_DUPLICATE:
+        server_put(p->server, client, text, length, binary);
+        server_put(p->server, client, text, length, binary);
+        return;
+    default:
+        fault_change(p->rule, p->random, text, length, binary, &changed);
+        if (!changed.failed)
+            server_put(p->server, client, changed.text, changed.length, binary);
+        protocol_text_free(&changed);
+    }
+}
+
+/* At most one rule is done to the frame itself: the first that is due. */
 static void send_frame(struct faultplay *p, const struct fault_rule *r,
                        const struct protocol_frame *frame)
 {
-    struct protocol_text text = {0};
-    struct protocol_frame changed;
-
-    if (r == NULL || r->kind == FAULT_DUPLICATE)
-        server_send(p->server, frame);
-    if (r == NULL || r->kind == FAULT_DROP)
-        return;
-    if (r->kind == FAULT_DUPLICATE) {
-        server_send(p->server, frame);
-    } else if (r->kind == FAULT_REORDER) {
-        hold(p, r, frame);
-    } else {
-        if (make_frame(r, fault_random(p->script), frame, &changed, &text))
-            server_send(p->server, &changed);
-        protocol_text_free(&text);
-    }
+    p->rule = r;
+    p->random = r != NULL && r->kind >= FAULT_CORRUPT ? fault_random(p->script) : 0;
+    server_send(p->server, frame, r != NULL ? through : NULL, p);
 }
 
 static void disturb(struct faultplay *p, const struct fault_rule *r, uint32_t stream)
@@ -141,7 +137,7 @@ void faultplay_send(struct faultplay *p, const struct protocol_frame *frame, tb_
 
     p->at = at;
     if (p->script == NULL || !server_has_subscriber(p->server, frame->stream)) {
-        server_send(p->server, frame);
+        server_send(p->server, frame, NULL, NULL);
         return;
     }
     p->frames++;

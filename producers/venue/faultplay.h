@@ -12,8 +12,9 @@
 #define FAULTPLAY_ANSWERS_MAX 64 /* REST answers remembered */
 
 struct faultplay_held {
-    struct protocol_frame frame; /* its texts point into `text` */
+    uint64_t client;
     struct protocol_text text;
+    bool binary;
     const struct fault_rule *rule;
     uint64_t behind; /* it is sent when so many frames were seen by its rule */
 };
@@ -28,6 +29,8 @@ struct faultplay {
     struct server *server;
     tb_ns at; /* the recording's time */
     uint64_t frames;
+    const struct fault_rule *rule; /* what is done to the frame that is being sent; and its chance */
+    uint64_t random;
     struct faultplay_held held[FAULTPLAY_HELD_MAX];
     size_t held_count;
     struct faultplay_answer answer[FAULTPLAY_ANSWERS_MAX];
@@ -37,7 +40,7 @@ struct faultplay {
 
 void faultplay_init(struct faultplay *p, struct fault_script *script, struct server *server);
 void faultplay_fini(struct faultplay *p);
-/* faultplay_send: instead of server_send. `at`: since the recording's beginning. */
+/* faultplay_send: to all subscribers, instead of server_send. `at`: since the recording's beginning. */
 void faultplay_send(struct faultplay *p, const struct protocol_frame *frame, tb_ns at);
 /* faultplay_end: the recording is over: what is still held is sent. */
 void faultplay_end(struct faultplay *p);

@@ -72,20 +72,22 @@ static const struct tb_option options[] = {
      "1: as recorded; N: N times as fast; max: as fast as the subscribers read", false},
     {"start", TB_OPTION_ENUM, FIELD(start), "on_subscribe", 0, 0, "on_subscribe|at_once",
      "when the recording's clock starts", false},
-    {"wait_subscriptions", TB_OPTION_INT, FIELD(wait_subscriptions), "1", 1, 65536, NULL,
-     "with start=on_subscribe: streams that must be subscribed to first", false},
+    {"wait_subscriptions", TB_OPTION_INT, FIELD(wait_subscriptions), "1", 0, 65536, NULL,
+     "with start=on_subscribe: streams that must be subscribed to first; 0: three for each market of "
+     "the recording (trades, quotes, book)",
+     false},
     {"wait_snapshot", TB_OPTION_DURATION, FIELD(wait_snapshot), "2s", 0, 600 * TB_NS_PER_S, NULL,
      "longest time to stand at a recorded snapshot until subscribers have asked for it", false},
     {"close_at_end", TB_OPTION_BOOL, FIELD(close_at_end), "true", 0, 0, NULL,
      "close the connections with 1000 when the recording is over", false},
     {"exit_at_end", TB_OPTION_BOOL, FIELD(exit_at_end), "false", 0, 0, NULL,
      "exit when the recording is over and every client is gone", false},
-    {"ping_every", TB_OPTION_DURATION, FIELD(listen.ping_every), "20s", 0, 3600 * TB_NS_PER_S, NULL,
-     "ping clients this often; 0: never", false},
-    {"pong_timeout", TB_OPTION_DURATION, FIELD(listen.pong_timeout), "60s", TB_NS_PER_MS,
-     3600 * TB_NS_PER_S, NULL, "cut a client off that does not answer pings for this long", false},
-    {"messages_per_second", TB_OPTION_INT, FIELD(listen.messages_per_second), "5", 0, 1000000, NULL,
-     "cut a client off that sends more messages; 0: no limit", false},
+    {"ping_every", TB_OPTION_DURATION, FIELD(listen.ping_every), "0s", 0, 3600 * TB_NS_PER_S, NULL,
+     "ping clients this often; 0: as the venue does, if it does", false},
+    {"pong_timeout", TB_OPTION_DURATION, FIELD(listen.pong_timeout), "0s", 0, 3600 * TB_NS_PER_S,
+     NULL, "cut a client off that does not answer pings for this long; 0: as the venue does", false},
+    {"limits", TB_OPTION_BOOL, FIELD(listen.limits), "true", 0, 0, NULL,
+     "hold clients to the venue's limits: messages, their length, connections, idleness", false},
     {"faults", TB_OPTION_TREE, FIELD(fault_tree), NULL, 0, 0, NULL,
      "what the venue does wrong, and when: a list of faults, or the path of a YAML file that has "
      "one",
@@ -212,13 +214,23 @@ static int start(struct tb_service *svc, void *self)
     return 0;
 }
 
+/* Subscriptions that the clock waits for. */
+static unsigned wanted(const struct venue *v)
+{
+    size_t markets;
+
+    if (v->wait_subscriptions > 0)
+        return (unsigned)v->wait_subscriptions;
+    (void)v->ops->markets(v->protocol, &markets);
+    return (unsigned)markets * 3;
+}
+
 /* The clock stands until it may start; flat out, also while nobody would miss anything. */
 static bool clock_runs(struct venue *v, tb_ns mono)
 {
     unsigned subscriptions = server_subscriptions(&v->server);
 
-    if (!v->session.started &&
-        (v->start == START_AT_ONCE || subscriptions >= v->wait_subscriptions)) {
+    if (!v->session.started && (v->start == START_AT_ONCE || subscriptions >= wanted(v))) {
         session_start(&v->session, mono);
         tb_log(TB_LOG_INFO, "playing", "speed=%s subscriptions=%u", v->speed_text, subscriptions);
     }

@@ -27,6 +27,16 @@ void protocol_append(struct protocol_text *t, const void *bytes, size_t count)
     t->length += count;
 }
 
+void protocol_put(struct protocol_text *t, const char *text)
+{
+    protocol_append(t, text, strlen(text));
+}
+
+void protocol_span(struct protocol_text *t, struct json_span span)
+{
+    protocol_append(t, span.at, span.length);
+}
+
 void protocol_printf(struct protocol_text *t, const char *format, ...)
 {
     char line[512];
@@ -41,7 +51,7 @@ void protocol_printf(struct protocol_text *t, const char *format, ...)
 
 void protocol_end_message(struct protocol_text *t)
 {
-    if (t->length > 0)
+    if (t->length > 0 && t->text[t->length - 1] != '\0')
         protocol_append(t, "", 1);
 }
 

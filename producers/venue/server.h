@@ -10,16 +10,17 @@
 #include "protocol.h"
 
 #define SERVER_CLIENTS_MAX 64
+#define SERVER_CONNECTS_MAX 512 /* that a venue's rule may count */
 
 struct faultplay;
+struct client;
 
 struct server_options {
     const char *host;
     int64_t port; /* 0: any */
     const char *certificate, *key;
-    tb_ns ping_every; /* 0: never */
-    tb_ns pong_timeout;
-    int64_t messages_per_second; /* of one client; above it is cut off; 0: no limit */
+    tb_ns ping_every, pong_timeout; /* 0: the venue's */
+    bool limits;                    /* clients are held to the venue's limits */
 };
 
 struct server_counts {
@@ -30,6 +31,7 @@ struct server {
     struct server_options options;
     const struct protocol_ops *ops;
     struct protocol *protocol;
+    const struct protocol_rules *rules;
     struct net_loop *loop;
     struct lws_vhost *vhost;
     struct client *clients; /* established WebSocket clients */
@@ -37,6 +39,10 @@ struct server {
     unsigned http_count;      /* REST answers under way */
     bool finishing;           /* close every client with 1000 once its queue is empty */
     tb_ns refuse_until;       /* until then every new connection is closed at once */
+    uint64_t last_client;     /* its id */
+    tb_ns connect_mono[SERVER_CONNECTS_MAX]; /* when the last ones connected */
+    uint64_t connect_count;
+    struct protocol_text personal; /* a message in one client's form */
     struct faultplay *faults; /* may be set by the owner: what goes wrong with requests */
     struct server_counts counts;
 };
@@ -50,9 +56,20 @@ int server_port(const struct server *s);
 
 /* server_subscriptions: over all clients. */
 unsigned server_subscriptions(const struct server *s);
-/* server_room: can this frame be queued for all its subscribers? server_send: do it. */
+/* server_room: can this frame be queued for all its subscribers? */
 bool server_room(const struct server *s, const struct protocol_frame *frame);
-void server_send(struct server *s, const struct protocol_frame *frame);
+/*
+ * server_send: do it. With `through` each subscriber's message, as it would get it, is handed there
+ * instead, and what is to become of it is server_put's (nothing, if the client has gone meanwhile).
+ */
+typedef void server_through(void *context, uint64_t client, const char *bytes, size_t length,
+                            bool binary);
+void server_send(struct server *s, const struct protocol_frame *frame, server_through *through,
+                 void *context);
+void server_put(struct server *s, uint64_t client, const char *bytes, size_t length, bool binary);
+/* server_queue: an answer, numbered if the venue numbers. 0, -ENOMEM, -ENOBUFS: longer than `most`. */
+int server_queue(struct server *s, struct client *c, const char *text, size_t length, bool binary,
+                 size_t most);
 /* server_finish: the recording is over. */
 void server_finish(struct server *s);
 /* server_housekeep: pings, and clients that do not answer them. */

@@ -14,7 +14,7 @@
 #include <tickbus/decimal.h>
 #include <tickbus/log.h>
 
-#define STREAMS_MAX (ADAPTER_MARKETS_MAX * 8)
+#define STREAMS_MAX (ADAPTER_MARKETS_MAX * 8) /* recorded ones, and those that clients ask for in vain */
 
 struct protocol {
     const struct v5_dialect *dialect;
@@ -47,24 +47,6 @@ static bool find_market(const struct protocol *p, const char *name, size_t *out_
     return false;
 }
 
-static void set_levels(const struct protocol *p, struct v5_stream *s, uint8_t side,
-                       struct json_span levels)
-{
-    const struct adapter_market_config *m = &p->market[s->market];
-    struct json_walk w, level;
-    struct json_span item, price, size;
-    int64_t number[2];
-
-    if (!json_enter(levels, &w))
-        return;
-    while (json_item(&w, &item))
-        if (json_enter(item, &level) && json_item(&level, &price) && json_item(&level, &size) &&
-            json_text(price, &price) && json_text(size, &size) &&
-            tb_decimal_parse(price.at, price.length, m->price_exp, &number[0]) == 0 &&
-            tb_decimal_parse(size.at, size.length, m->size_exp, &number[1]) == 0)
-            (void)tb_book_set(&s->levels, side, number[0], number[1]);
-}
-
 static void keep_ids(const struct v5_dialect *d, struct v5_stream *s, struct json_span frame,
                      struct json_span data)
 {
@@ -93,9 +75,9 @@ static void v5_played(struct protocol *p, const struct capture_event *event,
         s->begun = true;
     }
     if (json_find(data, d->bids, &levels))
-        set_levels(p, s, TB_BUY, levels);
+        (void)protocol_set_levels(&s->levels, TB_BUY, levels);
     if (json_find(data, d->asks, &levels))
-        set_levels(p, s, TB_SELL, levels);
+        (void)protocol_set_levels(&s->levels, TB_SELL, levels);
     keep_ids(d, s, text, data);
 }
 
@@ -134,7 +116,23 @@ static int v5_frame(struct protocol *p, const struct capture_event *event,
     return 0;
 }
 
-static int add_stream(struct protocol *p, const struct capture_event *event)
+/* The number of a new stream; -ENOSPC, -ENOMEM. */
+static int add_stream(struct protocol *p, const char *name, size_t market, bool recorded)
+{
+    if (p->stream_count == STREAMS_MAX)
+        return -ENOSPC;
+    struct v5_stream *s = &p->stream[p->stream_count];
+    (void)snprintf(s->name, sizeof(s->name), "%s", name);
+    s->market = market;
+    s->book = recorded && p->dialect->is_book(name);
+    if (s->book && tb_book_init(&s->levels, V5_BOOK_DEPTH) != 0)
+        return -ENOMEM;
+    s->levels.price_exp = p->market[market].price_exp;
+    s->levels.size_exp = p->market[market].size_exp;
+    return (int)p->stream_count++;
+}
+
+static int add_recorded(struct protocol *p, const struct capture_event *event)
 {
     char name[PROTOCOL_STREAM_BYTES];
     size_t market;
@@ -143,37 +141,16 @@ static int add_stream(struct protocol *p, const struct capture_event *event)
         !p->dialect->frame_name((struct json_span){event->text, event->length}, name) ||
         find_stream(p, name) >= 0 || !find_market(p, name, &market))
         return 0;
-    if (p->stream_count == STREAMS_MAX)
-        return -ENOSPC;
-    struct v5_stream *s = &p->stream[p->stream_count++];
-    memcpy(s->name, name, sizeof(name));
-    s->market = market;
-    s->book = p->dialect->is_book(name);
-    if (!s->book)
-        return 0;
-    if (tb_book_init(&s->levels, V5_BOOK_DEPTH) != 0)
-        return -ENOMEM;
-    s->levels.price_exp = p->market[market].price_exp;
-    s->levels.size_exp = p->market[market].size_exp;
-    return 0;
+    int rc = add_stream(p, name, market, true);
+    return rc < 0 ? rc : 0;
 }
 
-static int scan(struct protocol *p, const struct adapter_ops *adapter, struct session *s)
+static int scan(struct protocol *p, const char *venue, struct session *s)
 {
-    unsigned channels = 0;
-    int rc;
+    int rc = protocol_scan(venue, s, p->market, &p->market_count);
 
-    for (; s->have; session_advance(s)) {
-        const struct capture_event *e = &s->event;
-        if (e->kind == CAPTURE_CONNECT && adapter->scan_connect != NULL)
-            adapter->scan_connect(e->url, &channels);
-        else if (e->kind == CAPTURE_FRAME)
-            (void)adapter->scan(NULL, e->text, e->length, p->market, &p->market_count,
-                                ADAPTER_MARKETS_MAX, &channels);
-    }
-    rc = session_rewind(s);
     for (; rc == 0 && s->have; session_advance(s))
-        rc = add_stream(p, &s->event);
+        rc = add_recorded(p, &s->event);
     return rc == 0 ? session_rewind(s) : rc;
 }
 
@@ -188,23 +165,19 @@ static void v5_destroy(struct protocol *p)
 static struct protocol *create(const struct v5_dialect *dialect, const char *venue,
                                struct session *session, struct tb_error *err)
 {
-    const struct adapter_ops *adapter = adapter_find(venue);
     struct protocol *p = calloc(1, sizeof(*p));
-    int rc = p == NULL || adapter == NULL ? -ENOMEM : 0;
+    int rc = p == NULL ? -ENOMEM : 0;
 
     if (rc == 0) {
         p->dialect = dialect;
-        rc = scan(p, adapter, session);
+        rc = scan(p, venue, session);
     }
-    if (rc == 0 && p->market_count == 0)
-        rc = -ENODATA;
     if (rc == 0) {
         tb_log(TB_LOG_INFO, "recording", "venue=%s symbols=%zu streams=%u", venue, p->market_count,
                p->stream_count);
         return p;
     }
-    (void)tb_fail(err, rc, "cannot read the recording as one of %s: %s", venue,
-                  rc == -ENODATA ? "no market data in it" : strerror(-rc));
+    protocol_unreadable(venue, rc, err);
     v5_destroy(p);
     return NULL;
 }
@@ -230,14 +203,17 @@ static void v5_disconnect(struct protocol *p, struct protocol_client *c)
     memset(c, 0, sizeof(*c));
 }
 
-/* The recorded stream that is meant; -1: none was recorded. */
-static int meant(const struct protocol *p, const char *name)
+/* The stream that is meant: the recorded one, if at another depth; else one that stays silent. -1: no room. */
+static int meant(struct protocol *p, const char *name)
 {
     int number = find_stream(p, name);
+    size_t market;
 
     for (uint32_t i = 0; number < 0 && i < p->stream_count; i++)
-        if (p->dialect->same_stream(name, p->stream[i].name))
+        if (p->stream[i].book && p->dialect->same_stream(name, p->stream[i].name))
             number = (int)i;
+    if (number < 0 && find_market(p, name, &market))
+        number = add_stream(p, name, market, false);
     return number;
 }
 
@@ -246,10 +222,8 @@ static void switch_stream(struct protocol *p, struct protocol_client *c, const c
 {
     int number = meant(p, name);
 
-    if (number < 0 || protocol_subscribed(c, (uint32_t)number) == on)
+    if (number < 0 || !protocol_switch(c, (uint32_t)number, on))
         return;
-    c->on[number / 64] ^= UINT64_C(1) << (number % 64);
-    c->subscriptions += on ? 1U : -1U;
     const struct v5_stream *s = &p->stream[number];
     if (!on || !s->begun)
         return;
@@ -306,10 +280,11 @@ static void request(struct protocol *p, struct protocol_client *c, struct json_s
 }
 
 static int v5_message(struct protocol *p, struct protocol_client *c, const char *bytes,
-                      size_t length, struct protocol_text *out)
+                      size_t length, tb_ns now, struct protocol_text *out)
 {
     struct json_span text = {bytes, length}, op;
 
+    (void)now;
     if (p->dialect->pong(out, text))
         return 0;
     if (json_whole(text) && json_find(text, "op", &op) && json_is(op, "\"subscribe\""))
@@ -346,8 +321,19 @@ static int v5_get(struct protocol *p, const char *path, const char *query, tb_ns
     return 200;
 }
 
+static const struct protocol_rules *v5_rules(const struct protocol *p)
+{
+    return &p->dialect->rules;
+}
+
+static const struct adapter_market_config *v5_markets(const struct protocol *p, size_t *out_count)
+{
+    *out_count = p->market_count;
+    return p->market;
+}
+
 #define V5_OPS                                                                                     \
-    .destroy = v5_destroy, .connect = v5_connect, .disconnect = v5_disconnect,                     \
+    .rules = v5_rules, .markets = v5_markets, .destroy = v5_destroy, .connect = v5_connect, .disconnect = v5_disconnect,                     \
     .message = v5_message, .frame = v5_frame, .played = v5_played, .awaited = v5_awaited,          \
     .get = v5_get
 

@@ -27,6 +27,7 @@ struct v5_stream {
 
 struct v5_dialect {
     const char *path; /* of the WebSocket */
+    struct protocol_rules rules;
     const char *listing;
     const char *type, *bids, *asks;  /* keys of book frames */
     const char *ids[V5_IDS_MAX + 1]; /* NULL-ended */

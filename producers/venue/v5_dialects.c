@@ -4,35 +4,11 @@
 
 #include "v5.h"
 
-static void put(struct protocol_text *out, const char *text)
-{
-    protocol_append(out, text, strlen(text));
-}
-
-/* BTC/USDT:USDT: base, quote. */
-static int base_of(const struct adapter_market_config *m)
-{
-    return (int)strcspn(m->symbol, "/");
-}
-
-static const char *quote_of(const struct adapter_market_config *m, int *out_length)
-{
-    const char *slash = strchr(m->symbol, '/');
-    const char *quote = slash == NULL ? "" : slash + 1;
-    *out_length = (int)strcspn(quote, ":");
-    return quote;
-}
-
-/* "0.001" of -3. */
 static void put_step(struct protocol_text *out, int exp)
 {
-    put(out, exp < 0 ? "\"0." : "\"");
-    for (int i = exp; i < -1; i++)
-        put(out, "0");
-    put(out, "1");
-    for (int i = 0; i < exp; i++)
-        put(out, "0");
-    put(out, "\"");
+    protocol_put(out, "\"");
+    protocol_step(out, exp);
+    protocol_put(out, "\"");
 }
 
 static bool copy_name(struct json_span text, char out[PROTOCOL_STREAM_BYTES])
@@ -87,9 +63,9 @@ static void bybit_answer(struct protocol_text *out, struct json_span request, bo
     protocol_printf(out, "{\"success\":%s,\"ret_msg\":\"%s%.64s\",\"conn_id\":\"tickbus-venue\",",
                     success ? "true" : "false", message, argument);
     if (json_find(request, "req_id", &id)) {
-        put(out, "\"req_id\":");
+        protocol_put(out, "\"req_id\":");
         protocol_append(out, id.at, id.length);
-        put(out, ",");
+        protocol_put(out, ",");
     }
     protocol_printf(out, "\"op\":\"%.16s\"}", op);
 }
@@ -131,15 +107,15 @@ static bool bybit_listed(const char *query, const struct adapter_market_config *
 static void bybit_list(struct protocol_text *out, const struct adapter_market_config *m)
 {
     int length;
-    const char *quote = quote_of(m, &length);
+    const char *quote = protocol_quote(m, &length);
     protocol_printf(out,
                     "{\"symbol\":\"%s\",\"baseCoin\":\"%.*s\",\"quoteCoin\":\"%.*s\","
                     "\"status\":\"Trading\",\"lotSizeFilter\":{\"basePrecision\":",
-                    m->raw, base_of(m), m->symbol, length, quote);
+                    m->raw, protocol_base(m), m->symbol, length, quote);
     put_step(out, m->size_exp);
-    put(out, "},\"priceFilter\":{\"tickSize\":");
+    protocol_put(out, "},\"priceFilter\":{\"tickSize\":");
     put_step(out, m->price_exp);
-    put(out, "}}");
+    protocol_put(out, "}}");
 }
 
 enum { BYBIT_TS, BYBIT_CTS, BYBIT_U, BYBIT_SEQ };
@@ -152,7 +128,7 @@ static void bybit_book(struct protocol_text *out, const struct v5_stream *s,
         "{\"topic\":\"%s\",\"ts\":%s,\"type\":\"snapshot\",\"data\":{\"s\":\"%s\",\"b\":", s->name,
         s->id[BYBIT_TS], m->raw);
     v5_levels(out, s, TB_BUY, "");
-    put(out, ",\"a\":");
+    protocol_put(out, ",\"a\":");
     v5_levels(out, s, TB_SELL, "");
     protocol_printf(out, ",\"u\":%s,\"seq\":%s},\"cts\":%s}", s->id[BYBIT_U], s->id[BYBIT_SEQ],
                     s->id[BYBIT_CTS]);
@@ -160,6 +136,11 @@ static void bybit_book(struct protocol_text *out, const struct v5_stream *s,
 
 const struct v5_dialect v5_bybit = {
     .path = "/v5/public/spot",
+    .rules = {.message_bytes = 21000, /* of `args`; nearly the same */
+              .connects = 500,
+              .connects_per = 300 * TB_NS_PER_S,
+              .idle = 600 * TB_NS_PER_S,
+              .idle_code = 1000},
     .listing = "/v5/market/instruments-info",
     .type = "type",
     .bids = "b",
@@ -229,19 +210,19 @@ static void okx_id(struct protocol_text *out, struct json_span request)
     struct json_span id;
     if (!json_find(request, "id", &id))
         return;
-    put(out, "\"id\":");
+    protocol_put(out, "\"id\":");
     protocol_append(out, id.at, id.length);
-    put(out, ",");
+    protocol_put(out, ",");
 }
 
 static void okx_agree(struct protocol_text *out, struct json_span request,
                       struct json_span argument, const char *op)
 {
-    put(out, "{");
+    protocol_put(out, "{");
     okx_id(out, request);
     protocol_printf(out, "\"event\":\"%.16s\",\"arg\":", op);
     protocol_append(out, argument.at, argument.length);
-    put(out, ",\"connId\":\"tickbus\"}");
+    protocol_put(out, ",\"connId\":\"tickbus\"}");
 }
 
 static void okx_refuse(struct protocol_text *out, struct json_span request, const char *argument,
@@ -249,10 +230,10 @@ static void okx_refuse(struct protocol_text *out, struct json_span request, cons
 {
     const char *symbol = okx_symbol(argument);
     (void)op;
-    put(out, "{");
+    protocol_put(out, "{");
     okx_id(out, request);
     if (symbol == NULL)
-        put(out, "\"event\":\"error\",\"code\":\"60012\",\"msg\":\"Invalid request\"");
+        protocol_put(out, "\"event\":\"error\",\"code\":\"60012\",\"msg\":\"Invalid request\"");
     else
         protocol_printf(
             out,
@@ -260,14 +241,14 @@ static void okx_refuse(struct protocol_text *out, struct json_span request, cons
             "instId:%s doesn't exist. Please use the correct URL, channel and "
             "parameters referring to API document.\"",
             (int)(symbol - 1 - argument), argument, symbol);
-    put(out, ",\"connId\":\"tickbus\"}");
+    protocol_put(out, ",\"connId\":\"tickbus\"}");
 }
 
 static bool okx_pong(struct protocol_text *out, struct json_span message)
 {
     if (!json_is(message, "ping"))
         return false;
-    put(out, "pong");
+    protocol_put(out, "pong");
     return true;
 }
 
@@ -284,14 +265,14 @@ static bool okx_listed(const char *query, const struct adapter_market_config *m)
 static void okx_list(struct protocol_text *out, const struct adapter_market_config *m)
 {
     int length;
-    const char *quote = quote_of(m, &length);
+    const char *quote = protocol_quote(m, &length);
     protocol_printf(
         out, "{\"instId\":\"%s\",\"baseCcy\":\"%.*s\",\"quoteCcy\":\"%.*s\",\"tickSz\":", m->raw,
-        base_of(m), m->symbol, length, quote);
+        protocol_base(m), m->symbol, length, quote);
     put_step(out, m->price_exp);
-    put(out, ",\"lotSz\":");
+    protocol_put(out, ",\"lotSz\":");
     put_step(out, m->size_exp);
-    put(out, ",\"state\":\"live\"}");
+    protocol_put(out, ",\"state\":\"live\"}");
 }
 
 enum { OKX_TS, OKX_CHECKSUM, OKX_SEQ };
@@ -305,16 +286,27 @@ static void okx_book(struct protocol_text *out, const struct v5_stream *s,
                     "\"data\":[{\"asks\":",
                     m->raw);
     v5_levels(out, s, TB_SELL, ",\"0\",\"1\"");
-    put(out, ",\"bids\":");
+    protocol_put(out, ",\"bids\":");
     v5_levels(out, s, TB_BUY, ",\"0\",\"1\"");
     protocol_printf(out, ",\"ts\":%s,\"checksum\":%s", s->id[OKX_TS], s->id[OKX_CHECKSUM]);
     if (s->id[OKX_SEQ][0] != '\0')
         protocol_printf(out, ",\"prevSeqId\":-1,\"seqId\":%s", s->id[OKX_SEQ]);
-    put(out, "}]}");
+    protocol_put(out, "}]}");
 }
 
 const struct v5_dialect v5_okx = {
     .path = "/ws/v5/public",
+    .rules = {.messages = 480,
+              .messages_per = 3600 * TB_NS_PER_S,
+              .counted = "\"op\"",
+              .refusal = "{\"event\":\"error\",\"code\":\"60014\",\"msg\":\"Requests too frequent\","
+                         "\"connId\":\"tickbus\"}",
+              .message_bytes = 65536,
+              .connects = 3,
+              .connects_per = TB_NS_PER_S,
+              .subscribe_within = 30 * TB_NS_PER_S,
+              .idle = 30 * TB_NS_PER_S,
+              .idle_code = 4004},
     .listing = "/api/v5/public/instruments",
     .type = "action",
     .bids = "bids",

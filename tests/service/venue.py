@@ -89,7 +89,7 @@ def bare_frames_are_the_data_of_the_recorded_ones():
 
 def control_messages_are_answered_as_the_venue_does():
     with Bus() as bus:
-        venue, port = start(bus, "--wait-subscriptions=100", "--messages-per-second=0")
+        venue, port = start(bus, "--wait-subscriptions=100", "--limits=false")
         client = websocket.connect(port, "/stream")
         check(ask(client, method="SUBSCRIBE", params=STREAMS[:2], id=1) == {"result": None, "id": 1})
         check(ask(client, method="SUBSCRIBE", params=["nosuch@trade", "BTCUSDT@trade"], id="x") ==

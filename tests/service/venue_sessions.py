@@ -60,7 +60,7 @@ def okx_equals_its_facts():
     found = published("2022-05-13_OKX")
     equal = 0
     with Bus() as bus:
-        venue, port = start(bus, "--venue=okx", "--speed=max", "--wait-subscriptions=6", "--exit-at-end", captures=OKX)
+        venue, port = start(bus, "--venue=okx", "--speed=max", "--wait-subscriptions=0", "--exit-at-end", captures=OKX)
         feeds = []
         for raw, symbol in OKX_SYMBOLS.items():
             name = raw.lower()
@@ -81,8 +81,8 @@ def coinbase_equals_its_facts():
     trades, books = ({raw.replace("-", "/"): value for raw, value in found[kind].items()} for kind in ("trades", "books"))
     with Bus() as bus:
         # A request for each product: the recording waits for all of them.
-        venue, port = start(bus, "--venue=coinbaseexchange", "--speed=max", "--wait-subscriptions=30", "--exit-at-end",
-                            "--messages-per-second=0", captures=[os.path.join(DATA, path) for path in found["files"]])
+        venue, port = start(bus, "--venue=coinbaseexchange", "--speed=max", "--wait-subscriptions=0", "--exit-at-end",
+                            captures=[os.path.join(DATA, path) for path in found["files"]])
         feed = start_feed(bus, port, "--venue=coinbaseexchange", "--finite", "--capacity=1048576", symbols=",".join(books))
         end(feed, deadline=60)
         end(venue)
@@ -143,7 +143,7 @@ def coinbase_is_right_again_after_faults():
 
 def bybit_answers_as_the_venue_does():
     with Bus() as bus:
-        venue, port = start(bus, "--venue=bybit", "--wait-subscriptions=100", "--messages-per-second=0", captures=BYBIT)
+        venue, port = start(bus, "--venue=bybit", "--wait-subscriptions=100", "--limits=false", captures=BYBIT)
         client = websocket.connect(port, "/v5/public/spot")
         agreed = ask(client, op="subscribe", req_id="7", args=["orderbook.50.BTCUSDT", "publicTrade.ETHUSDT"])
         check((agreed["success"], agreed["op"], agreed["req_id"]) == (True, "subscribe", "7"), agreed)
@@ -161,15 +161,17 @@ def bybit_answers_as_the_venue_does():
 
 def coinbase_answers_as_the_venue_does():
     with Bus() as bus:
-        venue, port = start(bus, "--venue=coinbaseexchange", "--wait-subscriptions=100", "--messages-per-second=0",
+        venue, port = start(bus, "--venue=coinbaseexchange", "--wait-subscriptions=100", "--limits=false",
                             captures=[os.path.join(DATA, path) for path in published("2021-04-17_COINBASE")["files"]])
         client = websocket.connect(port, "/")
         agreed = ask(client, type="subscribe", product_ids=["NMR-EUR"], channels=["level2_batch", "heartbeat",
                      {"name": "ticker", "product_ids": ["SKL-USD"]}])
         check({c["name"]: c["product_ids"] for c in agreed["channels"]} ==
-              {"level2": ["NMR-EUR"], "matches": [], "ticker": ["SKL-USD"]}, agreed)
-        check(ask(client, type="unsubscribe", product_ids=["NMR-EUR"], channels=["level2"])["channels"][0]["product_ids"] == [])
-        check(ask(client, type="subscribe", product_ids=["NOPE"], channels=["level2"])["type"] == "error")
+              {"level2_50": ["NMR-EUR"], "matches": [], "ticker": ["SKL-USD"]}, agreed)
+        check(ask(client, type="unsubscribe", product_ids=["NMR-EUR"], channels=["level2_batch"])["channels"][0]["product_ids"] == [])
+        for products, channel, reason in ((["NOPE"], "level2_batch", "NOPE is not a valid product"), (["NMR-EUR"], "foo", "foo is not a valid channel"),
+                                          (["NMR-EUR"], "level2", "level2, level3, and full channels now require authentication")):
+            check(ask(client, type="subscribe", product_ids=products, channels=[channel])["reason"] == reason, reason)
         for garbage in ("", "{", "[]", "3", '{"type":"subscribe"}', '{"type":"subscribe","product_ids":3,"channels":[[]]}'):
             client.send(garbage)
             check(json.loads(client.receive())["type"] == "error", garbage)
@@ -180,7 +182,7 @@ def coinbase_answers_as_the_venue_does():
 
 def okx_answers_as_the_venue_does():
     with Bus() as bus:
-        venue, port = start(bus, "--venue=okx", "--wait-subscriptions=100", "--messages-per-second=0", captures=OKX)
+        venue, port = start(bus, "--venue=okx", "--wait-subscriptions=100", "--limits=false", captures=OKX)
         client = websocket.connect(port, "/ws/v5/public")
         args = [{"channel": "books", "instId": "BTC-USDT"}, {"channel": "trades", "instId": "BTC-USDT"}]
         first = ask(client, op="subscribe", id="7", args=args)

@@ -383,6 +383,28 @@ static void hexadecimal_lines_are_binary_frames(void **state)
     capture_close(c);
 }
 
+static void second_lines_may_hold_binary_frames(void **state)
+{
+    (void)state;
+    struct capture *c = open_files(
+        write_text("b", "1700000000.5: 0a3473706f740000\n1700000001: {\"id\":0}\n"
+                        "1700000002: 0a3\n1700000003: 0A3473706F7400FF01\n"),
+        NULL);
+    struct capture_event e = next(c);
+    assert_int_equal(e.kind, CAPTURE_FRAME);
+    assert_int_equal(e.ts_recv, INT64_C(1700000000500000000));
+    assert_int_equal(e.length, 8);
+    assert_memory_equal(e.text, "\x0a\x34spot\0\0", 8);
+    e = next(c);
+    assert_text(&e, "{\"id\":0}");
+    e = next(c);
+    assert_text(&e, "0a3"); /* of no bytes: whatever it is, its decoder will say */
+    e = next(c);
+    assert_int_equal(e.length, 9);
+    assert_ended(c);
+    capture_close(c);
+}
+
 static void what_is_no_capture_is_refused(void **state)
 {
     (void)state;
@@ -438,6 +460,7 @@ int main(void)
         T(garbage_lines_are_counted_and_passed_over),
         T(long_lines_are_held_and_too_long_ones_passed_over),
         T(hexadecimal_lines_are_binary_frames),
+        T(second_lines_may_hold_binary_frames),
         T(what_is_no_capture_is_refused),
         T(tag_depends_on_what_would_be_played),
     };

@@ -133,7 +133,7 @@ static struct protocol_text changed(const char *rule, uint64_t random, const cha
     struct protocol_text out = {0};
 
     assert_int_equal(load(&s, rule), 0);
-    fault_change(&s.rule[0], random, text, strlen(text), &out);
+    fault_change(&s.rule[0], random, text, strlen(text), false, &out);
     assert_false(out.failed);
     return out;
 }
@@ -184,6 +184,20 @@ static void corruption_is_seen_by_any_parser(void **state)
     }
 }
 
+/* 0x0f: field 1 of a wire type that there is none of. */
+static void corrupted_protobuf_begins_with_no_tag(void **state)
+{
+    struct fault_script s;
+    struct protocol_text out = {0};
+
+    (void)state;
+    assert_int_equal(load(&s, "[{do: corrupt}]"), 0);
+    fault_change(&s.rule[0], 12345, "\x0a\x04spot", 6, true, &out);
+    assert_int_equal(out.length, 6);
+    assert_memory_equal(out.text, "\x0f\x04spot", 6);
+    protocol_text_free(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +207,7 @@ int main(void)
         cmocka_unit_test(wrong_scripts_are_refused),
         cmocka_unit_test(frames_are_changed_as_told),
         cmocka_unit_test(corruption_is_seen_by_any_parser),
+        cmocka_unit_test(corrupted_protobuf_begins_with_no_tag),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
