@@ -234,7 +234,8 @@ static int open_output(struct tb_service *svc)
 
 static int failed(struct tb_service *svc, const char *what, int rc)
 {
-    tb_log(TB_LOG_ERROR, "failed", "in=%s error=%d reason=\"%s\"", what, rc, strerror(-rc));
+    if (rc != -ECANCELED) /* else it was said, better than we could */
+        tb_log(TB_LOG_ERROR, "failed", "in=%s error=%d reason=\"%s\"", what, rc, strerror(-rc));
     if (svc->private_->failure == NULL)
         svc->private_->failure = what;
     return TB_EXIT_IO;

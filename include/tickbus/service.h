@@ -75,7 +75,8 @@ struct tb_service_ops {
 
     /* After config, before anything is opened or made: check what the table can not (faults), with file/line. */
     void (*check)(struct tb_service *svc, void *self, struct tb_faults *faults);
-    /* Open what is needed, allocate all. 0 or -errno (log the reason first). Undone by stop. */
+    /* Open what is needed, allocate all. 0 or -errno (log the reason first; -ECANCELED: that was all there is to
+     * say). Undone by stop. */
     int (*start)(struct tb_service *svc, void *self);
     /* The output is open (its records of earlier lives can be read back), before any input is. */
     int (*on_output)(struct tb_service *svc, void *self);

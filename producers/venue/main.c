@@ -202,7 +202,7 @@ static int start(struct tb_service *svc, void *self)
         char quoted[TB_QUOTE_BYTES];
         tb_log(TB_LOG_ERROR, "cannot_start", "reason=%s",
                tb_quote_text(err.text[0] != '\0' ? err.text : strerror(-rc), quoted));
-        return rc;
+        return -ECANCELED;
     }
     faultplay_init(&v->faults, v->script.count > 0 ? &v->script : NULL, &v->server);
     v->server.faults = &v->faults;

@@ -2,8 +2,12 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <net/if.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <tickbus/clock.h>
 #include <tickbus/log.h>
@@ -333,12 +337,47 @@ static const struct lws_protocols protocols[] = {
     {.name = NULL},
 };
 
+/*
+ * Why libwebsockets would not listen there, if it would not: it has one answer for everything. `host` is an
+ * address or an interface's name. 0, or -errno with the reason.
+ */
+static int check_listening(const struct server_options *o, struct tb_error *err)
+{
+    const struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
+    const char *const files[] = {o->certificate, o->key};
+    struct addrinfo *address;
+    char port[8];
+    int yes = 1, rc = 0;
+
+    for (size_t i = 0; i < TB_COUNT(files); i++)
+        if (files[i] != NULL && access(files[i], R_OK) != 0)
+            return tb_fail(err, -errno, "cannot read %s: %s", files[i], strerror(errno));
+    if (if_nametoindex(o->host) != 0)
+        return 0;
+    (void)snprintf(port, sizeof(port), "%d", (int)o->port);
+    if (getaddrinfo(o->host, port, &hints, &address) != 0)
+        return tb_fail(err, -EADDRNOTAVAIL, "cannot listen on %s: no such address or interface",
+                       o->host);
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0 ||
+        bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, 1) != 0)
+        rc = tb_fail(err, -errno, "cannot listen on %s port %d: %s", o->host, (int)o->port,
+                     strerror(errno));
+    if (fd >= 0)
+        (void)close(fd); /* nothing was accepted on it */
+    freeaddrinfo(address);
+    return rc;
+}
+
 int server_open(struct server *s, const struct server_options *options,
                 const struct protocol_ops *ops, struct protocol *protocol, struct net_loop *loop,
                 struct tb_error *err)
 {
     struct lws_context_creation_info info;
+    int rc = check_listening(options, err);
 
+    if (rc != 0)
+        return rc;
     s->options = *options;
     s->ops = ops;
     s->protocol = protocol;
@@ -362,14 +401,12 @@ int server_open(struct server *s, const struct server_options *options,
         info.ssl_private_key_filepath = options->key;
     }
     s->vhost = lws_create_vhost(loop->context, &info);
-    if (s->vhost == NULL || server_port(s) <= 0) {
-        server_close(s);
-        return tb_fail(err, -EADDRNOTAVAIL,
-                       "cannot listen on %s port %" PRId64 "%s; is the port taken%s?",
-                       options->host, options->port, options->certificate ? " with TLS" : "",
-                       options->certificate ? ", or the certificate or key unreadable" : "");
-    }
-    return 0;
+    if (s->vhost != NULL && server_port(s) > 0)
+        return 0;
+    server_close(s);
+    return tb_fail(err, -EADDRNOTAVAIL, "cannot listen on %s port %" PRId64 "%s", options->host,
+                   options->port,
+                   options->certificate ? " with this certificate and key" : "");
 }
 
 void server_close(struct server *s)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import socket
 import sys
 import time
 import urllib.error
@@ -266,6 +267,14 @@ def bad_input_is_one_clear_line():
             got = process.wait(20)
             check(got not in (0, -6, -11) and (code is None or got == code), args, got, log_of(process))
             check(text in log_of(process), args, log_of(process))
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            for args, text in ((["--port=%d" % other.getsockname()[1]], "Address already in use"),
+                               (["--host=nohost.invalid"], "no such address"),
+                               (["--certificate=/x", "--key=/x"], "cannot read /x: No such file")):
+                process = bus.start("tickbus-venue", "--captures", DEMO, *args)
+                end(process, 74)
+                said = [line for line in log_of(process).splitlines() if "level=error" in line or "level=warn" in line]
+                check(len(said) == 2 and text in said[0] and "ev=ended" in said[1], said)
 
 
 if __name__ == "__main__":
