@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define RUN_SECONDS 0.1
+#define RUN_SECONDS_PACED 0.2
 #define LAPS_MIN 3 /* of a ring: a first lap is not typical */
 #define COUNT_MIN 1000
 
@@ -16,8 +17,12 @@
 #define PEERS(X)                                                                                   \
     X(tickbus_next, "")                                                                            \
     X(tickbus_runs, "")                                                                            \
+    X(tickbus_spin, "")                                                                            \
+    X(tickbus_yield, "")                                                                           \
+    X(tickbus_park, "")                                                                            \
     X(ck_ring, "")                                                                                 \
-    X(bare_line, "")                                                                               \
+    X(bare_spin, "")                                                                               \
+    X(bare_futex, "")                                                                              \
     X(posix_mq, "")                                                                                \
     X(pipe, "")                                                                                    \
     X(unix_datagram, "")                                                                           \
@@ -88,7 +93,8 @@ void transport_done(struct transport_run *run, uint64_t wrong, double waited_bef
 static uint64_t message_count(const struct bench *b, const struct transport_setting *s)
 {
     double per_s = s->rate > 0 ? s->rate : s->expected;
-    uint64_t count = (uint64_t)(per_s * RUN_SECONDS * b->scale);
+    double seconds = s->rate > 0 ? RUN_SECONDS_PACED : RUN_SECONDS;
+    uint64_t count = (uint64_t)(per_s * seconds * b->scale);
     uint64_t laps = b->scale < 1 ? 1 : LAPS_MIN;
     uint64_t least = s->rate > 0 || s->crowd ? COUNT_MIN : s->slots * laps;
     return count > least ? count : least;

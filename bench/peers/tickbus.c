@@ -3,6 +3,8 @@
  *
  *   tickbus_next   tb_writer_publish, tb_reader_next: one record at a time, copied out
  *   tickbus_runs   the same writer; tb_reader_run: records are used where they lie, then confirmed
+ *   tickbus_spin, tickbus_yield, tickbus_park
+ *                  as tickbus_next, but whoever finds nothing waits by that policy, and the writer wakes
  */
 #include <tickbus/reader.h>
 #include <tickbus/ring.h>
@@ -38,32 +40,52 @@ ALWAYS_INLINE void send_one(void *end, uint64_t seq, uint64_t intended)
     (void)tb_writer_publish(&s->writer, (const struct tb_record *)(const void *)&m);
 }
 
-static void write_all(struct transport_run *run)
+ALWAYS_INLINE void send_and_wake(void *end, uint64_t seq, uint64_t intended)
 {
-    struct source s = {0};
+    struct source *s = end;
+    send_one(end, seq, intended);
+    tb_writer_wake(&s->writer);
+}
+
+static void open_writer(struct transport_run *run, struct source *s)
+{
     struct tb_error err = {""};
     struct tb_writer_options o = {.capacity = run->set->slots,
                                   .pace = TB_PACE_GATED,
                                   .gates = {READER},
                                   .gate_count = 1,
                                   .new_epoch = true};
-    if (tb_writer_open(bench_directory(run->bench), STREAM, &o, &s.writer, &err) != 0)
+    if (tb_writer_open(bench_directory(run->bench), STREAM, &o, &s->writer, &err) != 0)
         bench_fail("%s", err.text);
     transport_ready(&run->control->writer_ready);
     transport_await(&run->control->reader_ready);
     /* The gate is the reader's cursor page, which is there from now on: let the writer find it. */
-    while (tb_writer_room(&s.writer) == 0)
+    while (tb_writer_room(&s->writer) == 0)
         (void)sched_yield();
+}
+
+static void write_all(struct transport_run *run)
+{
+    struct source s = {0};
+    open_writer(run, &s);
     transport_write(run, &s, send_one, transport_no_flush);
+    tb_writer_close(&s.writer, TB_STREAM_DONE);
+}
+
+static void write_waking(struct transport_run *run)
+{
+    struct source s = {0};
+    open_writer(run, &s);
+    transport_write(run, &s, send_and_wake, transport_no_flush);
     tb_writer_close(&s.writer, TB_STREAM_DONE);
 }
 
 /* ---- the reader ---- */
 
-static void open_reader(struct transport_run *run, struct drain *d)
+static void open_reader(struct transport_run *run, struct drain *d, enum tb_wait_policy wait)
 {
     struct tb_error err = {""};
-    struct tb_reader_options o = {.name = READER, .wait = TB_WAIT_SPIN};
+    struct tb_reader_options o = {.name = READER, .wait = wait};
     transport_await(&run->control->writer_ready);
     if (tb_reader_open(bench_directory(run->bench), STREAM, &o, &d->reader, &err) != 0)
         bench_fail("%s", err.text);
@@ -99,16 +121,48 @@ ALWAYS_INLINE bool receive_one(void *end, struct message *out)
 static void read_next(struct transport_run *run)
 {
     struct drain d = {0};
-    open_reader(run, &d);
+    open_reader(run, &d, TB_WAIT_SPIN);
     transport_read(run, &d, receive_one);
     close_reader(run, &d);
+}
+
+ALWAYS_INLINE bool receive_or_wait(void *end, struct message *out)
+{
+    struct drain *d = end;
+    if (receive_one(end, out))
+        return true;
+    tb_reader_wait(&d->reader, TB_NS_PER_S);
+    return false;
+}
+
+static void read_waiting(struct transport_run *run, enum tb_wait_policy wait)
+{
+    struct drain d = {0};
+    open_reader(run, &d, wait);
+    transport_read(run, &d, receive_or_wait);
+    close_reader(run, &d);
+}
+
+static void read_spin(struct transport_run *run)
+{
+    read_waiting(run, TB_WAIT_SPIN);
+}
+
+static void read_yield(struct transport_run *run)
+{
+    read_waiting(run, TB_WAIT_YIELD);
+}
+
+static void read_park(struct transport_run *run)
+{
+    read_waiting(run, TB_WAIT_PARK);
 }
 
 static void read_runs(struct transport_run *run)
 {
     struct drain d = {0};
     uint64_t wrong = 0, seq = 1;
-    open_reader(run, &d);
+    open_reader(run, &d, TB_WAIT_SPIN);
     double waited = machine_waited();
     for (unsigned times = 1; seq <= run->count;) {
         const struct tb_slot *slot;
@@ -132,13 +186,14 @@ static void read_runs(struct transport_run *run)
     close_reader(run, &d);
 }
 
-const struct transport transport_tickbus_next = {.name = "tickbus_next",
-                                                 .prepare = prepare,
-                                                 .write = write_all,
-                                                 .read = read_next,
-                                                 .finish = transport_nothing};
-const struct transport transport_tickbus_runs = {.name = "tickbus_runs",
-                                                 .prepare = prepare,
-                                                 .write = write_all,
-                                                 .read = read_runs,
-                                                 .finish = transport_nothing};
+#define TRANSPORT(name_, write_, read_)                                                             \
+    const struct transport transport_##name_ = {.name = #name_,                                    \
+                                                .prepare = prepare,                                \
+                                                .write = (write_),                                 \
+                                                .read = (read_),                                   \
+                                                .finish = transport_nothing}
+TRANSPORT(tickbus_next, write_all, read_next);
+TRANSPORT(tickbus_runs, write_all, read_runs);
+TRANSPORT(tickbus_spin, write_waking, read_spin);
+TRANSPORT(tickbus_yield, write_waking, read_yield);
+TRANSPORT(tickbus_park, write_waking, read_park);

@@ -10,11 +10,14 @@ BUILD = os.environ["TICKBUS_BUILD"]
 BENCH = os.path.join(BUILD, "tickbus-bench")
 
 # Suites of the harness, and a part of each that is soon done: a measure, and who must be seen in it.
-# Peers are there or not, as their packages are; these are always there.
+# Peers are there or not, as their packages are; these always are.
 SUITES = {
     "ring": [("one at a time, 4,096", {"tickbus", "ck_ring", "core-to-core stream"}),
              ("kernel", {"tickbus", "pipe", "unix datagram"})],
     "machine": [("round trip", set()), ("stamping", {"two clock readings"})],
+    "latency": [("100 k/s", {"tickbus", "ck_ring", "one line, no ring"})],
+    "fanout": [("free readers", {"tickbus, 8 readers", "8 ck_rings"})],
+    "wait": [("", {"tickbus park"})],
 }
 KEYS = {"suite", "kind", "measure", "subject", "role", "place", "n", "min", "median", "max", "unit",
         "better", "peer", "ratio_peer", "limit", "ratio_limit"}
