@@ -11,8 +11,9 @@
 #ifndef TICKBUS_PRODUCERS_JSON_HPP
 #define TICKBUS_PRODUCERS_JSON_HPP
 
+#include <cstdlib>
 #include <cstring>
-#include <new>
+#include <type_traits>
 
 #include "bus/digits.h"
 #include "producers/adapter/text.h"
@@ -41,10 +42,11 @@ struct json_reader {
 /* A family's decoder, which has a `parser`; all else of it is zero. nullptr: no memory. */
 template <typename decoder> inline decoder *json_decoder_create(size_t bytes)
 {
-    decoder *d = new (std::nothrow) decoder();
+    static_assert(std::is_trivial<decoder>::value, "zero bytes make one");
+    decoder *d = static_cast<decoder *>(calloc(1, sizeof(decoder)));
     if (d == nullptr || (d->parser = json_parser_create(bytes)) != nullptr)
         return d;
-    delete d;
+    free(d);
     return nullptr;
 }
 
@@ -52,7 +54,7 @@ template <typename decoder> inline void json_decoder_destroy(decoder *d)
 {
     if (d != nullptr)
         json_parser_destroy(d->parser);
-    delete d;
+    free(d);
 }
 
 /*

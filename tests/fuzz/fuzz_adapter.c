@@ -16,6 +16,7 @@
 #include <tickbus/decimal.h>
 
 #include "fuzz_adapter.h"
+#include "fuzz_keep.h"
 
 #define MARKETS FUZZ_MARKETS
 #define DEPTH 64
@@ -147,7 +148,6 @@ static void give_line(const struct adapter_ops *ops, struct adapter *a, const ch
         ops->on_time(a, now + 11 * TB_NS_PER_S);
     else
         (void)ops->on_frame(a, copy, length, now);
-    free(copy);
 }
 
 /* The next input; *at is behind its end afterwards. */
@@ -157,6 +157,20 @@ static size_t next_input(const char **at, const char *end)
     const char *found = memmem(from, (size_t)(end - from), mark, strlen(mark));
     *at = found == NULL ? end : found + strlen(mark);
     return (size_t)((found == NULL ? end : found) - from);
+}
+
+/* As a reader that has just attached; the levels' memory is kept. */
+static void reset_reader(uint32_t depth)
+{
+    static struct tb_book empty[MARKETS];
+    for (size_t m = 0; m < MARKETS; m++) {
+        if (empty[m].bid.capacity == 0)
+            TB_ASSERT(tb_book_init(&empty[m], depth) == 0);
+        reader.book[m] = empty[m];
+    }
+    reader.entries = MARKETS; /* of the adapter's making, which may have been long ago */
+    for (size_t m = 0; m < MARKETS; m++)
+        TB_ASSERT(reader.entry[m].raw[0] != '\0');
 }
 
 int fuzz_adapter(const struct fuzz_venue *of, const uint8_t *bytes, size_t count)
@@ -178,19 +192,14 @@ int fuzz_adapter(const struct fuzz_venue *of, const uint8_t *bytes, size_t count
     config.aggregated = bytes[0] & 1;
     config.recorded = bytes[0] & 2;
     reader.entries = 0;
-    for (size_t m = 0; m < MARKETS; m++)
-        if (tb_book_init(&reader.book[m], of->reader_depth > 0 ? of->reader_depth : DEPTH) != 0)
-            return 0;
-    struct adapter *a = ops->create(&config, &host, NULL);
-    TB_ASSERT(a != NULL);
+    struct adapter *a = fuzz_take(bytes[0] & 3, ops, &config, &host);
+    reset_reader(of->reader_depth > 0 ? of->reader_depth : DEPTH);
     const char *at = (const char *)bytes + 1, *end = (const char *)bytes + count;
     for (tb_ns now = TB_NS_PER_S; at < end; now += 7 * TB_NS_PER_MS) {
         const char *from = at;
         give_line(ops, a, from, next_input(&at, end), now);
         check_books(ops, a);
     }
-    ops->destroy(a);
-    for (size_t m = 0; m < MARKETS; m++)
-        tb_book_fini(&reader.book[m]);
+    fuzz_give(ops, a);
     return 0;
 }
