@@ -89,7 +89,8 @@ enum tb_channel { TB_CHANNEL_TRADES = 1, TB_CHANNEL_BOOK = 2, TB_CHANNEL_QUOTES 
 
 enum tb_status_code {
     /* Instrument 0 unless said; detail is 0 unless said. */
-    TB_STATUS_CONNECTED = 1,
+    TB_STATUS_CONNECTED = 1, /* without DISCONNECTED before it: by plan, another connection took over and
+                              * nothing is missing */
     TB_STATUS_DISCONNECTED = 2, /* detail: the WebSocket close code, or a negative errno */
     TB_STATUS_SYNCED = 3,       /* an instrument's book joined its snapshot, which precedes this
                                  * record; detail: its update id */

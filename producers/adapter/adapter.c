@@ -24,6 +24,7 @@ const char *const adapter_counter_name[ADAPTER_COUNTERS] = {
     [ADAPTER_TRADES_OUT] = "trades",
     [ADAPTER_TRADES_DUPLICATE] = "trades_duplicate",
     [ADAPTER_QUOTES_OUT] = "quotes",
+    [ADAPTER_QUOTES_DUPLICATE] = "quotes_duplicate",
     [ADAPTER_LEVELS_OUT] = "levels",
     [ADAPTER_BOOK_EVENTS] = "book_events",
     [ADAPTER_BOOK_STALE] = "book_stale",

@@ -84,6 +84,7 @@ enum adapter_counter {
     ADAPTER_TRADES_OUT,
     ADAPTER_TRADES_DUPLICATE,
     ADAPTER_QUOTES_OUT,
+    ADAPTER_QUOTES_DUPLICATE, /* of a connection that took over from another */
     ADAPTER_LEVELS_OUT,
     ADAPTER_BOOK_EVENTS,
     ADAPTER_BOOK_STALE,      /* events older than the snapshot, dropped as the rule says */
@@ -131,6 +132,15 @@ struct adapter_ops {
     int (*ping)(struct adapter *a, char *out_text, size_t capacity);
     /* Deadlines: called about each second while connected; ts_now is of ts_recv's clock. NULL: none. */
     void (*on_time)(struct adapter *a, tb_ns ts_now);
+
+    /*
+     * Where a connection has a life, the next one is made and subscribed (by the same messages) while the
+     * present one still delivers, and what it sends is kept. is_answer: is this frame of it the venue's
+     * answer to a request? When all are answered on_handover is called, then on_frame for what was
+     * kept: repeats of what the last connection told are dropped, by their ids. NULL: no overlap.
+     */
+    bool (*is_answer)(struct adapter *a, const char *bytes, size_t length);
+    void (*on_handover)(struct adapter *a, tb_ns ts_recv);
 
     void (*on_connect)(struct adapter *a, tb_ns ts_recv);
     void (*on_disconnect)(struct adapter *a, tb_ns ts_recv, int code, enum tb_gap_reason reason);

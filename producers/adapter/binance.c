@@ -87,7 +87,8 @@ static int on_quote(struct adapter *a, struct adapter_market *m, const struct bi
                                          msg->ask_size};
     int64_t number[4];
     tb_ns time;
-    if (!(a->config.channels & ADAPTER_QUOTES))
+    if (!(a->config.channels & ADAPTER_QUOTES) ||
+        adapter_quote_seen(a, m, (uint64_t)msg->id, ts_recv))
         return 0;
     int rc = binance_time(msg->event_time, &time);
     if (rc == 0)
@@ -147,6 +148,13 @@ static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns t
 }
 
 /* ---- connections ---- */
+
+static bool is_answer(struct adapter *a, const char *bytes, size_t length)
+{
+    struct binance_message msg;
+    binance_decode(((struct binance *)a)->decoder, bytes, length, &msg);
+    return msg.kind == BINANCE_ACK || msg.kind == BINANCE_REFUSED;
+}
 
 static const char *connect_path(struct adapter *a)
 {
@@ -218,13 +226,13 @@ static struct adapter *create(const struct adapter_config *config, const struct 
 #define BINANCE_COMMON_OPS                                                                         \
     .destroy = destroy, .connect_path = connect_path, .subscribe = subscribe,                      \
     .subscribe_interval_ns = 250 * TB_NS_PER_MS, /* spot takes 5 messages/s, pongs included */     \
-        .connection_life_ns = 23 * 3600 * TB_NS_PER_S, /* the venue cuts at 24 h */                \
-        .silence_ns =                                                                              \
-            60 * TB_NS_PER_S, /* spot pings every 20 s; else a ping of ours is answered */         \
+        .connection_life_ns = 24 * 3600 * TB_NS_PER_S, .is_answer = is_answer,                     \
+    .on_handover = adapter_handover,                                                               \
+    .silence_ns = 60 * TB_NS_PER_S, /* spot pings every 20 s; else a ping of ours is answered */   \
         .on_connect = adapter_connected, .on_disconnect = snapshot_on_disconnect,                  \
     .on_frame = on_frame, .on_rest = snapshot_on_rest, .resync = snapshot_resync,                  \
-    .resume = adapter_resume,                                                                      \
-    .resumed = adapter_resumed, .counters = adapter_counters, .book = adapter_book
+    .resume = adapter_resume, .resumed = adapter_resumed, .counters = adapter_counters,            \
+    .book = adapter_book
 
 /* ---- spot ---- */
 

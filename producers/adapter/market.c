@@ -6,6 +6,8 @@
 
 #include <tickbus/decimal.h>
 
+#define OVERLAP_NS (10 * TB_NS_PER_S) /* what one connection tells later than another, at most */
+
 /* ---- records ---- */
 
 struct tb_record *adapter_record(struct adapter *a, const struct adapter_market *m, uint8_t type,
@@ -178,6 +180,17 @@ bool adapter_trade(struct adapter *a, const struct adapter_market *m, const stru
     return true;
 }
 
+bool adapter_quote_seen(struct adapter *a, struct adapter_market *m, uint64_t ordinal,
+                        tb_ns ts_recv)
+{
+    if (ts_recv < a->overlap_end && m->has_quote && ordinal <= m->last_quote) {
+        a->counter[ADAPTER_QUOTES_DUPLICATE]++;
+        return true;
+    }
+    m->last_quote = ordinal;
+    return false;
+}
+
 struct tb_quote *adapter_quote(struct adapter *a, struct adapter_market *m, const int64_t number[4],
                                tb_ns ts_event, tb_ns ts_recv)
 {
@@ -218,6 +231,14 @@ void adapter_connected(struct adapter *a, tb_ns ts_recv)
         s->unsynced_to_say = false;
     }
     (void)adapter_flush(a); /* a host that is stopping needs no answer */
+}
+
+/* Connected, without having been disconnected: no book is lost, no id is missing. */
+void adapter_handover(struct adapter *a, tb_ns ts_recv)
+{
+    a->overlap_end = ts_recv + OVERLAP_NS;
+    adapter_status(a, NULL, TB_STATUS_CONNECTED, 0, ts_recv);
+    (void)adapter_flush(a); /* as above */
 }
 
 void adapter_disconnected(struct adapter *a, tb_ns ts_recv, int code, enum tb_gap_reason reason)

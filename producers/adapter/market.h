@@ -70,7 +70,8 @@ struct adapter_market {
     uint32_t trade_reason; /* of the next jump of trade ids; 0: TB_GAP_SEQUENCE */
     uint32_t quote_reason; /* quotes were missed since the last one; 0: none that we know of */
     uint64_t last_trade;
-    unsigned awaited; /* channels whose subscription is not acknowledged yet */
+    uint64_t last_quote; /* where the family orders its quotes: the newest */
+    unsigned awaited;    /* channels whose subscription is not acknowledged yet */
     struct adapter_sync sync;
     void *own; /* the family's */
 };
@@ -89,6 +90,7 @@ struct adapter {
     size_t out_count;
     struct adapter_change *scratch; /* of one message */
     tb_ns resumed_recv;             /* ts_recv of the newest record that resume saw */
+    tb_ns overlap_end; /* ts_recv until which the last connection may be repeated; 0: it is not */
     /* After an instrument was refined: what the family keeps in the old exponents. May be NULL. */
     void (*refined)(struct adapter_market *m);
     /*
@@ -163,6 +165,10 @@ void adapter_trade_follows_any(struct adapter *a, struct adapter_market *m, uint
 /* adapter_trade: the record; false and counted as unknown if price or size is none. */
 bool adapter_trade(struct adapter *a, const struct adapter_market *m, const struct tb_trade *trade,
                    tb_ns ts_event, tb_ns ts_recv);
+/* adapter_quote_seen: two connections overlap, and the last one told this quote, or a later one. ordinal: by
+ * which the family orders them. */
+bool adapter_quote_seen(struct adapter *a, struct adapter_market *m, uint64_t ordinal,
+                        tb_ns ts_recv);
 /* adapter_quote: bid price, bid size, ask price, ask size; behind a gap if quotes were missed. */
 struct tb_quote *adapter_quote(struct adapter *a, struct adapter_market *m, const int64_t number[4],
                                tb_ns ts_event, tb_ns ts_recv);
@@ -244,6 +250,8 @@ void adapter_deadlines(struct adapter *a, tb_ns now);
 /* ---- connections and restarts: as adapter_ops has them ---- */
 
 void adapter_connected(struct adapter *a, tb_ns ts_recv);
+/* adapter_handover: adapter_ops.on_handover: nothing is lost; repeats are expected for a while. */
+void adapter_handover(struct adapter *a, tb_ns ts_recv);
 /* adapter_disconnected: books are lost, the reason is kept for the jumps to come. */
 void adapter_disconnected(struct adapter *a, tb_ns ts_recv, int code, enum tb_gap_reason reason);
 bool adapter_resume(struct adapter *a, const struct tb_record *record);

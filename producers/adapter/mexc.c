@@ -156,6 +156,8 @@ static struct adapter_text or_zero(ProtobufCBinaryData data)
 static int on_quote(struct adapter *a, struct adapter_market *m, const Mexc__BookTicker *ticker,
                     tb_ns time, tb_ns ts_recv)
 {
+    if (adapter_quote_seen(a, m, (uint64_t)time, ts_recv))
+        return 0;
     const struct adapter_text text[4] = {or_zero(ticker->bid_price), or_zero(ticker->bid_quantity),
                                          or_zero(ticker->ask_price), or_zero(ticker->ask_quantity)};
     struct mexc_market *o = own(m);
@@ -378,6 +380,20 @@ static void on_connect(struct adapter *a, tb_ns ts_recv)
     adapter_subscribed(a, 1, SUBSCRIBE_INTERVAL, ts_recv);
 }
 
+/* No pings are sent before a handover: what is JSON answers a subscription. */
+static bool is_answer(struct adapter *a, const char *bytes, size_t length)
+{
+    (void)a;
+    return length > 0 && bytes[0] == '{';
+}
+
+static void on_handover(struct adapter *a, tb_ns ts_recv)
+{
+    for (size_t i = 0; i < a->market_count; i++)
+        own(&a->market[i])->before = own(&a->market[i])->trade_count;
+    adapter_handover(a, ts_recv);
+}
+
 static const char *connect_path(struct adapter *a)
 {
     (void)a;
@@ -485,6 +501,8 @@ const struct adapter_ops mexc_ops = {
     .ping_interval_ns = 15 * TB_NS_PER_S,
     .ping = ping,
     .on_time = adapter_deadlines,
+    .is_answer = is_answer,
+    .on_handover = on_handover,
     .on_connect = on_connect,
     .on_disconnect = snapshot_on_disconnect,
     .on_frame = on_frame,

@@ -12,33 +12,31 @@
 
 #define LISTING_REQUEST UINT32_C(0xfffffffe) /* no adapter asks for this number */
 #define LISTING_PATH_BYTES 16384
-#define GOOD_DATA_NS (60 * TB_NS_PER_S) /* so long live: the next failure is a first one again */
-#define LOOK_NS TB_NS_PER_S
 #define COMPLETE_WAIT_NS (10 * TB_NS_PER_S)
 
 /* ---- changes of state ---- */
 
-static void enter(struct feed *f, enum feed_state state)
+void feed_enter(struct feed *f, enum feed_state state)
 {
     f->state = state;
     f->state_since = f->mono;
 }
 
 /* Try again later: LISTING or WAITING, with one line for the skeleton to log when it changes. */
-static void retry(struct feed *f, enum feed_state state, const char *what, const char *why)
+void feed_retry(struct feed *f, enum feed_state state, const char *what, const char *why)
 {
     char note[256];
     tb_ns wait = backoff_next(&f->backoff);
 
     f->next_attempt = f->mono + wait;
-    enter(f, state);
+    feed_enter(f, state);
     (void)snprintf(note, sizeof(note), "%s: %s; retrying", what, why);
     tb_service_degraded(f->svc, note);
 }
 
 /* ---- what the adapter may ask of its host ---- */
 
-static int host_publish(void *context, struct tb_record *records, size_t count)
+int feed_publish(void *context, struct tb_record *records, size_t count)
 {
     struct feed *f = context;
     tb_ns now = tb_clock_wall();
@@ -109,7 +107,7 @@ static void ask_listing(struct feed *f)
     if (rc >= 0)
         rc = rest_get_long(&f->rest, LISTING_REQUEST, path);
     if (rc < 0)
-        retry(f, FEED_LISTING, "cannot ask for the venue's listing", strerror(-rc));
+        feed_retry(f, FEED_LISTING, "cannot ask for the venue's listing", strerror(-rc));
     else
         f->asked = true;
 }
@@ -159,7 +157,7 @@ static int begin(struct feed *f)
         .book_depth = (uint32_t)f->options.book_depth,
     };
     struct adapter_host host = {.context = f,
-                                .publish = host_publish,
+                                .publish = feed_publish,
                                 .instrument = host_instrument,
                                 .get = host_get,
                                 .reconnect = host_reconnect,
@@ -177,7 +175,7 @@ static int begin(struct feed *f)
     tb_log(TB_LOG_INFO, "resolved", "venue=%s markets=%zu", f->options.venue, f->market_count);
     backoff_reset(&f->backoff);
     f->next_attempt = f->mono;
-    enter(f, FEED_WAITING);
+    feed_enter(f, FEED_WAITING);
     return 0;
 }
 
@@ -188,7 +186,7 @@ static void on_listing(struct feed *f, int status, const char *body, size_t leng
 
     f->asked = false;
     if (status == 0) {
-        retry(f, FEED_LISTING, "the venue's listing can not be had", failure);
+        feed_retry(f, FEED_LISTING, "the venue's listing can not be had", failure);
         return;
     }
     /* A name that it does not know makes the venue refuse them all: look for it among all. */
@@ -199,7 +197,7 @@ static void on_listing(struct feed *f, int status, const char *body, size_t leng
     }
     if (status != 200) {
         (void)snprintf(why, sizeof(why), "HTTP status %d", status);
-        retry(f, FEED_LISTING, "the venue's listing can not be had", why);
+        feed_retry(f, FEED_LISTING, "the venue's listing can not be had", why);
         return;
     }
     int rc = feed_resolve(f, body, length);
@@ -209,9 +207,9 @@ static void on_listing(struct feed *f, int status, const char *body, size_t leng
         f->list_all = true;
         f->next_attempt = f->mono;
     } else if (rc == -ENOENT || rc == -ENOMEM) {
-        enter(f, FEED_REFUSED);
+        feed_enter(f, FEED_REFUSED);
     } else if (rc < 0) {
-        retry(f, FEED_LISTING, "the venue's listing can not be read", strerror(-rc));
+        feed_retry(f, FEED_LISTING, "the venue's listing can not be read", strerror(-rc));
     }
 }
 
@@ -233,186 +231,16 @@ static void on_rest(void *context, uint32_t number, const char *path, int status
     tb_writer_wake(f->svc->out);
 }
 
-/* ---- the connection ---- */
-
-/* How often the venue wants a ping of its own kind; oftener where silence may not last as long. */
-static tb_ns own_ping_interval(const struct feed *f)
-{
-    tb_ns venues = f->ops->ping_interval_ns, third = f->options.silence / 3;
-
-    return third > 0 && third < venues ? third : venues;
-}
-
-static void on_opened(void *context)
-{
-    struct feed *f = context;
-
-    f->connects++;
-    f->message = 0;
-    f->message_due = f->mono;
-    f->ping_sent = 0;
-    f->own_ping_due = f->ops->ping == NULL ? INT64_MAX : f->mono + own_ping_interval(f);
-    f->look_due = f->ops->on_time == NULL ? INT64_MAX : f->mono + LOOK_NS;
-    outbox_clear(&f->outbox);
-    /* An hour of twenty-four before the venue cuts: the time is ours then, not the venue's. */
-    f->life_end = f->ops->connection_life_ns == 0
-                      ? INT64_MAX
-                      : f->mono + f->ops->connection_life_ns - f->ops->connection_life_ns / 24;
-    enter(f, FEED_LIVE);
-    tb_service_degraded(f->svc, NULL);
-    tb_log(TB_LOG_INFO, "connected", "venue=%s url=%s connects=%" PRIu64, f->options.venue,
-           f->options.url, f->connects);
-    f->ops->on_connect(f->adapter, tb_clock_wall());
-    tb_writer_wake(f->svc->out);
-}
-
-static void on_frame(void *context, const char *bytes, size_t length, tb_ns ts_recv)
-{
-    struct feed *f = context;
-
-    if (f->stopping)
-        return;
-    f->published_in_turn = false;
-    (void)f->ops->on_frame(f->adapter, bytes, length, ts_recv); /* a bad one is counted there */
-    if (!f->published_in_turn)
-        return;
-    tb_writer_wake(f->svc->out);
-    tb_stats_observe(f->latency, tb_clock_wall() - ts_recv);
-}
+/* ---- the loop ---- */
 
 static void publish_end(struct feed *f)
 {
     struct tb_record record = {.ts_recv = tb_clock_wall(), .type = TB_STATUS, .flags = TB_F_LAST};
 
     record.status.code = TB_STATUS_END;
-    (void)host_publish(f, &record, 1);
+    (void)feed_publish(f, &record, 1);
     tb_writer_wake(f->svc->out);
 }
-
-static void on_closed(void *context, int code, const char *why)
-{
-    struct feed *f = context;
-    bool was_live = f->state == FEED_LIVE;
-
-    if (was_live)
-        f->disconnects++;
-    else
-        f->refused_connects++;
-    if (was_live && code == 1000 && f->options.finite) {
-        enter(f, FEED_COMPLETE);
-        return;
-    }
-    rest_cancel(&f->rest); /* what was asked for belongs to a book that is lost */
-    if (was_live) {
-        f->ops->on_disconnect(f->adapter, tb_clock_wall(), code, TB_GAP_RECONNECT);
-        tb_writer_wake(f->svc->out);
-        if (f->mono - f->state_since >= GOOD_DATA_NS)
-            backoff_reset(&f->backoff);
-    }
-    retry(f, FEED_WAITING, was_live ? "disconnected" : "cannot connect", why);
-}
-
-static void subscribe(struct feed *f)
-{
-    char text[ADAPTER_REQUEST_BYTES];
-
-    if (f->message == UINT32_MAX || f->mono < f->message_due)
-        return;
-    int length = f->ops->subscribe(f->adapter, f->message, text, sizeof(text));
-    if (length <= 0) {
-        f->message = UINT32_MAX;
-        return;
-    }
-    if (socket_send(&f->socket, text, (size_t)length) != 0)
-        return; /* the last one has yet to go: next turn */
-    f->message++;
-    f->message_due = f->mono + f->ops->subscribe_interval_ns;
-}
-
-static void send_waiting(struct feed *f)
-{
-    const struct outbox_message *m = outbox_next(&f->outbox);
-
-    if (f->message != UINT32_MAX || m == NULL || f->mono < m->due || f->mono < f->message_due)
-        return;
-    if (socket_send(&f->socket, m->text, m->length) != 0)
-        return; /* the last one has yet to go: next turn */
-    outbox_drop(&f->outbox, m);
-    f->message_due = f->mono + f->ops->subscribe_interval_ns;
-}
-
-/* Before all else: it is what keeps the connection. */
-static void send_own_ping(struct feed *f)
-{
-    char text[ADAPTER_REQUEST_BYTES];
-
-    if (f->mono < f->own_ping_due)
-        return;
-    int length = f->ops->ping(f->adapter, text, sizeof(text));
-    if (length <= 0 || socket_send(&f->socket, text, (size_t)length) != 0)
-        return; /* the last message has yet to go: next turn */
-    f->own_ping_due = f->mono + own_ping_interval(f);
-    f->message_due = f->mono + f->ops->subscribe_interval_ns;
-}
-
-static void look_at_deadlines(struct feed *f)
-{
-    if (f->mono < f->look_due)
-        return;
-    f->look_due = f->mono + LOOK_NS;
-    f->ops->on_time(f->adapter, tb_clock_wall());
-}
-
-/*
- * Half of the allowed silence, then a ping; silence for the other half: the connection is dead. Data
- * that waited while we were kept from reading (a gate, a stop) is read before this is looked at.
- */
-static void watch_silence(struct feed *f)
-{
-    tb_ns silence = f->options.silence > 0 ? f->options.silence : f->ops->silence_ns;
-    tb_ns mono = tb_clock_mono();
-
-    if (silence == 0)
-        return;
-    if (f->socket.last_mono >= f->ping_sent)
-        f->ping_sent = 0;
-    if (f->ping_sent == 0) {
-        if (mono - f->socket.last_mono > silence / 2) {
-            f->ping_sent = mono;
-            socket_ping(&f->socket);
-        }
-    } else if (mono - f->ping_sent > silence / 2) {
-        socket_close(&f->socket, "nothing was heard, a ping was not answered");
-        f->ping_sent = mono;
-    }
-}
-
-static void live(struct feed *f)
-{
-    if (f->reconnect_why != NULL) {
-        socket_close(&f->socket, f->reconnect_why);
-        f->reconnect_why = NULL;
-        return;
-    }
-    send_own_ping(f);
-    subscribe(f);
-    send_waiting(f);
-    look_at_deadlines(f);
-    watch_silence(f);
-    if (f->mono >= f->life_end) {
-        f->life_end = INT64_MAX;
-        socket_close(&f->socket, "reconnecting before the venue's limit");
-    }
-}
-
-static void connect_now(struct feed *f)
-{
-    f->reconnect_why = NULL;
-    enter(f, FEED_CONNECTING);
-    socket_connect(&f->socket, &f->url, f->ops->connect_path(f->adapter));
-}
-
-/* ---- the loop ---- */
 
 static int step(struct feed *f)
 {
@@ -422,19 +250,21 @@ static int step(struct feed *f)
             ask_listing(f);
         return 0;
     case FEED_WAITING:
+        socket_forget(&feed_next(f)->socket); /* it was not ready when the last one ended */
         if (f->mono >= f->next_attempt)
-            connect_now(f);
+            feed_connect(f);
         return 0;
     case FEED_CONNECTING:
         if (f->mono - f->state_since > f->options.connect_timeout) {
             f->state_since = f->mono;
-            socket_close(&f->socket, "no connection within connect_timeout");
+            socket_close(&feed_live(f)->socket, "no connection within connect_timeout");
         }
         return 0;
     case FEED_LIVE:
-        live(f);
+        feed_live_turn(f);
         return 0;
     case FEED_COMPLETE:
+        socket_forget(&feed_next(f)->socket);
         if (rest_busy(&f->rest) && f->mono - f->state_since < COMPLETE_WAIT_NS)
             return 0;
         publish_end(f);
@@ -443,20 +273,6 @@ static int step(struct feed *f)
     default:
         return -EINVAL;
     }
-}
-
-/* When the next message goes, or the next deadline is looked at. */
-static tb_ns live_due(const struct feed *f)
-{
-    const struct outbox_message *m = outbox_next(&f->outbox);
-    tb_ns due = f->own_ping_due < f->look_due ? f->own_ping_due : f->look_due;
-
-    if (f->message != UINT32_MAX)
-        return f->message_due < due ? f->message_due : due;
-    if (m == NULL)
-        return due;
-    tb_ns message = m->due > f->message_due ? m->due : f->message_due;
-    return message < due ? message : due;
 }
 
 /* How long nothing needs to be done unless a descriptor says so. */
@@ -468,7 +284,7 @@ static tb_ns idle(const struct feed *f)
     if ((f->state == FEED_LISTING && !f->asked) || f->state == FEED_WAITING)
         due = f->next_attempt < due ? f->next_attempt : due;
     if (f->state == FEED_LIVE)
-        due = live_due(f) < due ? live_due(f) : due;
+        due = feed_live_due(f) < due ? feed_live_due(f) : due;
     if (due != INT64_MAX && due - f->mono < wait)
         wait = due > f->mono ? due - f->mono : 0;
     return wait;
@@ -476,7 +292,7 @@ static tb_ns idle(const struct feed *f)
 
 int feed_turn(struct feed *f)
 {
-    uint64_t before = f->socket.frames;
+    uint64_t before = feed_frames(f);
 
     f->mono = tb_clock_mono();
     net_loop_turn(&f->loop);
@@ -486,7 +302,7 @@ int feed_turn(struct feed *f)
     if (rc != 0)
         return rc;
     f->svc->idle_ns = idle(f);
-    return (int)(f->socket.frames - before) + done;
+    return (int)(feed_frames(f) - before) + done;
 }
 
 /* ---- life ---- */
@@ -525,8 +341,6 @@ static int watch_descriptors(struct feed *f)
 
 int feed_open(struct feed *f, struct tb_service *svc, struct tb_error *err)
 {
-    const struct socket_handler handler = {
-        .context = f, .opened = on_opened, .frame = on_frame, .closed = on_closed};
     const struct rest_options rest = {.base_url = f->options.rest_url,
                                       .ca_file = f->options.ca_file,
                                       .connect_timeout = f->options.connect_timeout,
@@ -539,7 +353,6 @@ int feed_open(struct feed *f, struct tb_service *svc, struct tb_error *err)
     f->pid = (uint32_t)getpid();
     f->mono = tb_clock_mono();
     f->next_attempt = f->mono;
-    f->life_end = INT64_MAX;
     f->ops = adapter_find(f->options.venue);
     f->latency = tb_stats_add_histogram(&svc->stats, "publish_latency_ns");
     backoff_init(&f->backoff, f->options.backoff_first, f->options.backoff_most,
@@ -551,12 +364,14 @@ int feed_open(struct feed *f, struct tb_service *svc, struct tb_error *err)
     if (rc == 0)
         rc = socket_url_parse(f->options.url, &f->url, err);
     if (rc == 0)
-        rc = socket_init(&f->socket, &f->loop, f->options.ca_file, &handler, err);
+        rc = sockets_init(&f->sockets, &f->loop, f->options.ca_file, err);
+    for (size_t i = 0; rc == 0 && i < TB_COUNT(f->link); i++)
+        rc = feed_link_init(f, &f->link[i], err);
     if (rc == 0)
         rc = rest_init(&f->rest, &rest, on_rest, f);
     if (rc == 0)
         rc = watch_descriptors(f);
-    enter(f, FEED_LISTING);
+    feed_enter(f, FEED_LISTING);
     return rc;
 }
 
@@ -578,7 +393,12 @@ void feed_close(struct feed *f)
     tb_control_close(&f->control);
     if (f->svc != NULL)
         f->svc->wake_fd = -1;
-    socket_fini(&f->socket);
+    for (size_t i = 0; i < TB_COUNT(f->link); i++)
+        socket_forget(&f->link[i].socket);
+    sockets_fini(&f->sockets);
+    for (size_t i = 0; i < TB_COUNT(f->link); i++)
+        socket_fini(&f->link[i].socket);
+    kept_fini(&f->kept);
     rest_fini(&f->rest);
     if (f->adapter != NULL)
         f->ops->destroy(f->adapter);

@@ -4,7 +4,8 @@
  *   LISTING     the venue's listing is asked for over REST until it comes: symbols, exponents
  *   WAITING     the next attempt to connect is due later (backoff)
  *   CONNECTING  TCP, TLS, WebSocket upgrade
- *   LIVE        subscribed: frames go through the adapter onto the ring, REST answers too
+ *   LIVE        subscribed: frames go through the adapter onto the ring, REST answers too. Before the
+ *               venue ends the connection a next one is made beside it (link.c)
  *   COMPLETE    finite feeds: the venue closed with 1000; REST answers under way are still taken
  *   REFUSED     a symbol that the venue does not list: a person must act
  */
@@ -15,6 +16,7 @@
 #include <tickbus/service.h>
 
 #include "backoff.h"
+#include "kept.h"
 #include "outbox.h"
 #include "producers/adapter/adapter.h"
 #include "rest.h"
@@ -38,7 +40,17 @@ struct feed_options {
     const char *url, *rest_url, *ca_file;
     int64_t book_depth;
     bool finite;
-    tb_ns connect_timeout, rest_timeout, backoff_first, backoff_most, silence;
+    tb_ns connect_timeout, rest_timeout, backoff_first, backoff_most, silence, connection_life;
+};
+
+/* One connection: the live one, or the next, which takes over from it. */
+struct feed_link {
+    struct feed *feed;
+    struct socket socket;
+    unsigned message; /* next subscription message; UINT32_MAX: all have gone */
+    tb_ns message_due;
+    unsigned sent, answers; /* the next one's: subscription messages and the venue's answers */
+    tb_ns answered;         /* when the last one came */
 };
 
 struct feed {
@@ -49,25 +61,28 @@ struct feed {
     struct adapter *adapter; /* NULL until the listing has come */
     struct socket_url url;
     struct net_loop loop;
-    struct socket socket;
+    struct sockets sockets;
+    struct feed_link link[2];
+    unsigned live; /* which of them is; the other is the next, if there is one */
     struct rest rest;
     struct tb_control control;
     int wake_fd; /* epoll: the descriptors of the loop, of curl, of control */
 
     enum feed_state state;
     struct backoff backoff;
-    tb_ns mono;         /* of this turn */
-    tb_ns state_since;  /* monotonic */
-    tb_ns next_attempt; /* LISTING and WAITING */
-    bool asked;         /* LISTING: a request is under way */
-    bool list_all;      /* LISTING: the venue did not know all names: look at all it has */
-    unsigned message;   /* LIVE: next subscription message */
-    tb_ns message_due;
+    tb_ns mono;                /* of this turn */
+    tb_ns state_since;         /* monotonic */
+    tb_ns next_attempt;        /* LISTING and WAITING */
+    bool asked;                /* LISTING: a request is under way */
+    bool list_all;             /* LISTING: the venue did not know all names: look at all it has */
     struct outbox outbox;      /* what goes after the subscriptions */
     tb_ns own_ping_due;        /* of the venue's own kind; INT64_MAX: it wants none */
     tb_ns look_due;            /* the adapter's deadlines */
     tb_ns ping_sent;           /* 0: nothing is being probed */
-    tb_ns life_end;            /* when to reconnect by plan; INT64_MAX: never */
+    tb_ns life_end;            /* when to make the next connection; INT64_MAX: never */
+    tb_ns next_since;          /* when it was begun */
+    bool next_full;            /* it sent more than can be kept */
+    struct kept kept;          /* what it sent so far */
     const char *reconnect_why; /* the adapter asked for it, in this turn */
     bool stopping;             /* a publish was given up */
 
@@ -75,10 +90,33 @@ struct feed {
     size_t market_count;
 
     uint32_t pid; /* ours, in status records */
-    uint64_t published, connects, disconnects, refused_connects;
+    uint64_t published, connects, disconnects, refused_connects, handovers;
     bool published_in_turn;
     struct tb_stats_histogram *latency; /* socket to published, per frame */
 };
+
+/* feed.c: changes of state; retry: LISTING or WAITING, with one line that says why. */
+void feed_enter(struct feed *f, enum feed_state state);
+void feed_retry(struct feed *f, enum feed_state state, const char *what, const char *why);
+int feed_publish(void *context, struct tb_record *records, size_t count);
+
+/* link.c: the connection, and the one that takes over from it before the venue ends it. */
+int feed_link_init(struct feed *f, struct feed_link *link, struct tb_error *err);
+void feed_connect(struct feed *f);
+void feed_live_turn(struct feed *f);
+/* feed_live_due: when the next message goes, or the next deadline is looked at. */
+tb_ns feed_live_due(const struct feed *f);
+uint64_t feed_frames(const struct feed *f);
+
+static inline struct feed_link *feed_live(struct feed *f)
+{
+    return &f->link[f->live];
+}
+
+static inline struct feed_link *feed_next(struct feed *f)
+{
+    return &f->link[!f->live];
+}
 
 /* request.c: what an operator asks; as tb_control_turn wants it. */
 void feed_request(void *context, const char *request, char answer[TB_CONTROL_BYTES]);

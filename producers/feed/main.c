@@ -20,6 +20,7 @@ enum own_counter {
     DISCONNECTS,
     CONNECT_FAILURES,
     CONNECTED,
+    HANDOVERS,
     FRAMES_OVERSIZED,
     REST_REQUESTS,
     REST_FAILURES,
@@ -36,6 +37,7 @@ static const struct {
     [DISCONNECTS] = {"disconnects", TB_STAT_COUNTER},
     [CONNECT_FAILURES] = {"connect_failures", TB_STAT_COUNTER},
     [CONNECTED] = {"connected", TB_STAT_GAUGE},
+    [HANDOVERS] = {"handovers", TB_STAT_COUNTER},
     [FRAMES_OVERSIZED] = {"frames_oversized", TB_STAT_COUNTER},
     [REST_REQUESTS] = {"rest_requests", TB_STAT_COUNTER},
     [REST_FAILURES] = {"rest_failures", TB_STAT_COUNTER},
@@ -77,6 +79,9 @@ static const struct tb_option options[] = {
      3600 * TB_NS_PER_S, NULL, "longest wait before any reconnect", false},
     {"silence", TB_OPTION_DURATION, FIELD(silence), "0s", 0, 3600 * TB_NS_PER_S, NULL,
      "reconnect when nothing was heard for this long; 0: as fits the venue", false},
+    {"connection_life", TB_OPTION_DURATION, FIELD(connection_life), "0s", 0,
+     7 * 86400 * TB_NS_PER_S, NULL,
+     "change to a new connection after so long; 0: before the venue ends it", false},
 };
 
 static bool begins(const char *text, const char *a, const char *b)
@@ -176,12 +181,13 @@ static int housekeep(struct tb_service *svc, void *self, tb_ns now)
     const struct feed *f = &s->feed;
     const int64_t value[OWN_COUNTERS] = {
         [PUBLISHED] = (int64_t)f->published,
-        [BYTES_READ] = (int64_t)f->socket.bytes,
+        [BYTES_READ] = (int64_t)(f->link[0].socket.bytes + f->link[1].socket.bytes),
         [CONNECTS] = (int64_t)f->connects,
         [DISCONNECTS] = (int64_t)f->disconnects,
         [CONNECT_FAILURES] = (int64_t)f->refused_connects,
         [CONNECTED] = f->state == FEED_LIVE,
-        [FRAMES_OVERSIZED] = (int64_t)f->socket.oversized,
+        [FRAMES_OVERSIZED] = (int64_t)(f->link[0].socket.oversized + f->link[1].socket.oversized),
+        [HANDOVERS] = (int64_t)f->handovers,
         [REST_REQUESTS] = (int64_t)f->rest.requests,
         [REST_FAILURES] = (int64_t)f->rest.failures,
     };

@@ -125,12 +125,9 @@ static int on_writeable(struct socket *s)
     return 0;
 }
 
-static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
-                    size_t length)
+/* What is ours of the library's many reasons; `user` is a socket then, and only then. */
+static int on_event(struct socket *s, enum lws_callback_reasons reason, void *in, size_t length)
 {
-    struct socket *s = lws_context_user(lws_get_context(wsi));
-
-    (void)user;
     switch (reason) {
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
         s->open = true;
@@ -151,9 +148,27 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
         ended(s, in != NULL ? in : "cannot connect");
         return 0;
-    case LWS_CALLBACK_CLIENT_CLOSED:
+    default:
         ended(s, "the connection was lost");
         return 0;
+    }
+}
+
+static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                    size_t length)
+{
+    struct socket *s = user;
+
+    switch (reason) {
+    case LWS_CALLBACK_CLIENT_ESTABLISHED:
+    case LWS_CALLBACK_CLIENT_RECEIVE:
+    case LWS_CALLBACK_CLIENT_RECEIVE_PONG:
+    case LWS_CALLBACK_CLIENT_WRITEABLE:
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+    case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
+    case LWS_CALLBACK_CLIENT_CLOSED:
+        /* A connection that was given up (socket_forget) is nobody's any more. */
+        return s == NULL || s->wsi != wsi ? 0 : on_event(s, reason, in, length);
     default:
         return 0;
     }
@@ -166,12 +181,37 @@ static const struct lws_protocols protocols[] = {
 
 /* ---- the connection ---- */
 
-int socket_init(struct socket *s, struct net_loop *loop, const char *ca_file,
-                const struct socket_handler *handler, struct tb_error *err)
+int sockets_init(struct sockets *set, struct net_loop *loop, const char *ca_file,
+                 struct tb_error *err)
 {
     struct lws_context_creation_info info;
 
-    s->loop = loop;
+    set->loop = loop;
+    net_loop_context(loop, 64, &info);
+    loop->context = lws_create_context(&info);
+    if (loop->context == NULL)
+        return tb_fail(err, -ENOMEM, "cannot make a WebSocket context");
+    info.vhost_name = "feed";
+    info.protocols = protocols;
+    info.client_ssl_ca_filepath = ca_file;
+    set->vhost = lws_create_vhost(loop->context, &info);
+    if (set->vhost == NULL)
+        return tb_fail(err, -EINVAL, "cannot set up TLS%s%s", ca_file != NULL ? " with " : "",
+                       ca_file != NULL ? ca_file : "");
+    return 0;
+}
+
+void sockets_fini(struct sockets *set)
+{
+    if (set->loop != NULL)
+        net_loop_destroy(set->loop);
+    set->loop = NULL;
+}
+
+int socket_init(struct socket *s, struct sockets *set, const struct socket_handler *handler,
+                struct tb_error *err)
+{
+    s->set = set;
     s->handler = *handler;
     /* Mapped, not allocated: pages of the largest message take memory once one has come. */
     s->message = mmap(NULL, SOCKET_FRAME_MAX + ADAPTER_PADDING, PROT_READ | PROT_WRITE,
@@ -181,27 +221,11 @@ int socket_init(struct socket *s, struct net_loop *loop, const char *ca_file,
     s->send = malloc(LWS_PRE + SEND_MAX);
     if (s->message == NULL || s->send == NULL)
         return tb_fail(err, -ENOMEM, "no memory for a message buffer");
-    net_loop_context(loop, 64, &info);
-    info.user = s;
-    loop->context = lws_create_context(&info);
-    if (loop->context == NULL)
-        return tb_fail(err, -ENOMEM, "cannot make a WebSocket context");
-    info.vhost_name = "feed";
-    info.protocols = protocols;
-    info.client_ssl_ca_filepath = ca_file;
-    s->vhost = lws_create_vhost(loop->context, &info);
-    if (s->vhost == NULL)
-        return tb_fail(err, -EINVAL, "cannot set up TLS%s%s", ca_file != NULL ? " with " : "",
-                       ca_file != NULL ? ca_file : "");
     return 0;
 }
 
 void socket_fini(struct socket *s)
 {
-    s->handler.closed = NULL;
-    s->wsi = NULL; /* what closes now is nobody's business */
-    if (s->loop != NULL)
-        net_loop_destroy(s->loop);
     if (s->message != NULL)
         (void)munmap(s->message, SOCKET_FRAME_MAX + ADAPTER_PADDING);
     s->message = NULL;
@@ -213,8 +237,9 @@ void socket_connect(struct socket *s, const struct socket_url *url, const char *
 {
     char full[SOCKET_URL_BYTES * 2], host[300];
     struct lws_client_connect_info info = {
-        .context = s->loop->context,
-        .vhost = s->vhost,
+        .context = s->set->loop->context,
+        .vhost = s->set->vhost,
+        .userdata = s,
         .address = url->host,
         .port = url->port,
         .ssl_connection =
@@ -262,6 +287,18 @@ void socket_ping(struct socket *s)
         return;
     s->ping_wanted = true;
     (void)lws_callback_on_writable(s->wsi);
+}
+
+void socket_forget(struct socket *s)
+{
+    struct lws *wsi = s->wsi;
+
+    s->wsi = NULL;
+    s->open = false;
+    s->send_length = 0;
+    s->ping_wanted = false;
+    if (wsi != NULL)
+        lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 }
 
 void socket_close(struct socket *s, const char *why)

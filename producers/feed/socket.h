@@ -28,10 +28,15 @@ struct socket_url {
     char path[SOCKET_URL_BYTES]; /* without a slash at the end: "" for none */
 };
 
-struct socket {
+/* What all connections of a process share. */
+struct sockets {
     struct net_loop *loop;
-    struct socket_handler handler;
     struct lws_vhost *vhost;
+};
+
+struct socket {
+    struct sockets *set;
+    struct socket_handler handler;
     struct lws *wsi; /* NULL: no connection, nor one in the making */
     bool open;
     char *message;
@@ -49,8 +54,14 @@ struct socket {
 /* socket_url_parse: ws:// or wss://. 0 or -EINVAL, with what would be right in err. */
 int socket_url_parse(const char *text, struct socket_url *out_url, struct tb_error *err);
 
-int socket_init(struct socket *s, struct net_loop *loop, const char *ca_file,
-                const struct socket_handler *handler, struct tb_error *err);
+/* sockets_init: the loop's context. sockets_fini: with all that is connected; before socket_fini. */
+int sockets_init(struct sockets *set, struct net_loop *loop, const char *ca_file,
+                 struct tb_error *err);
+void sockets_fini(struct sockets *set);
+
+int socket_init(struct socket *s, struct sockets *set, const struct socket_handler *handler,
+                struct tb_error *err);
+/* socket_fini: its memory; nothing is connected any more. */
 void socket_fini(struct socket *s);
 
 /* socket_connect: to url.path + path. The outcome comes through the handler. */
@@ -60,5 +71,7 @@ int socket_send(struct socket *s, const char *text, size_t length);
 void socket_ping(struct socket *s);
 /* socket_close: end it; calls `closed` with this reason. Not from within the handler. */
 void socket_close(struct socket *s, const char *why);
+/* socket_forget: end it, and say nothing of it to anyone. */
+void socket_forget(struct socket *s);
 
 #endif

@@ -6,7 +6,9 @@
 
 #include <cmocka.h>
 
+#include "producers/adapter/adapter.h"
 #include "producers/feed/backoff.h"
+#include "producers/feed/kept.h"
 #include "producers/feed/outbox.h"
 #include "producers/feed/socket.h"
 
@@ -112,6 +114,40 @@ static void messages_go_when_due_and_in_their_order(void **state)
     outbox_fini(&o);
 }
 
+static void what_is_kept_comes_back_in_order_and_padded(void **state)
+{
+    (void)state;
+    static char large[1 << 20];
+    struct kept k = {0};
+    size_t at = 0, length;
+    tb_ns ts_recv;
+
+    assert_int_equal(kept_put(&k, "one", 3, 1), 0);
+    assert_int_equal(kept_put(&k, "", 0, 2), 0);
+    assert_int_equal(kept_put(&k, "three", 5, 3), 0);
+    const char *frame = kept_next(&k, &at, &length, &ts_recv);
+    assert_memory_equal(frame, "one", 3);
+    assert_int_equal(length, 3);
+    for (size_t i = 0; i < ADAPTER_PADDING; i++)
+        assert_int_equal(frame[3 + i], 0);
+    assert_non_null(kept_next(&k, &at, &length, &ts_recv));
+    assert_int_equal(length, 0);
+    assert_memory_equal(kept_next(&k, &at, &length, &ts_recv), "three", 5);
+    assert_int_equal(ts_recv, 3);
+    assert_null(kept_next(&k, &at, &length, &ts_recv));
+    int rc = 0, count = 0;
+    for (; rc == 0; count++)
+        rc = kept_put(&k, large, sizeof(large), 4);
+    assert_int_equal(rc, -ENOBUFS);
+    assert_true(count > (int)(KEPT_BYTES / sizeof(large)) / 2);
+    kept_clear(&k);
+    at = 0;
+    assert_null(kept_next(&k, &at, &length, &ts_recv));
+    assert_int_equal(kept_put(&k, large, KEPT_BYTES, 5), -ENOBUFS);
+    kept_fini(&k);
+    kept_fini(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -121,6 +157,7 @@ int main(void)
         cmocka_unit_test(addresses_are_taken_apart),
         cmocka_unit_test(what_is_no_address_is_refused),
         cmocka_unit_test(messages_go_when_due_and_in_their_order),
+        cmocka_unit_test(what_is_kept_comes_back_in_order_and_padded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
