@@ -178,7 +178,8 @@ struct tb_alert {
 struct tb_record {
     tb_seq seq;
     tb_ns ts_event;      /* venue's clock; a candle's start; 0 unknown: gaps, status, snapshots */
-    tb_ns ts_recv;       /* our wall clock at the socket, or the capture's; 0 unknown */
+    tb_ns ts_recv;       /* our wall clock at the socket (the kernel's time stamp, where it gives one:
+                          * counter frames_kernel_time), or the capture's; 0 unknown */
     uint16_t instrument; /* id in the stream's instrument table; 0: the whole stream */
     uint8_t type;        /* enum tb_record_type */
     uint8_t flags;       /* enum tb_flag */

@@ -295,6 +295,8 @@ int feed_turn(struct feed *f)
     uint64_t before = feed_frames(f);
 
     f->mono = tb_clock_mono();
+    for (size_t i = 0; i < TB_COUNT(f->link); i++)
+        socket_look(&f->link[i].socket);
     net_loop_turn(&f->loop);
     int done = rest_turn(&f->rest, f->mono);
     tb_control_turn(&f->control, feed_request, f);

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <stdalign.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include <curl/curl.h>
 
@@ -55,6 +57,38 @@ out:
     return rc;
 }
 
+/* ---- time of receipt ---- */
+
+void socket_look(struct socket *s)
+{
+    char byte;
+    alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct timespec))];
+    struct iovec iov = {&byte, 1};
+    struct msghdr message = {.msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof(control)};
+    struct timespec at;
+
+    s->arrived = 0;
+    if (!s->open || recvmsg(s->fd, &message, MSG_PEEK | MSG_DONTWAIT) <= 0)
+        return; /* nothing waits, or what is wrong is found when it is read */
+    const struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+    if (c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+        return;
+    memcpy(&at, CMSG_DATA(c), sizeof(at));
+    s->arrived = (tb_ns)at.tv_sec * TB_NS_PER_S + at.tv_nsec;
+}
+
+static void want_stamps(struct socket *s)
+{
+    const int on = 1;
+
+    s->fd = lws_get_socket_fd(s->wsi);
+    /* Refused: then there are no stamps, and our clock is taken. */
+    (void)setsockopt(s->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
+}
+
 /* ---- what libwebsockets reports ---- */
 
 static void ended(struct socket *s, const char *why)
@@ -77,7 +111,10 @@ static void receive(struct socket *s, const char *bytes, size_t length)
     s->last_mono = tb_clock_mono();
     s->bytes += length;
     if (lws_is_first_fragment(s->wsi)) {
-        s->ts_recv = tb_clock_wall();
+        tb_ns now = tb_clock_wall();
+        bool stamped = s->arrived != 0 && s->arrived <= now; /* the clock may have been set back */
+        s->ts_recv = stamped ? s->arrived : now;
+        s->stamped += stamped;
         s->length = 0;
         s->overflow = 0;
     }
@@ -131,6 +168,7 @@ static int on_event(struct socket *s, enum lws_callback_reasons reason, void *in
     switch (reason) {
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
         s->open = true;
+        want_stamps(s);
         s->last_mono = tb_clock_mono();
         s->handler.opened(s->handler.context);
         return 0;

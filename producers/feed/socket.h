@@ -39,8 +39,10 @@ struct socket {
     struct socket_handler handler;
     struct lws *wsi; /* NULL: no connection, nor one in the making */
     bool open;
+    int fd; /* while open */
     char *message;
     size_t length, overflow;
+    tb_ns arrived;   /* of the first byte that waited at the last socket_look; 0: not known */
     tb_ns ts_recv;   /* of the first fragment of the message that is being read */
     tb_ns last_mono; /* when anything was last heard */
     int close_code;
@@ -49,6 +51,7 @@ struct socket {
     size_t send_length;
     bool ping_wanted;
     uint64_t bytes, frames, oversized;
+    uint64_t stamped; /* frames whose time of receipt is the kernel's */
 };
 
 /* socket_url_parse: ws:// or wss://. 0 or -EINVAL, with what would be right in err. */
@@ -63,6 +66,16 @@ int socket_init(struct socket *s, struct sockets *set, const struct socket_handl
                 struct tb_error *err);
 /* socket_fini: its memory; nothing is connected any more. */
 void socket_fini(struct socket *s);
+
+/*
+ * socket_look: before each net_loop_turn: ask the kernel when what waits to be read arrived (its software
+ * time stamp, CLOCK_REALTIME). Frames read in that turn are stamped with it; without one with our clock
+ * when they are read. libwebsockets reads by recv() and SSL_read(), which give no control messages, and
+ * has no place to read for it: so the first byte is looked at without being taken (MSG_PEEK), which
+ * serves TCP and TLS alike. A turn reads at most what fits into one buffer: its frames have one time, that
+ * of the first.
+ */
+void socket_look(struct socket *s);
 
 /* socket_connect: to url.path + path. The outcome comes through the handler. */
 void socket_connect(struct socket *s, const struct socket_url *url, const char *path);

@@ -440,6 +440,38 @@ def tls_is_verified_for_both_sockets():
             stop(venue)
 
 
+def the_time_of_receipt_is_the_kernels():
+    """A feed that was kept from reading stamps what waited with the time at which it came, on TCP and TLS."""
+    def on_socket(stream, number):
+        subscribed(stream)
+        streams.append(stream)
+        wait_close(stream)
+    for secure in (False, True):
+        streams = []
+        with Bus() as bus:
+            at = certificates(bus.base)
+            tls = (at("good.pem"), at("good.key")) if secure else ()
+            with websocket.Server(on_socket, rest, *tls) as server:
+                host = "s://localhost:%d" % server.port if secure else "://127.0.0.1:%d" % server.port
+                feed = start_feed(bus, server.port, "--channels=trade", "--url=ws" + host, "--rest-url=http" + host,
+                                  "--ca-file", at("ca.pem"))
+                until(lambda: streams, "the connection")
+                streams[0].send(trade(1))
+                until(lambda: counters(bus).get("trades") == 1, "the first trade")
+                feed.send_signal(signal.SIGSTOP)
+                sent = time.time_ns()
+                streams[0].send(trade(2))
+                arrived = time.time_ns()
+                until(lambda: time.time_ns() - arrived > 300 * 10**6, "it to have waited")
+                feed.send_signal(signal.SIGCONT)
+                until(lambda: counters(bus).get("trades") == 2, "the second trade")
+                stop(feed)
+                last = [r for r in Stream(bus).records if r.type == "trade"][-1]
+                check(sent <= last.ts_recv <= arrived + 50 * 10**6, secure, last.ts_recv - sent, arrived - sent)
+                check(last.publish_delta_ns >= 250 * 10**6, last)
+                check(counters(bus)["frames_kernel_time"] >= 2, counters(bus))
+
+
 # ---- readers, idling ----
 
 def a_stopped_reader_changes_nothing_for_the_feed():
