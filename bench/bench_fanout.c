@@ -163,6 +163,8 @@ static void produce_tickbus(struct bench *b, int readers)
 static void produce_ck(struct bench *b, int readers)
 {
     struct producer p = {.readers = readers};
+    for (int i = 0; i < readers; i++)
+        bench_present(rings[i], sizeof(*rings[i]));
     await_readers(readers);
     publish_all(b, &p, publish_ck);
 }

@@ -106,6 +106,19 @@ void *bench_shared(size_t bytes)
     return p;
 }
 
+void bench_present(void *memory, size_t bytes)
+{
+    const size_t page = 4096;
+    if (memory == NULL || bytes == 0)
+        return;
+    uintptr_t first = (uintptr_t)memory & ~(page - 1);
+    size_t length = (uintptr_t)memory + bytes - first;
+    if (madvise((void *)first, length, 23 /* MADV_POPULATE_WRITE, not in every libc's headers */) == 0)
+        return;
+    for (size_t at = 0; at < length; at += page) /* an older kernel: at least the reads */
+        (void)*(volatile const char *)(first + at);
+}
+
 void bench_unshare(void *memory, size_t bytes)
 {
     if (memory != NULL)

@@ -134,9 +134,13 @@ void bench_fail(const char *format, ...) TB_PRINTF(1, 2) __attribute__((noreturn
 /* bench_directory: an empty directory in /dev/shm, made when first asked for, removed in the end. */
 const char *bench_directory(struct bench *b);
 
-/* bench_shared: zeroed memory that children share, all of it present. Unmap with bench_unshare(). */
+/*
+ * bench_shared: zeroed memory that children share. Unmap with bench_unshare(). bench_present: in a child,
+ * before it is timed: a fork leaves shared memory to be mapped page by page when it is first used.
+ */
 void *bench_shared(size_t bytes);
 void bench_unshare(void *memory, size_t bytes);
+void bench_present(void *memory, size_t bytes);
 
 /*
  * bench_fork: a child that dies with the bench, has a minute, and runs on `cpu` (-1: anywhere). 0 in

@@ -51,6 +51,7 @@ static void stall(unsigned times)
 static void stream_write(struct stream *s)
 {
     uint64_t tail = 0;
+    bench_present(s->ring, s->slots * sizeof(struct message));
     while (atomic_load(&s->ready) == 0)
         (void)sched_yield();
     double waited = machine_waited();
@@ -69,6 +70,7 @@ static void stream_write(struct stream *s)
 
 static void stream_read(struct stream *s)
 {
+    bench_present(s->ring, s->slots * sizeof(struct message));
     double waited = machine_waited();
     atomic_store(&s->ready, 1);
     unsigned times = 0;
@@ -133,6 +135,7 @@ double physical_store(struct bench *b, size_t bytes, bool wide)
         message_fill_run(m, 1 + lap * slots, slots);
     for (uint64_t seq = 0; seq < laps * slots && !wide; seq++) {
         uint64_t *word = m[seq & (slots - 1)].word;
+        UNROLL
         for (uint64_t i = 0; i < 8; i++)
             __atomic_store_n(&word[i], seq + i, __ATOMIC_RELAXED); /* stays eight stores */
     }

@@ -102,6 +102,10 @@ static uint64_t message_count(const struct bench *b, const struct transport_sett
 
 static void child(struct transport_run *run, void (*body)(struct transport_run *))
 {
+    struct sched_param none = {0};
+    if (run->set->crowd) /* with --realtime it would keep its own server or threads waiting */
+        (void)sched_setscheduler(0, SCHED_OTHER, &none);
+    bench_present(run->shared, run->shared_bytes);
     body(run);
     (void)fflush(stderr);
     _exit(0);
