@@ -19,6 +19,7 @@
 #include <tickbus/ring.h>
 
 #include "mapping_guard.h"
+#include "publish.h"
 #include "segment.h"
 #include "wait.h"
 
@@ -240,7 +241,8 @@ static int open_ring(struct tb_writer_private *p, const struct tb_writer_options
     struct tb_writer_options wanted = *options;
     if (wanted.capacity == 0 && fixed.epoch != 0)
         wanted.capacity = fixed.capacity;
-    int rc = make_ring(p->ring_path, p->stream, &wanted, fixed.epoch, &old, &p->ring, err);
+    uint64_t after = fixed.epoch > options->after_epoch ? fixed.epoch : options->after_epoch;
+    int rc = make_ring(p->ring_path, p->stream, &wanted, after, &old, &p->ring, err);
     tb_segment_detach(&old);
     return rc;
 }
@@ -347,6 +349,8 @@ int tb_writer_open(const char *bus_dir, const char *stream, const struct tb_writ
     }
 
     struct tb_ring_fixed *fixed = p->ring.base;
+    struct tb_publish_way ways[TB_PUBLISH_WAYS_MAX];
+    size_t way_count = tb_publish_ways(ways);
     *out_writer = (struct tb_writer){
         .slots = tb_segment_at(&p->ring, TB_RING_SLOTS_OFFSET),
         .mask = fixed->capacity - 1,
@@ -357,6 +361,7 @@ int tb_writer_open(const char *bus_dir, const char *stream, const struct tb_writ
         .instruments = tb_segment_at(&p->ring, TB_RING_INSTRUMENTS_OFFSET),
         .epoch = fixed->epoch,
         .first_seq = last + 1,
+        .write_many = ways[way_count - 1].write,
         .private_ = p,
     };
     begin_life(out_writer, options->pace);

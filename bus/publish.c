@@ -1,0 +1,104 @@
+/*
+ * tb_writer_publish_many and its inner loops. Why wide stores keep the protocol is argued in slot.h; here
+ * they are: by words on any machine, by 16 bytes on every x86-64, by 32 where there is AVX2. 64
+ * bytes (AVX-512) were measured and are no faster than 32. What the processor has is asked when a
+ * writer is opened, not by ifunc, so that static linking and sanitizers see plain calls.
+ */
+#include "publish.h"
+
+#if TB_SLOT_WIDE
+#include <immintrin.h>
+#endif
+
+/*
+ * The last records of a short batch were mostly stored field by field just now: a wide load of such bytes
+ * waits for the stores to reach the cache (5.0 against 2.9 ns).
+ */
+#define SHORT_BATCH 4
+
+static void write_words(struct tb_slot *slots, uint64_t mask, tb_seq seq,
+                        const struct tb_record *records, size_t count)
+{
+    for (size_t i = 0; i < count; i++, seq++) {
+        uint64_t word[TB_SLOT_WORDS];
+        tb_record_words(word, &records[i]);
+        tb_slot_write(&slots[seq & mask], seq, word);
+    }
+}
+
+#if TB_SLOT_WIDE
+static inline void begin(struct tb_slot *slot, tb_seq seq, const struct tb_record *record)
+{
+    TB_STORE(P1, &slot->seq, seq | TB_SEQ_BUSY, relaxed);
+    TB_POINT("publish:after_P1");
+    TB_FENCE(P2, release);
+    TB_STORE(P3, &slot->word[0], (uint64_t)record->ts_event, relaxed);
+    TB_POINT("publish:in_P3");
+}
+
+static inline void end(struct tb_slot *slot, tb_seq seq)
+{
+    TB_POINT("publish:before_P4");
+    TB_STORE(P4, &slot->seq, seq, release);
+    TB_POINT("publish:after_P4");
+}
+
+static void write_16(struct tb_slot *slots, uint64_t mask, tb_seq seq,
+                     const struct tb_record *records, size_t count)
+{
+    for (size_t i = 0; i < count; i++, seq++) {
+        struct tb_slot *slot = &slots[seq & mask];
+        const tb_word_pair_anywhere *from = (const tb_word_pair_anywhere *)&records[i];
+        volatile tb_word_pair *to = (volatile tb_word_pair *)(void *)slot;
+        tb_word_pair a = from[1], b = from[2], c = from[3];
+        begin(slot, seq, &records[i]);
+        to[1] = a, to[2] = b, to[3] = c; /* P3 */
+        end(slot, seq);
+    }
+}
+
+__attribute__((target("avx2"))) static void write_32(struct tb_slot *slots, uint64_t mask,
+                                                     tb_seq seq, const struct tb_record *records,
+                                                     size_t count)
+{
+    for (size_t i = 0; i < count; i++, seq++) {
+        struct tb_slot *slot = &slots[seq & mask];
+        const char *from = (const char *)&records[i];
+        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)(from + 16));
+        __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(from + 32));
+        begin(slot, seq, &records[i]);
+        *(volatile __m128i *)(void *)&slot->word[1] = a; /* P3 */
+        *(volatile __m256i *)(void *)&slot->word[3] = b; /* P3 */
+        end(slot, seq);
+    }
+}
+#endif
+
+size_t tb_publish_ways(struct tb_publish_way out_ways[TB_PUBLISH_WAYS_MAX])
+{
+    size_t count = 0;
+    out_ways[count++] = (struct tb_publish_way){"words", write_words};
+#if TB_SLOT_WIDE
+    out_ways[count++] = (struct tb_publish_way){"16 bytes", write_16};
+    if (__builtin_cpu_supports("avx2"))
+        out_ways[count++] = (struct tb_publish_way){"32 bytes", write_32};
+#endif
+    return count;
+}
+
+size_t tb_writer_publish_many(struct tb_writer *w, const struct tb_record *records, size_t count)
+{
+    size_t done = 0;
+    while (done < count) {
+        if (TB_UNLIKELY(w->next_seq >= w->limit) && tb_writer_wait_for_room(w, w->next_seq) != 0)
+            break;
+        size_t n = count - done;
+        if (n > w->limit - w->next_seq)
+            n = (size_t)(w->limit - w->next_seq);
+        (n < SHORT_BATCH ? write_words : w->write_many)(w->slots, w->mask, w->next_seq,
+                                                        records + done, n);
+        w->next_seq += n;
+        done += n;
+    }
+    return done;
+}
