@@ -24,11 +24,23 @@
 /* Records copied between two checks that they were not overwritten meanwhile (tb_reader_read). */
 #define READ_BLOCK 16
 
+/* How often a run that is too short is refused to a reader that waits for whole ones but never waits. */
+#define REFUSALS_MAX 64
+
 struct tb_wait_view tb_reader_wait_view(const struct tb_reader *r)
 {
     const struct tb_reader_private *p = r->private_;
-    return (struct tb_wait_view){
-        .page = p->wait.base, .policy = p->policy, .on_disk = p->on_journal};
+    return (struct tb_wait_view){.page = p->wait.base,
+                                 .policy = p->policy,
+                                 .on_disk = p->on_journal,
+                                 .wanted = p->wanted,
+                                 .spin_ns = p->spin_ns};
+}
+
+void tb_reader_settle(struct tb_reader *r, tb_ns spin_ns)
+{
+    r->private_->settled = true;
+    r->private_->spin_ns = spin_ns;
 }
 
 bool tb_reader_stirs(struct tb_reader *r)
@@ -150,31 +162,71 @@ static enum tb_read why_not(const struct tb_reader *r, enum tb_slot_state state)
     return state == TB_SLOT_LAPPED ? TB_READ_OVERRUN : TB_READ_EMPTY;
 }
 
-static size_t run_now(struct tb_reader *r, size_t max, const struct tb_slot **out_run,
-                      enum tb_read *out_end)
+/* How many of the slots from the cursor are published, one look at each; *out_end why not all. */
+static size_t count_run(const struct tb_reader *r, const struct tb_slot *slot, size_t max,
+                        enum tb_read *out_end)
 {
-    uint64_t start = r->cursor & r->mask;
-    size_t room = (size_t)(r->mask + 1 - start);
-    const struct tb_slot *slot = &r->slots[start];
-    size_t count = 0;
-
-    if (max > room)
-        max = room;
-    *out_run = slot;
-    *out_end = TB_READ_OK;
-    for (; count < max; count++) {
+    for (size_t count = 0; count < max; count++) {
         tb_seq seq = r->cursor + count;
         uint64_t seen = atomic_load_explicit(&slot[count].seq, memory_order_acquire); /* R1 */
         if (seen != seq) {
             *out_end = why_not(r, tb_slot_judge(seen, seq));
-            break;
+            return count;
         }
     }
+    *out_end = TB_READ_OK;
+    return max;
+}
+
+/*
+ * max is above 0 and within the array. Looking first at the end, where the producer was long ago, is one
+ * look instead of max, and keeps off its line; when that is not there, one after the other from the
+ * cursor, because a reader that keeps up finds one or two.
+ */
+static size_t run_now(struct tb_reader *r, size_t max, enum tb_read *out_end)
+{
+    struct tb_reader_private *p = r->private_;
+    const struct tb_slot *slot = &r->slots[r->cursor & r->mask];
+    bool patient = p->policy == TB_WAIT_BATCH && max > 1 && !p->settled && !p->on_journal;
+    p->wanted = max;
+    if (p->in_flow || patient) {
+        tb_seq last = r->cursor + max - 1;
+        uint64_t seen = atomic_load_explicit(&slot[max - 1].seq, memory_order_acquire); /* R1 */
+        if (seen == last) {
+            *out_end = TB_READ_OK;
+            p->in_flow = true;
+            p->refusals = 0;
+            return max;
+        }
+        if (patient && tb_slot_judge(seen, last) == TB_SLOT_EMPTY && !*r->broken &&
+            ++p->refusals < REFUSALS_MAX) {
+            *out_end = TB_READ_EMPTY;
+            return 0;
+        }
+    }
+    size_t count = count_run(r, slot, max, out_end);
+    p->in_flow = count == max;
+    p->settled = false;
+    p->refusals = 0;
     if (TB_UNLIKELY(*r->broken)) {
         *out_end = TB_READ_BROKEN;
         return 0;
     }
     return count;
+}
+
+static size_t to_array_end(const struct tb_reader *r, size_t max)
+{
+    size_t room = (size_t)(r->mask + 1 - (r->cursor & r->mask));
+    return max < room ? max : room;
+}
+
+static size_t run_in_place(struct tb_reader *r, size_t max, const struct tb_slot **out_run,
+                           enum tb_read *out_end)
+{
+    *out_run = &r->slots[r->cursor & r->mask];
+    *out_end = TB_READ_OK;
+    return max > 0 ? run_now(r, to_array_end(r, max), out_end) : 0;
 }
 
 /* With a journal: nothing is at the cursor, for the reason `end`. True: now there may be; look again. */
@@ -190,10 +242,10 @@ static bool turn_away(struct tb_reader *r, enum tb_read end, enum tb_read *out_e
 size_t tb_reader_run(struct tb_reader *r, size_t max, const struct tb_slot **out_run,
                      enum tb_read *out_end)
 {
-    size_t count = run_now(r, max, out_run, out_end);
+    size_t count = run_in_place(r, max, out_run, out_end);
     if (TB_UNLIKELY(count == 0 && r->private_->journal != NULL && max > 0) &&
         turn_away(r, *out_end, out_end))
-        count = run_now(r, max, out_run, out_end);
+        count = run_in_place(r, max, out_run, out_end);
     if (count > 0 && *out_end == TB_READ_OVERRUN && r->private_->journal != NULL)
         *out_end = TB_READ_OK; /* the end of a chunk */
     return count;
@@ -226,7 +278,8 @@ bool tb_reader_confirm(struct tb_reader *r, size_t count)
     atomic_thread_fence(memory_order_acquire); /* R3 */
     uint64_t seen =
         atomic_load_explicit(&r->slots[r->cursor & r->mask].seq, memory_order_relaxed); /* R4 */
-    if (seen != r->cursor || *r->broken)
+    /* Of a mapping that was cut short in between, word 0 is 0 now (mapping_guard.c). */
+    if (seen != r->cursor)
         return false;
     r->cursor += count;
     return true;
@@ -239,17 +292,11 @@ static size_t read_now(struct tb_reader *r, struct tb_record *out_records, size_
     enum tb_read end = TB_READ_OK;
 
     while (done < max && end == TB_READ_OK) {
-        const struct tb_slot *run;
-        size_t count = run_now(r, max - done < READ_BLOCK ? max - done : READ_BLOCK, &run, &end);
-        for (size_t i = 0; i < count; i++) {
-            uint64_t word[TB_SLOT_WORDS];
-            TB_UNROLL
-            for (size_t k = 0; k < TB_SLOT_WORDS; k++)
-                word[k] = atomic_load_explicit(&run[i].word[k], memory_order_relaxed); /* R2 */
-            struct tb_record *record = &out_records[done + i];
-            record->seq = r->cursor + i;
-            tb_slot_store_words((char *)record + sizeof(record->seq), word);
-        }
+        const struct tb_slot *run = &r->slots[r->cursor & r->mask];
+        size_t block = to_array_end(r, max - done < READ_BLOCK ? max - done : READ_BLOCK);
+        size_t count = count_run(r, run, block, &end);
+        for (size_t i = 0; i < count; i++)
+            tb_slot_copy(&run[i], r->cursor + i, &out_records[done + i]);
         if (!tb_reader_confirm(r, count)) {
             end = why_not(r, TB_SLOT_LAPPED);
             break;

@@ -18,6 +18,11 @@ struct tb_reader_private {
     struct tb_segment cursor; /* our page; nothing mapped without a name */
     int cursor_fd;            /* holds the lock */
     enum tb_wait_policy policy;
+    size_t wanted;  /* how long a run was asked for last: what TB_WAIT_BATCH waits for */
+    bool in_flow;   /* the last run was as long as wanted: look at the end of the next one first */
+    bool settled;   /* waited in vain for a whole run: take what is there */
+    unsigned refusals;
+    tb_ns spin_ns;  /* how long to look before parking */
     uint64_t lost_before; /* in earlier lives under our name */
     uint64_t overruns_before;
     uint32_t instruments_max;

@@ -24,7 +24,7 @@ static const struct tb_option file_options[] = {
     {"journal", TB_OPTION_STRING, S(journal),
      .help = "directory of the journals: records that have left a ring are read from there"},
     {"name", TB_OPTION_STRING, S(name), .help = "name of this instance"},
-    {"wait", TB_OPTION_ENUM, S(wait), "park", .choices = "park|yield|spin",
+    {"wait", TB_OPTION_ENUM, S(wait), "park", .choices = "park|yield|spin|batch",
      .help = "how to wait for records"},
     {"attach_timeout", TB_OPTION_DURATION, S(attach_timeout), "0", 0, INT64_MAX,
      .help = "give up waiting for a stream; 0: never"},

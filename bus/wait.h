@@ -33,9 +33,13 @@ void tb_wait_pause(tb_ns ns);
 struct tb_wait_view {
     struct tb_wait_page *page;
     enum tb_wait_policy policy;
-    bool on_disk; /* it waits for the journal: nobody wakes it */
+    bool on_disk;  /* it waits for the journal: nobody wakes it */
+    size_t wanted; /* BATCH: how many records it would like to find */
+    tb_ns spin_ns; /* PARK: how long looking before sleeping was worth it lately */
 };
 struct tb_wait_view tb_reader_wait_view(const struct tb_reader *r);
+/* After a wait: the next run takes what is there; and the next wait looks for so long before it sleeps. */
+void tb_reader_settle(struct tb_reader *r, tb_ns spin_ns);
 /* The cursor's slot has another record: is there something to do? Without a journal always. */
 bool tb_reader_stirs(struct tb_reader *r);
 /* It is about to wait: with a journal, look whether the ring is still the stream's. */

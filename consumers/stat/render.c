@@ -23,7 +23,7 @@ static tb_ns since(const struct stat_look *look, tb_ns t)
 
 static const char *wait_name(uint32_t wait)
 {
-    static const char *const names[] = {"park", "yield", "spin"};
+    static const char *const names[] = {"park", "yield", "spin", "batch"};
     return wait < TB_COUNT(names) ? names[wait] : "?";
 }
 

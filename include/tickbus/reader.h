@@ -52,10 +52,25 @@ enum tb_from {
     TB_FROM_TIME = 3,   /* the first record published at or after options.time; newest if there is none */
 };
 
+/*
+ * What a reader does while nothing is at its cursor (tb_reader_wait). The one thing that costs throughput
+ * between two cores is a reader that looks at the line which the producer is about to write: each look takes
+ * it away. It costs least latency, too. So there is a choice:
+ *   PARK   the default. Sleeps on the stream's event count; no CPU while idle. Before it sleeps it looks
+ *          for up to 20 us if that was worth it the last times, and for 1 us if it was not: a steady stream is
+ *          read without system calls, a slow one costs nothing.
+ *   YIELD  sched_yield between looks, for ever.
+ *   SPIN   looks without a break, for ever: the lowest latency, for a pinned core of its own.
+ *   BATCH  the highest throughput, for a core of its own while records come: keeps away from the producer
+ *          until a whole run is there, some microseconds later at most, and parks when nothing comes.
+ *          tb_reader_run(r, max) then gives `max` records, and fewer only after tb_reader_wait() has waited for
+ *          more in vain (or after 64 refusals, for those who do not call it).
+ */
 enum tb_wait_policy {
-    TB_WAIT_PARK = 0,  /* sleep on the stream's event count: no CPU while idle (default) */
-    TB_WAIT_YIELD = 1, /* sched_yield between looks */
-    TB_WAIT_SPIN = 2,  /* look without a break: a pinned core of its own */
+    TB_WAIT_PARK = 0,
+    TB_WAIT_YIELD = 1,
+    TB_WAIT_SPIN = 2,
+    TB_WAIT_BATCH = 3,
 };
 
 struct tb_reader_options {
@@ -159,8 +174,8 @@ static inline enum tb_read tb_reader_next(struct tb_reader *r, struct tb_record 
     default:
         return TB_UNLIKELY(*r->broken) ? TB_READ_BROKEN : TB_READ_EMPTY;
     }
-    if (TB_UNLIKELY(*r->broken))
-        return TB_READ_BROKEN;
+    /* Not asked whether it is broken: a mapping that was cut short is all zero (mapping_guard.c), so R4
+     * found no s there. */
     out_record->seq = seq;
     tb_slot_store_words((char *)out_record + sizeof(out_record->seq), word);
     r->cursor = seq + 1;
@@ -177,8 +192,9 @@ size_t tb_reader_read(struct tb_reader *r, struct tb_record *out_records, size_t
 /*
  * tb_reader_run: records in place: *out_run points at up to `max` consecutive slots from the cursor,
  * all of them published. Returns how many. Use the words (word 1..7 are the record's bytes 8..63, by
- * relaxed loads), then call tb_reader_confirm(): only if it returns true was everything you read
- * from the run what the producer wrote. confirm moves the cursor by `count` when true.
+ * relaxed loads, or tb_slot_copy), then call tb_reader_confirm(): only if it returns true was everything
+ * you read from the run what the producer wrote. confirm moves the cursor by `count` when true.
+ * Cost      while whole runs are there, one look at the last slot and one at the first, whatever `max` is
  */
 size_t tb_reader_run(struct tb_reader *r, size_t max, const struct tb_slot **out_run,
                      enum tb_read *out_end);

@@ -16,7 +16,7 @@ static void every_policy_keeps_its_timeout(void **state)
 {
     struct bus *bus = bus_of(state);
     struct tb_writer w = bus_writer_of(bus, 8);
-    for (int policy = TB_WAIT_PARK; policy <= TB_WAIT_SPIN; policy++) {
+    for (int policy = TB_WAIT_PARK; policy <= TB_WAIT_BATCH; policy++) {
         struct tb_reader r =
             bus_reader(bus, &(struct tb_reader_options){.from = TB_FROM_NEWEST,
                                                         .wait = (enum tb_wait_policy)policy});
