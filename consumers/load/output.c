@@ -60,6 +60,11 @@ static int look_at(struct load_output *o, uint64_t tag, struct load_result *r, s
     if (rc >= 0 && id != TICKBUS_APPLICATION_ID)
         rc = tb_fail(err, -EPROTO, "%s exists and is no tickbus database; give another file", o->path);
     if (rc >= 0)
+        rc = numbers(db, o->path, "PRAGMA user_version", 0, 1, &id, err);
+    if (rc >= 0 && id != TICKBUS_SCHEMA_VERSION)
+        rc = tb_fail(err, -EPROTO, "%s has schema version %lld, this build writes %d; tickbus-persist upgrades older"
+                     " ones when it opens them", o->path, (long long)id, TICKBUS_SCHEMA_VERSION);
+    if (rc >= 0)
         rc = numbers(db, o->path,
                      "SELECT records, trades, candles, snapshots, alerts, gaps, lost, faults FROM tickbus_loads"
                      " WHERE tag = ?", (int64_t)tag, 8, v, err);
@@ -187,9 +192,10 @@ static int merge(struct load_output *o, struct tb_error *err)
 {
     static const char *const steps[] = {
         "BEGIN IMMEDIATE",
-        "INSERT INTO main.trades_stream SELECT * FROM new.trades_stream ORDER BY rowid",
+        TICKBUS_MERGE_NAMES,
+        TICKBUS_MERGE_TRADES,
         "INSERT INTO main.ohlcv_data SELECT * FROM new.ohlcv_data WHERE true" TICKBUS_UPSERT_CANDLE,
-        "INSERT INTO main.orderbook_snapshots SELECT * FROM new.orderbook_snapshots ORDER BY rowid",
+        TICKBUS_MERGE_LEVELS,
         "INSERT INTO main.alerts SELECT * FROM new.alerts ORDER BY rowid",
         "INSERT INTO main.gaps SELECT * FROM new.gaps ORDER BY rowid",
         "INSERT INTO main.tickbus_loads SELECT * FROM new.tickbus_loads",

@@ -34,7 +34,9 @@ struct persist_main {
     tb_ns tend_at;
     uint64_t opens_told, troubles_told;
     struct tb_stats_counter *rows[PERSIST_KINDS];
-    struct tb_stats_counter *commits, *failures, *busy, *opens, *waiting, *log_bytes, *unusable, *bookless;
+    struct tb_stats_counter *commits, *failures, *busy, *opens, *waiting, *log_bytes, *unusable, *bookless,
+        *upgrade_left;
+    struct tb_log_limit upgrade_log;
     struct tb_stats_histogram *commit_ns;
 };
 
@@ -222,6 +224,7 @@ static void add_counters(struct tb_service *svc, struct persist_main *m)
     m->opens = tb_stats_add(s, "db_opens", TB_STAT_COUNTER);
     m->waiting = tb_stats_add(s, "rows_waiting", TB_STAT_GAUGE);
     m->log_bytes = tb_stats_add(s, "db_wal_bytes", TB_STAT_GAUGE);
+    m->upgrade_left = tb_stats_add(s, "db_rows_to_upgrade", TB_STAT_GAUGE);
     m->unusable = tb_stats_add(s, "records_unusable", TB_STAT_COUNTER);
     m->bookless = tb_stats_add(s, "book_records_refused", TB_STAT_COUNTER);
     m->commit_ns = tb_stats_add_histogram(s, "db_commit_ns");
@@ -276,6 +279,7 @@ static void publish_counters(struct persist_main *m)
     tb_stats_set(m->opens, (int64_t)s->opens);
     tb_stats_set(m->waiting, (int64_t)m->persist.count);
     tb_stats_set(m->log_bytes, s->log_bytes);
+    tb_stats_set(m->upgrade_left, s->upgrade_left);
     tb_stats_set(m->unusable, (int64_t)m->persist.unusable);
     tb_stats_set(m->bookless, (int64_t)m->persist.bookless);
     if (s->commit_ns != 0)
@@ -311,6 +315,20 @@ static void tell_state(struct tb_service *svc, struct persist_main *m)
     }
 }
 
+/* A database of a former version: some of its rows are moved at each housekeeping. */
+static void upgrade(struct persist_main *m, tb_ns mono)
+{
+    int64_t before = m->store.upgrade_left;
+    store_upgrade(&m->store, mono);
+    int64_t left = m->store.upgrade_left;
+    if (left > 0)
+        tb_log_limited(&m->upgrade_log, 10 * TB_NS_PER_S, TB_LOG_INFO, "upgrading",
+                       "path=%s rows_left=%" PRId64 " what=\"rows move into this version's tables;"
+                       " queries find them all meanwhile\"", m->database, left);
+    else if (before > 0)
+        tb_log(TB_LOG_INFO, "upgraded", "path=%s", m->database);
+}
+
 static int housekeep(struct tb_service *svc, void *self, tb_ns now)
 {
     struct persist_main *m = self;
@@ -319,6 +337,7 @@ static int housekeep(struct tb_service *svc, void *self, tb_ns now)
     match_inputs(svc, m);
     if (store_due(&m->store, mono) || m->store.sink == NULL)
         (void)store_flush(&m->store, mono); /* what fails is told below */
+    upgrade(m, mono);
     if (mono >= m->tend_at) {
         m->tend_at = mono + TEND_EVERY;
         store_tend(&m->store);

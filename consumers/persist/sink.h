@@ -55,6 +55,9 @@ struct sink_ops {
     void (*rollback)(struct sink *s);
     /* Now and then, outside a transaction: keep the log short. Returns its bytes. */
     int64_t (*tend)(struct sink *s);
+    /* Now and then, outside a transaction: a portion of what turns a database of a former version into one
+     * of this. Returns about how many rows are left, 0: nothing (any more), or -errno. Takes < 100 ms. */
+    int64_t (*upgrade)(struct sink *s, struct tb_error *err);
     void (*close)(struct sink *s);
 };
 

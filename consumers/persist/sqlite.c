@@ -9,7 +9,7 @@
  * - The file may be deleted or replaced under us; SQLite does not notice, so begin and commit compare
  *   the inode. Rows count as stored only if the file was the same after the commit.
  */
-#include "consumers/persist/sink.h"
+#include "consumers/persist/sqlite_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,20 +31,6 @@
 /* Kept of the log file when it starts over; longer ones are cut. */
 #define WAL_KEPT_BYTES (16 << 20)
 
-enum statement {
-    BEGIN,
-    COMMIT,
-    ROLLBACK,
-    GET_CURSOR,
-    PUT_CURSOR,
-    PUT_TRADE,
-    PUT_CANDLE,
-    PUT_LEVEL,
-    PUT_ALERT,
-    PUT_GAP,
-    STATEMENTS
-};
-
 static const char *const sql[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
@@ -52,23 +38,21 @@ static const char *const sql[STATEMENTS] = {
     [GET_CURSOR] = "SELECT seq, drained FROM tickbus_cursors WHERE stream = ? AND epoch = ?",
     [PUT_CURSOR] = "INSERT INTO tickbus_cursors (stream, epoch, seq, drained) VALUES (?, ?, ?, ?)"
                    " ON CONFLICT DO UPDATE SET seq = excluded.seq, drained = excluded.drained",
-    [PUT_TRADE] = "INSERT INTO trades_stream VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [FIND_MARKET] = "SELECT id FROM tickbus_markets WHERE exchange IS ? AND symbol IS ?",
+    [ADD_MARKET] = "INSERT INTO tickbus_markets (exchange, symbol) VALUES (?, ?)",
+    [FIND_SOURCE] = "SELECT id FROM tickbus_sources WHERE stream IS ? AND epoch IS ?",
+    [ADD_SOURCE] = "INSERT INTO tickbus_sources (stream, epoch) VALUES (?, ?)",
+    [PUT_TRADES] = "INSERT OR IGNORE INTO tickbus_trades SELECT market, timestamp, source, seq, side, price,"
+                   " amount, sum, id FROM staged_trades",
     [PUT_CANDLE] = "INSERT INTO ohlcv_data VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                    TICKBUS_UPSERT_CANDLE,
-    [PUT_LEVEL] = "INSERT INTO orderbook_snapshots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    [PUT_ALERT] = "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    [PUT_LEVELS] = "INSERT OR IGNORE INTO tickbus_levels SELECT market, timestamp, source, seq, side, level,"
+                   " price, amount, sum, id FROM staged_levels",
+    /* A stream made anew after the host went down may repeat what was stored before it was in the journal. */
+    [PUT_ALERT] = "INSERT INTO alerts SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13 WHERE NOT EXISTS"
+                  " (SELECT 1 FROM alerts WHERE rule = ?4 AND timestamp = ?3 AND state = ?5 AND alert_id = ?10"
+                  " AND exchange IS ?1 AND symbol IS ?2 AND stream = ?11 AND epoch <> ?12)",
     [PUT_GAP] = "INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-};
-
-struct sink {
-    sqlite3 *db;
-    sqlite3_stmt *statement[STATEMENTS];
-    struct sink_options options;
-    char *wal; /* path of the log */
-    char *shm; /* and of its index */
-    dev_t device;
-    ino_t inode;
-    ino_t wal_inode; /* 0: not known */
 };
 
 /* ---- faults ---- */
@@ -99,8 +83,7 @@ static int fault_of(int code, int system)
     }
 }
 
-/* The one line about the last call's failure. */
-static int fail(const struct sink *s, int code, struct tb_error *err)
+int sqlite_fail(const struct sink *s, int code, struct tb_error *err)
 {
     const char *path = s->options.database;
     const char *message = s->db != NULL ? sqlite3_errmsg(s->db) : sqlite3_errstr(code);
@@ -200,61 +183,69 @@ static int touch(struct sink *s, struct tb_error *err)
     return 0;
 }
 
-static int run(struct sink *s, const char *text, struct tb_error *err)
+int sqlite_run(struct sink *s, const char *text, struct tb_error *err)
 {
     int code = sqlite3_exec(s->db, text, NULL, NULL, NULL);
-    return code == SQLITE_OK ? 0 : fail(s, code, err);
+    return code == SQLITE_OK ? 0 : sqlite_fail(s, code, err);
 }
 
-static int read_number(struct sink *s, const char *text, int64_t *out_value, struct tb_error *err)
+int sqlite_number(struct sink *s, const char *text, int64_t *out_value, struct tb_error *err)
 {
     sqlite3_stmt *query;
     int code = sqlite3_prepare_v2(s->db, text, -1, &query, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_step(query);
-    int rc = code == SQLITE_ROW ? 0 : fail(s, code, err);
+    int rc = code == SQLITE_ROW ? 0 : sqlite_fail(s, code, err);
     if (rc == 0)
         *out_value = sqlite3_column_int64(query, 0);
     (void)sqlite3_finalize(query); /* repeats the error that was just reported */
     return rc;
 }
 
-/* Ours: 1. Empty: 0. Neither: -EPROTO. */
+enum found { EMPTY, OURS, OURS_OF_SCHEMA_1 };
+
+/* One of these, or -EPROTO: none. */
 static int inspect(struct sink *s, struct tb_error *err)
 {
     int64_t application = 0, version = 0, tables = 0;
-    int rc = read_number(s, "PRAGMA application_id", &application, err);
+    int rc = sqlite_number(s, "PRAGMA application_id", &application, err);
     if (rc == 0)
-        rc = read_number(s, "PRAGMA user_version", &version, err);
+        rc = sqlite_number(s, "PRAGMA user_version", &version, err);
     if (rc == 0)
-        rc = read_number(s, "SELECT count(*) FROM sqlite_schema", &tables, err);
+        rc = sqlite_number(s, "SELECT count(*) FROM sqlite_schema", &tables, err);
     if (rc != 0)
         return rc;
     if (application == TICKBUS_APPLICATION_ID && version == TICKBUS_SCHEMA_VERSION)
-        return 1;
+        return OURS;
+    if (application == TICKBUS_APPLICATION_ID && version == 1)
+        return OURS_OF_SCHEMA_1;
     if (application == TICKBUS_APPLICATION_ID)
         return tb_fail(err, -EPROTO, "database %s has schema version %lld, this build writes %d; give another"
                        " file, or use the build that made it", s->options.database, (long long)version,
                        TICKBUS_SCHEMA_VERSION);
     if (tables == 0)
-        return 0;
+        return EMPTY;
     return tb_fail(err, -EPROTO, "database %s belongs to another program; give a file of our own",
                    s->options.database);
 }
 
 static int make_schema(struct sink *s, struct tb_error *err)
 {
-    int rc = inspect(s, err);
-    if (rc != 0)
-        return rc < 0 ? rc : 0;
-    rc = run(s, "BEGIN IMMEDIATE", err);
+    int found = inspect(s, err);
+    if (found < 0 || found == OURS)
+        return found < 0 ? found : 0;
+    int rc = sqlite_run(s, "BEGIN IMMEDIATE", err);
     if (rc != 0)
         return rc;
-    rc = inspect(s, err); /* again: somebody may have been first */
+    found = inspect(s, err); /* again: somebody may have been first */
+    if (found < 0)
+        rc = found;
+    else if (found == EMPTY)
+        rc = sqlite_run(s, tickbus_schema, err);
+    else if (found == OURS_OF_SCHEMA_1)
+        rc = sqlite_upgrade_begin(s, err);
     if (rc == 0)
-        rc = run(s, tickbus_schema, err);
-    if (rc >= 0)
-        rc = run(s, "COMMIT", err);
+        rc = sqlite_run(s, "COMMIT", err);
     if (rc != 0)
         (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL); /* the first error is the one to tell */
     return rc;
@@ -271,7 +262,7 @@ static int configure(struct sink *s, struct tb_error *err)
     if (code == SQLITE_OK)
         code = sqlite3_step(query);
     bool wal = code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(query, 0), "wal") == 0;
-    int rc = code == SQLITE_ROW ? 0 : fail(s, code, err);
+    int rc = code == SQLITE_ROW ? 0 : sqlite_fail(s, code, err);
     (void)sqlite3_finalize(query); /* repeats the error that was just reported */
     if (rc == 0 && !wal)
         rc = tb_fail(err, -EIO, "database %s cannot use a write-ahead log on this file system; move it to a"
@@ -283,7 +274,7 @@ static int configure(struct sink *s, struct tb_error *err)
                    "PRAGMA journal_size_limit = %d; PRAGMA cache_size = %d;",
                    s->options.full_sync ? "FULL" : "NORMAL", AUTOCHECKPOINT_PAGES, WAL_KEPT_BYTES,
                    CACHE_PAGES);
-    return run(s, text, err);
+    return sqlite_run(s, text, err);
 }
 
 static int prepare(struct sink *s, struct tb_error *err)
@@ -291,7 +282,7 @@ static int prepare(struct sink *s, struct tb_error *err)
     for (int k = 0; k < STATEMENTS; k++) {
         int code = sqlite3_prepare_v3(s->db, sql[k], -1, SQLITE_PREPARE_PERSISTENT, &s->statement[k], NULL);
         if (code != SQLITE_OK)
-            return fail(s, code, err);
+            return sqlite_fail(s, code, err);
     }
     return 0;
 }
@@ -361,16 +352,19 @@ static int sqlite_open(const struct sink_options *options, struct sink **out_sin
     }
     struct stat wal;
     s->options = *options;
+    s->upgrading = true; /* as far as known */
     int rc = touch(s, err);
     if (rc == 0) {
         int code = sqlite3_open_v2(options->database, &s->db,
                                    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
-        rc = code == SQLITE_OK ? 0 : fail(s, code, err);
+        rc = code == SQLITE_OK ? 0 : sqlite_fail(s, code, err);
     }
     if (rc == 0)
         rc = configure(s, err);
     if (rc == 0)
         rc = make_schema(s, err);
+    if (rc == 0)
+        rc = sqlite_rows_open(s, err);
     if (rc == 0)
         rc = prepare(s, err);
     if (rc == 0)
@@ -387,31 +381,33 @@ static int sqlite_open(const struct sink_options *options, struct sink **out_sin
 
 /* ---- transactions ---- */
 
-/* Runs a statement that gives no rows. Bindings stay; the next use overwrites them. */
-static int step(struct sink *s, enum statement which, struct tb_error *err)
+int sqlite_step(struct sink *s, enum statement which, struct tb_error *err)
 {
     int code = sqlite3_step(s->statement[which]);
     int reset = sqlite3_reset(s->statement[which]);
     if (code == SQLITE_DONE && reset == SQLITE_OK)
         return 0;
-    return fail(s, code == SQLITE_DONE ? reset : code, err);
+    return sqlite_fail(s, code == SQLITE_DONE ? reset : code, err);
 }
 
 static int sqlite_begin(struct sink *s, struct tb_error *err)
 {
     int rc = check_same_file(s, err);
-    return rc != 0 ? rc : step(s, BEGIN, err);
+    return rc != 0 ? rc : sqlite_step(s, BEGIN, err);
 }
 
 static void sqlite_rollback(struct sink *s)
 {
     if (!sqlite3_get_autocommit(s->db))
-        (void)step(s, ROLLBACK, NULL); /* the caller has an error to tell already */
+        (void)sqlite_step(s, ROLLBACK, NULL); /* the caller has an error to tell already */
+    sqlite_rows_drop(s);
 }
 
 static int sqlite_commit(struct sink *s, struct tb_error *err)
 {
-    int rc = step(s, COMMIT, err);
+    int rc = sqlite_rows_flush(s, err);
+    if (rc == 0)
+        rc = sqlite_step(s, COMMIT, err);
     return rc != 0 ? rc : check_same_file(s, err);
 }
 
@@ -425,7 +421,7 @@ static int sqlite_cursor(struct sink *s, const char *stream, uint64_t epoch, uin
     uint64_t position = 0;
     if (code == SQLITE_ROW)
         position = 2 * (uint64_t)sqlite3_column_int64(q, 0) + (sqlite3_column_int64(q, 1) != 0);
-    int rc = code == SQLITE_ROW || code == SQLITE_DONE ? 0 : fail(s, code, err);
+    int rc = code == SQLITE_ROW || code == SQLITE_DONE ? 0 : sqlite_fail(s, code, err);
     (void)sqlite3_reset(q); /* repeats the error that was just reported */
     if (rc == 0)
         *out_position = position;
@@ -440,155 +436,7 @@ static int sqlite_put_cursor(struct sink *s, const char *stream, uint64_t epoch,
     (void)sqlite3_bind_int64(q, 2, (int64_t)epoch);
     (void)sqlite3_bind_int64(q, 3, (int64_t)(position / 2));
     (void)sqlite3_bind_int64(q, 4, (int64_t)(position % 2));
-    return step(s, PUT_CURSOR, err);
-}
-
-/* ---- rows ---- */
-
-/* Binds one column after the other. Binding fails only for a bad index, which a test would show. */
-struct binder {
-    sqlite3_stmt *q;
-    int column;
-};
-
-static void text(struct binder *b, const char *value)
-{
-    if (value[0] == '\0')
-        (void)sqlite3_bind_null(b->q, ++b->column);
-    else
-        (void)sqlite3_bind_text(b->q, ++b->column, value, -1, SQLITE_STATIC);
-}
-
-/* Part of a primary key: never NULL. */
-static void key(struct binder *b, const char *value)
-{
-    (void)sqlite3_bind_text(b->q, ++b->column, value, -1, SQLITE_STATIC);
-}
-
-static void real(struct binder *b, double value)
-{
-    (void)sqlite3_bind_double(b->q, ++b->column, value);
-}
-
-static void integer(struct binder *b, uint64_t value)
-{
-    (void)sqlite3_bind_int64(b->q, ++b->column, (int64_t)value);
-}
-
-static struct binder start(struct sink *s, enum statement which, const struct sink_source *source)
-{
-    struct binder b = {.q = s->statement[which]};
-    text(&b, source->exchange);
-    text(&b, source->symbol);
-    return b;
-}
-
-static int finish(struct sink *s, enum statement which, struct binder *b,
-                  const struct sink_source *source, const struct persist_row *row, struct tb_error *err)
-{
-    text(b, source->stream);
-    integer(b, source->epoch);
-    integer(b, row->position / 2);
-    return step(s, which, err);
-}
-
-static const char *side_name(uint8_t side, const char *buy, const char *sell)
-{
-    return side == TB_BUY ? buy : side == TB_SELL ? sell : "";
-}
-
-static int put_trade(struct sink *s, const struct sink_source *source, const struct persist_row *row,
-                     struct tb_error *err)
-{
-    struct binder b = start(s, PUT_TRADE, source);
-    real(&b, row->timestamp);
-    text(&b, side_name(row->trade.side, "buy", "sell"));
-    real(&b, row->trade.price);
-    real(&b, row->trade.amount);
-    real(&b, row->trade.cost);
-    integer(&b, row->trade.trade_id);
-    return finish(s, PUT_TRADE, &b, source, row, err);
-}
-
-static int put_candle(struct sink *s, const struct sink_source *source, const struct persist_row *row,
-                      struct tb_error *err)
-{
-    struct binder b = {.q = s->statement[PUT_CANDLE]};
-    key(&b, source->exchange);
-    key(&b, source->symbol);
-    text(&b, tb_timeframe_name[row->candle.timeframe]);
-    real(&b, row->timestamp);
-    real(&b, row->candle.open);
-    real(&b, row->candle.high);
-    real(&b, row->candle.low);
-    real(&b, row->candle.close);
-    real(&b, row->candle.volume);
-    integer(&b, row->candle.closed);
-    integer(&b, row->candle.trades);
-    real(&b, row->candle.turnover);
-    real(&b, row->candle.taker_buy_volume);
-    return finish(s, PUT_CANDLE, &b, source, row, err);
-}
-
-static int put_level(struct sink *s, const struct sink_source *source, const struct persist_row *row,
-                     struct tb_error *err)
-{
-    struct binder b = start(s, PUT_LEVEL, source);
-    real(&b, row->timestamp);
-    text(&b, side_name(row->level.side, "bid", "ask"));
-    integer(&b, row->level.level);
-    real(&b, row->level.price);
-    real(&b, row->level.amount);
-    real(&b, row->level.cumulative);
-    integer(&b, row->level.update_id);
-    return finish(s, PUT_LEVEL, &b, source, row, err);
-}
-
-static int put_alert(struct sink *s, const struct sink_source *source, const struct persist_row *row,
-                     struct tb_error *err)
-{
-    struct binder b = start(s, PUT_ALERT, source);
-    real(&b, row->timestamp);
-    text(&b, source->label);
-    text(&b, tb_alert_state_name(row->alert.state));
-    text(&b, tb_severity_name(row->alert.severity));
-    real(&b, row->alert.value);
-    real(&b, row->alert.threshold);
-    real(&b, row->alert.since);
-    integer(&b, row->alert.alert_id);
-    return finish(s, PUT_ALERT, &b, source, row, err);
-}
-
-static int put_gap(struct sink *s, const struct sink_source *source, const struct persist_row *row,
-                   struct tb_error *err)
-{
-    struct binder b = start(s, PUT_GAP, source);
-    real(&b, row->timestamp);
-    text(&b, tb_channel_name(row->gap.channel));
-    text(&b, tb_gap_reason_name(row->gap.reason));
-    integer(&b, row->gap.from);
-    integer(&b, row->gap.to);
-    integer(&b, row->gap.missing);
-    return finish(s, PUT_GAP, &b, source, row, err);
-}
-
-static int sqlite_put(struct sink *s, const struct sink_source *source, const struct persist_row *row,
-                      struct tb_error *err)
-{
-    TB_ASSERT(row->kind < PERSIST_KINDS);
-    switch (row->kind) {
-    case PERSIST_TRADE:
-        return put_trade(s, source, row, err);
-    case PERSIST_CANDLE:
-        return put_candle(s, source, row, err);
-    case PERSIST_LEVEL:
-        return put_level(s, source, row, err);
-    case PERSIST_ALERT:
-        return put_alert(s, source, row, err);
-    case PERSIST_GAP:
-    default:
-        return put_gap(s, source, row, err);
-    }
+    return sqlite_step(s, PUT_CURSOR, err);
 }
 
 static int64_t wal_bytes(const struct sink *s)
@@ -612,10 +460,11 @@ const struct sink_ops sink_sqlite = {
     .open = sqlite_open,
     .begin = sqlite_begin,
     .cursor = sqlite_cursor,
-    .put = sqlite_put,
+    .put = sqlite_rows_put,
     .put_cursor = sqlite_put_cursor,
     .commit = sqlite_commit,
     .rollback = sqlite_rollback,
     .tend = sqlite_tend,
+    .upgrade = sqlite_upgrade,
     .close = sqlite_close,
 };

@@ -78,6 +78,7 @@ int store_open(struct store *s, tb_ns now)
         return note_failure(s, rc, &why, now);
     }
     s->opened = true;
+    s->upgraded = false; /* it may be another database */
     s->opens++;
     return 0;
 }
@@ -267,6 +268,20 @@ int store_drain(struct store *s, tb_ns now)
         if (t.has[i] == 2 * s->persist->input[i].taken + 1)
             persist_drained(s->persist, i);
     return rc;
+}
+
+void store_upgrade(struct store *s, tb_ns now)
+{
+    struct tb_error why;
+    if (s->sink == NULL || s->upgraded || now < s->next_try || s->persist->count >= s->config.batch_rows)
+        return;
+    int64_t left = s->config.ops->upgrade(s->sink, &why);
+    if (left < 0) {
+        (void)note_failure(s, (int)left, &why, now);
+        return;
+    }
+    s->upgrade_left = left;
+    s->upgraded = left == 0;
 }
 
 void store_tend(struct store *s)

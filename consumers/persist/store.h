@@ -23,6 +23,7 @@ struct store {
     struct persist *persist;
     struct sink *sink; /* NULL while it is not open */
     bool opened;       /* it was open once: cursors can be believed */
+    bool upgraded;     /* it is known to hold nothing of a former version */
     tb_ns last_commit;
     tb_ns next_try;   /* not before, after a failure */
     tb_ns pause;      /* to the next try, doubled each time */
@@ -36,6 +37,7 @@ struct store {
     uint64_t busy;     /* of these: locked */
     uint64_t opens;
     uint64_t stored[PERSIST_KINDS]; /* rows committed in this life */
+    int64_t upgrade_left; /* rows of the database's former version that are still to be moved, about */
     tb_ns commit_ns;   /* the last commit took this long; 0 once it was looked at */
 };
 
@@ -62,6 +64,9 @@ int store_flush_all(struct store *s, tb_ns now);
 
 /* store_drain: all that waits, then the rows of a drain (persist_drain_rows). 0, or -errno: again. */
 int store_drain(struct store *s, tb_ns now);
+
+/* store_upgrade: often: a portion of a database's upgrade, if there is one to do and nothing waits longer. */
+void store_upgrade(struct store *s, tb_ns now);
 
 /* store_tend: about once a second: measure the log, keep it short. */
 void store_tend(struct store *s);

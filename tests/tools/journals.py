@@ -355,12 +355,12 @@ def the_database_is_held_against_it(bus):
     totals, found = verify_json(base, "--db", database)
     expect(found == [] and totals["rows_equal"] >= sum(len(c) for c in DONE.values()) - 8, totals, found)
     with sqlite3.connect(database) as db:
-        db.execute("UPDATE trades_stream SET epoch = ?", (made.FEED_EPOCH,))
+        db.execute("UPDATE tickbus_sources SET epoch = ?", (made.FEED_EPOCH,))
         db.execute("UPDATE ohlcv_data SET high = high + 1 WHERE timeframe = '1m' AND timestamp ="
                    " (SELECT min(timestamp) + 60 FROM ohlcv_data WHERE timeframe = '1m') AND symbol = 'BTC/USDT'")
     expect(verify_json(base, "--db", database, status=1)[0]["findings"]["database"] == 1, "changed")
     with sqlite3.connect(database) as db:
-        db.execute("DELETE FROM trades_stream WHERE seq = (SELECT seq FROM trades_stream LIMIT 1 OFFSET 99)")
+        db.execute("DELETE FROM tickbus_trades WHERE seq = (SELECT seq FROM tickbus_trades LIMIT 1 OFFSET 99)")
     totals, found = verify_json(base, "--db", database, status=1)
     expect(totals["findings"]["database"] == 2 and any("rows of trades" in f["what"] for f in found), found)
     run("verify", base, "--db", os.path.join(bus.base, "none.db"), status=74)

@@ -91,6 +91,12 @@ static int64_t real_tend(struct sink *s)
     return sink_sqlite.tend(s);
 }
 
+static int64_t faulty_upgrade(struct sink *s, struct tb_error *err)
+{
+    int rc = trip(err);
+    return rc != 0 ? rc : sink_sqlite.upgrade(s, err);
+}
+
 static void real_close(struct sink *s)
 {
     sink_sqlite.close(s);
@@ -106,6 +112,7 @@ static const struct sink_ops faulty = {
     .commit = faulty_commit,
     .rollback = real_rollback,
     .tend = real_tend,
+    .upgrade = faulty_upgrade,
     .close = real_close,
 };
 
@@ -204,6 +211,7 @@ static void finish(struct fixture *f)
             continue;
         }
         take(f, 500);
+        store_upgrade(&f->s, f->now);
         if (store_due(&f->s, f->now))
             (void)store_flush(&f->s, f->now); /* tried again in the next turn */
         if (f->at[0] == made.stream[0].count && f->at[1] == made.stream[1].count && store_drain(&f->s, f->now) == 0)
@@ -235,9 +243,9 @@ static char *dump(const char *path, const char *query)
 }
 
 static const char *const everything[] = {
-    "SELECT * FROM trades_stream ORDER BY rowid",
+    "SELECT * FROM trades_stream ORDER BY stream, epoch, seq",
     "SELECT * FROM ohlcv_data ORDER BY exchange, symbol, timeframe, timestamp",
-    "SELECT * FROM orderbook_snapshots ORDER BY rowid",
+    "SELECT * FROM orderbook_snapshots ORDER BY stream, epoch, seq, side, level",
     "SELECT * FROM gaps ORDER BY rowid",
     "SELECT * FROM tickbus_cursors",
 };
@@ -557,7 +565,7 @@ static void a_database_of_another_program_or_version_is_refused(void **state)
     run_sql(f->path, "PRAGMA user_version = 7");
     f->now += 10 * TB_NS_PER_S;
     assert_int_equal(attach(f), -EPROTO);
-    assert_non_null(strstr(f->s.trouble.text, "has schema version 7, this build writes 1"));
+    assert_non_null(strstr(f->s.trouble.text, "has schema version 7, this build writes 2"));
 }
 
 static void a_missing_directory_is_named_and_waited_for(void **state)
