@@ -1,4 +1,7 @@
-/* The yardstick of bench_decode: simdjson On-Demand taking the same fields, and nothing else. */
+/*
+ * The yardstick of bench_decode: simdjson On-Demand taking the same fields, numbers converted by itself, and
+ * nothing else; compiled for the processor that it is built on (unlike all else), where it is best.
+ */
 #ifndef TICKBUS_BENCH_DECODE_BARE_H
 #define TICKBUS_BENCH_DECODE_BARE_H
 
@@ -10,8 +13,10 @@ TB_EXTERN_BEGIN
 uint64_t bare_trade(const char *bytes, size_t length);
 uint64_t bare_quote(const char *bytes, size_t length);
 uint64_t bare_depth(const char *bytes, size_t length);
-/* Every string and number of the message, whatever it is. */
+/* Every value of the message, whatever it is; numbers converted, also those in strings. */
 uint64_t bare_all(const char *bytes, size_t length);
+/* For which processors On-Demand was compiled: "icelake", ... "fallback". */
+const char *bare_kernel(void);
 
 TB_EXTERN_END
 

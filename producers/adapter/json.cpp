@@ -21,8 +21,9 @@ struct json_parser {
 json_parser *json_parser_create(size_t bytes)
 {
     json_parser *parser = new (std::nothrow) json_parser();
-    if (parser != nullptr && simdjson::get_active_implementation()->create_dom_parser_implementation(
-                                 bytes, STAGE_TWO_DEPTH, parser->stage) == simdjson::SUCCESS)
+    if (parser != nullptr &&
+        simdjson::get_active_implementation()->create_dom_parser_implementation(
+            bytes, STAGE_TWO_DEPTH, parser->stage) == simdjson::SUCCESS)
         return parser;
     json_parser_destroy(parser);
     return nullptr;
@@ -75,8 +76,10 @@ bool json_skip_nested(json_reader &r)
 bool json_level_any(json_reader &r, adapter_level &out)
 {
     unsigned part = 0;
-    return json_array(r, [&](json_reader &piece) {
-        part++;
-        return part > 2 || json_string(piece, part == 1 ? out.price : out.size);
-    }) && part >= 2;
+    return json_array(r,
+                      [&](json_reader &piece) {
+                          part++;
+                          return part > 2 || json_string(piece, part == 1 ? out.price : out.size);
+                      }) &&
+           part >= 2;
 }
