@@ -71,18 +71,41 @@ static tb_seq first_after(struct tb_journal *j, size_t i, tb_ns time)
     return 0;
 }
 
+/* The greatest publish time of the epoch before segment i, or something between that and its first one. */
+static tb_ns before(struct tb_journal *j, size_t i)
+{
+    struct tb_journal_source *source;
+    if (tb_journal_list_use(&j->list, i, &source) == 0 && tb_journal_source_head(source) == 0 &&
+        source->time_before >= 0)
+        return source->time_before;
+    return begin_of(j, i);
+}
+
+/* Where to look first: the segment in which the last epoch that began before `time` came to it. */
+static size_t segment_of_time(struct tb_journal *j, tb_ns time)
+{
+    size_t end = j->list.count, begin = 0;
+    while (end > 0) {
+        begin = tb_journal_list_find(&j->list, j->list.item[end - 1].epoch, 0) + 1;
+        if (begin == 0 || begin_of(j, begin) <= time)
+            break;
+        end = begin;
+    }
+    size_t low = begin, high = end;
+    while (low + 1 < high) { /* the last one that nothing at or after `time` precedes */
+        size_t middle = low + (high - low) / 2;
+        if (before(j, middle) < time)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 int tb_journal_seek_time(struct tb_journal *j, tb_ns time)
 {
     tb_journal_seek_oldest(j);
-    size_t low = 0, high = j->list.count;
-    while (low < high) { /* the first segment that begins after it */
-        size_t middle = low + (high - low) / 2;
-        if (begin_of(j, middle) > time)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    for (size_t i = low > 0 ? low - 1 : 0; i < j->list.count; i++) {
+    for (size_t i = segment_of_time(j, time); i < j->list.count; i++) {
         tb_seq seq = first_after(j, i, time);
         if (seq == 0)
             continue;

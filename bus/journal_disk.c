@@ -146,7 +146,8 @@ static unsigned flush_open(struct tb_journal_writer *w, struct job **out_waiting
     *out_waiting = NULL;
     for (size_t i = 0; i < JOBS; i++) {
         struct job *job = &w->job[i];
-        if (job->state == JOB_FREE || job->number > w->flush_number || job->kind == JOB_SYNC)
+        if (job->state == JOB_FREE || job->life != w->flush_life || job->number > w->flush_number ||
+            job->kind == JOB_SYNC || job->kind == JOB_END)
             continue;
         open++;
         if (job->state == JOB_WAITING)
@@ -155,16 +156,27 @@ static unsigned flush_open(struct tb_journal_writer *w, struct job **out_waiting
     return open;
 }
 
+static int fd_of(const struct tb_journal_writer *w, const struct job *job)
+{
+    if (job->kind == JOB_DIRECTORY)
+        return w->directory_fd;
+    if (job->kind == JOB_ALLOCATE)
+        return w->prepared_fd;
+    return job->life == w->life ? w->fd : w->old.fd;
+}
+
 static bool job_queue(struct tb_journal_writer *w, struct job *job, bool link)
 {
     struct tb_uring *ring = w->disk->ring;
     uint64_t tag = (uint64_t)(uintptr_t)job;
-    int rc;
-    if (job->kind == JOB_WRITE)
-        rc = tb_uring_write(ring, w->fd, job->registered, job->bytes + job->done,
+    int rc, fd = fd_of(w, job);
+    if (job->kind == JOB_WRITE || job->kind == JOB_END)
+        rc = tb_uring_write(ring, fd, job->registered, job->bytes + job->done,
                             job->count - job->done, job->offset + job->done, tag, link);
+    else if (job->kind == JOB_ALLOCATE)
+        rc = tb_uring_allocate(ring, fd, job->count, tag);
     else
-        rc = tb_uring_sync(ring, job->kind == JOB_DIRECTORY ? w->directory_fd : w->fd, tag);
+        rc = tb_uring_sync(ring, fd, tag);
     if (rc != 0)
         return false;
     job->state = JOB_FLYING;
@@ -175,6 +187,8 @@ static bool job_queue(struct tb_journal_writer *w, struct job *job, bool link)
 static void sync_begin(struct tb_journal_writer *w)
 {
     struct job *job = tb_journal_job(w, JOB_SYNC);
+    if (job != NULL)
+        job->life = w->flush_life;
     if (job == NULL || !job_queue(w, job, false)) {
         if (job != NULL)
             tb_journal_job_end(job);
@@ -196,62 +210,84 @@ void tb_journal_jobs_queue(struct tb_journal_writer *w)
         TB_ASSERT(job_queue(w, last, true));
         sync_begin(w);
     }
-    for (size_t i = 0; i < JOBS; i++)
-        if (w->job[i].state == JOB_WAITING && !job_queue(w, &w->job[i], false))
+    for (size_t i = 0; i < JOBS; i++) {
+        struct job *job = &w->job[i];
+        bool fileless = job->life == w->life && w->fd < 0 && job->kind != JOB_ALLOCATE;
+        if (job->state == JOB_WAITING && !fileless && !job_queue(w, job, false))
             return;
+    }
     if (w->flush == FLUSH_WRITING && flush_open(w, &last) == 0)
         sync_begin(w);
 }
 
 /* ---- completions ---- */
 
-static void write_done(struct tb_journal_writer *w, struct job *job, long result)
+/* Returns 0: all of it is written, 1: it goes on, or -errno. */
+static int write_done(struct job *job, long result)
 {
     if (result == -EINTR || result == -EAGAIN || result == -ECANCELED) {
         job->state = JOB_WAITING;
-        return;
+        return 1;
     }
-    if (result <= 0) {
-        tb_journal_job_end(job);
-        tb_journal_give_up(w, result == 0 ? -EIO : (int)result, "cannot write");
-        return;
-    }
+    if (result <= 0)
+        return result == 0 ? -EIO : (int)result;
     job->done += (size_t)result;
     if (job->done < job->count) {
         job->done -= job->done % TB_JOURNAL_PAGE; /* direct writes begin on a page */
         job->state = JOB_WAITING;
-        return;
+        return 1;
     }
-    tb_journal_job_end(job);
+    return 0;
 }
 
-static void job_done(struct job *job, long result)
+static void sync_done(struct tb_journal_writer *w, struct job *job, long result)
 {
-    struct tb_journal_writer *w = job->writer;
-    w->flying--;
-    if (job->life != w->life) {
-        tb_journal_job_end(job); /* of a file that was given up */
-    } else if (job->kind == JOB_ONCE) {
-        job->result = result;
-        job->state = JOB_FREE;
-    } else if (job->kind == JOB_WRITE) {
-        write_done(w, job, result);
-    } else if (result == -ECANCELED) {
+    enum job_kind kind = job->kind;
+    if (result == -ECANCELED) {
         /* Linked behind a write that came short: when that is done the sync is queued again. */
-        if (job->kind == JOB_SYNC) {
+        if (kind == JOB_SYNC) {
             tb_journal_job_end(job);
             w->flush = FLUSH_WRITING;
         } else {
             job->state = JOB_WAITING;
         }
-    } else {
-        enum job_kind kind = job->kind;
+        return;
+    }
+    tb_journal_job_end(job);
+    if (result < 0)
+        tb_journal_give_up(w, (int)result,
+                           kind == JOB_SYNC ? "cannot sync" : "cannot sync the directory of");
+    else if (kind == JOB_SYNC)
+        tb_journal_flush_end(w);
+}
+
+static void job_done(struct job *job, long result)
+{
+    struct tb_journal_writer *w = job->writer;
+    bool of_old = w->old.state != OLD_NONE && job->life == w->old.life;
+    int rc;
+    w->flying--;
+    if (job->kind == JOB_ONCE) {
+        job->result = result;
+        job->state = JOB_FREE;
+    } else if (job->kind == JOB_ALLOCATE) {
         tb_journal_job_end(job);
-        if (result < 0)
-            tb_journal_give_up(w, (int)result,
-                               kind == JOB_SYNC ? "cannot sync" : "cannot sync the directory of");
-        else if (kind == JOB_SYNC)
-            tb_journal_flush_end(w);
+        tb_journal_file_prepared(w, result);
+    } else if (job->life != w->life && !of_old) {
+        tb_journal_job_end(job); /* of a file that was given up */
+    } else if (job->kind == JOB_END || job->kind == JOB_WRITE) {
+        rc = write_done(job, result);
+        if (job->kind == JOB_END && rc <= 0) {
+            tb_journal_old_done(w, job, rc);
+        } else if (rc <= 0) {
+            tb_journal_job_end(job);
+            if (rc < 0)
+                tb_journal_give_up(w, rc, "cannot write");
+        }
+    } else if (job->kind == JOB_END_SYNC && result != -ECANCELED) {
+        tb_journal_old_done(w, job, (int)result);
+    } else {
+        sync_done(w, job, result);
     }
 }
 

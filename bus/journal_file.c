@@ -61,7 +61,8 @@ static void head_fill(struct tb_journal_writer *w, char *memory, uint64_t state_
                                    .data_page = w->data_page,
                                    .state_pages = state_pages,
                                    .pages = w->pages,
-                                   .created = wall};
+                                   .created = wall,
+                                   .time_before = w->time_epoch};
     memcpy(head.stream, w->stream, sizeof(head.stream));
     memcpy(head.bus, w->bus, sizeof(head.bus));
     page->kind = TB_JOURNAL_HEAD;
@@ -113,6 +114,8 @@ static int first_pages(struct tb_journal_writer *w, const struct tb_record *stat
 
 /* ---- the file ---- */
 
+#define PREPARE_SECOND (86400 - 60) /* of a day: soon a new one begins */
+
 static int open_new(struct tb_journal_writer *w, const char *name)
 {
     const int flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
@@ -134,13 +137,68 @@ static int open_new(struct tb_journal_writer *w, const char *name)
     return fd >= 0 ? fd : -errno;
 }
 
+/* Its name must be free, or held by something that is of no use. */
+static void make_way(struct tb_journal_writer *w, const char *name)
+{
+    if (faccessat(w->directory_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        tb_journal_file_aside(w, name, "it is in the way, and holds nothing that was durable");
+}
+
+void tb_journal_file_prepare(struct tb_journal_writer *w)
+{
+    bool soon =
+        w->pages - w->next_page < w->pages / 4 || w->wall / TB_NS_PER_S % 86400 >= PREPARE_SECOND;
+    struct job *job;
+    if (w->prepared != PREPARED_NONE || !soon || (job = tb_journal_job(w, JOB_ALLOCATE)) == NULL)
+        return;
+    (void)unlinkat(w->directory_fd, PREPARED_NAME, 0); /* of an earlier life */
+    w->prepared_fd = open_new(w, PREPARED_NAME);
+    w->prepared = w->prepared_fd >= 0 ? PREPARED_ASKED : PREPARED_REFUSED;
+    job->count = w->opt.segment_bytes;
+    if (w->prepared_fd < 0)
+        tb_journal_job_end(job); /* it is tried again, and said, when it is needed */
+}
+
+void tb_journal_file_prepared(struct tb_journal_writer *w, long result)
+{
+    w->prepared = PREPARED_READY;
+    if (result >= 0)
+        return;
+    tb_journal_file_unprepare(w);
+    w->prepared = PREPARED_REFUSED;
+}
+
+void tb_journal_file_unprepare(struct tb_journal_writer *w)
+{
+    if (w->prepared_fd < 0)
+        return;
+    (void)close(w->prepared_fd);
+    (void)unlinkat(w->directory_fd, PREPARED_NAME, 0);
+    w->prepared_fd = -1;
+    w->prepared = PREPARED_NONE;
+}
+
+/* The prepared file, under its name; or -errno: there is none. */
+static int take_prepared(struct tb_journal_writer *w, const char *name)
+{
+    if (w->prepared != PREPARED_READY)
+        return -ENOENT;
+    int fd = w->prepared_fd;
+    int rc = renameat(w->directory_fd, PREPARED_NAME, w->directory_fd, name) != 0 ? -errno : 0;
+    w->prepared_fd = -1;
+    w->prepared = PREPARED_NONE;
+    if (rc == 0)
+        return fd;
+    (void)close(fd);
+    return rc;
+}
+
 static int make(struct tb_journal_writer *w, const char *name)
 {
-    int fd = open_new(w, name);
-    if (fd == -EEXIST) {
-        tb_journal_file_aside(w, name, "it is in the way, and holds nothing that was durable");
+    make_way(w, name);
+    int fd = take_prepared(w, name);
+    if (fd < 0)
         fd = open_new(w, name);
-    }
     if (fd < 0)
         return fd;
     int rc;
@@ -171,8 +229,8 @@ static int refused(struct tb_journal_writer *w, int rc)
     return rc;
 }
 
-int tb_journal_file_create(struct tb_journal_writer *w, tb_seq first_seq, bool with_state,
-                           tb_ns wall)
+int tb_journal_segment_begin(struct tb_journal_writer *w, tb_seq first_seq, bool with_state,
+                             tb_ns wall)
 {
     struct tb_record *state = NULL;
     size_t count = 0;
@@ -193,26 +251,43 @@ int tb_journal_file_create(struct tb_journal_writer *w, tb_seq first_seq, bool w
     w->pages = w->opt.segment_bytes / TB_JOURNAL_PAGE;
     if (w->pages < w->data_page + RECORD_PAGES_MIN + 1)
         w->pages = w->data_page + RECORD_PAGES_MIN + 1;
-
-    char name[NAME_BYTES];
-    file_name(w->epoch, first_seq, name);
-    int rc = make(w, name);
-    if (rc == 0) {
-        TB_POINT("journal:made");
-        memcpy(w->file, name, sizeof(w->file));
-        w->life++;
-        w->next_page = w->data_page;
-        w->spare_generation = 0;
-        w->day = wall / (86400 * TB_NS_PER_S);
-        w->counts.segments++;
-        rc = first_pages(w, state, count, wall);
-        if (rc != 0)
-            tb_journal_file_give_up(w);
-        else
-            TB_ASSERT(tb_journal_job(w, JOB_DIRECTORY) != NULL);
-    }
+    w->life++;
+    w->next_page = w->data_page;
+    w->spare_generation = 0;
+    w->time_segment = 0;
+    w->day = wall / (86400 * TB_NS_PER_S);
+    int rc = first_pages(w, state, count, wall);
     free(state);
     return rc == 0 ? 0 : refused(w, rc);
+}
+
+int tb_journal_segment_attach(struct tb_journal_writer *w)
+{
+    char name[NAME_BYTES];
+    struct tb_error err;
+    struct job *directory = tb_journal_job(w, JOB_DIRECTORY);
+    if (directory == NULL)
+        return -EAGAIN;
+    file_name(w->epoch, w->first_seq, name);
+    int rc = make(w, name);
+    if ((rc == -ENOENT || rc == -EBADF) && tb_journal_directory_open(w, &err) == 0)
+        rc = make(w, name); /* somebody has removed the directory */
+    if (rc != 0) {
+        tb_journal_job_end(directory);
+        return refused(w, rc);
+    }
+    TB_POINT("journal:made");
+    memcpy(w->file, name, sizeof(w->file));
+    if (w->prepared == PREPARED_REFUSED)
+        w->prepared = PREPARED_NONE;
+    w->counts.segments++;
+    return 0;
+}
+
+bool tb_journal_file_is_gone(const struct tb_journal_writer *w)
+{
+    struct stat st;
+    return w->fd >= 0 && fstat(w->fd, &st) == 0 && st.st_nlink == 0;
 }
 
 void tb_journal_file_give_up(struct tb_journal_writer *w)
@@ -225,16 +300,6 @@ void tb_journal_file_give_up(struct tb_journal_writer *w)
         int rc = ftruncate(w->fd, (off_t)((page + 1) * TB_JOURNAL_PAGE));
         (void)rc; /* then it stays as long as it is */
     }
-    (void)close(w->fd);
-    w->fd = -1;
-    w->file[0] = '\0';
-}
-
-void tb_journal_file_end(struct tb_journal_writer *w)
-{
-    TB_POINT("journal:ended");
-    int rc = ftruncate(w->fd, (off_t)((w->next_page + 1) * TB_JOURNAL_PAGE));
-    (void)rc; /* the end page says where it ends, too */
     (void)close(w->fd);
     w->fd = -1;
     w->file[0] = '\0';

@@ -29,8 +29,9 @@ struct walk {
     uint64_t epoch, data_page, pages; /* pages: in the file, whole ones */
     tb_seq first, next;               /* next: the sequence behind the last good record */
     uint64_t end_page;                /* where the end page belongs */
-    bool valid_behind;                /* good pages follow the first bad one */
-    char *chunk;                      /* CHUNK_PAGES */
+    tb_ns time;        /* greatest publish time of the epoch, as far as it was read */
+    bool valid_behind; /* good pages follow the first bad one */
+    char *chunk;       /* CHUNK_PAGES */
 };
 
 static bool name_parse(const char *name, struct found *out)
@@ -115,6 +116,12 @@ static bool is_next(const struct walk *walk, const struct tb_journal_page *page,
            page->count > 0;
 }
 
+static void see_time(struct walk *walk, const struct tb_journal_page *page)
+{
+    if (page->time_max > walk->time)
+        walk->time = page->time_max;
+}
+
 /* Take pages while they are right; then look whether more follow. 0, 1: it has its end page, or -errno. */
 static int walk_pages(struct walk *walk)
 {
@@ -130,6 +137,7 @@ static int walk_pages(struct walk *walk)
             if (good && is_next(walk, page, index, TB_JOURNAL_RECORDS_KIND)) {
                 walk->next = page->first_seq + page->count;
                 walk->end_page = index + 1;
+                see_time(walk, page);
                 good = page->count == TB_JOURNAL_RECORDS;
                 continue;
             }
@@ -184,6 +192,7 @@ static int end_it(struct tb_journal_writer *w, struct walk *walk, struct tb_jour
     end->epoch = walk->epoch;
     end->first_seq = walk->next;
     end->page = walk->end_page;
+    end->time_max = walk->time;
     tb_journal_page_seal(end);
     rc = tb_journal_once(w, TB_URING_WRITE, walk->fd, end, TB_JOURNAL_PAGE,
                          walk->end_page * TB_JOURNAL_PAGE);
@@ -204,6 +213,7 @@ static bool head_good(struct walk *walk, const struct tb_journal_page *page)
         head.data_page != TB_JOURNAL_STATE_PAGE + head.state_pages || head.pages <= head.data_page)
         return false;
     walk->data_page = head.data_page;
+    walk->time = head.time_before;
     return true;
 }
 
@@ -253,8 +263,10 @@ static int recover_open(struct tb_journal_writer *w, struct walk *walk, tb_seq l
     struct tb_journal_page *tail = spare_find(walk, &rc);
     if (rc != 0)
         return rc;
-    if (tail != NULL)
+    if (tail != NULL) {
         walk->next = tail->first_seq + tail->count;
+        see_time(walk, tail);
+    }
     *out_last = (walk->next < limit ? walk->next : limit) - 1;
     if (walk->valid_behind && walk->next < limit)
         tb_journal_say(
@@ -276,12 +288,12 @@ static int recover_open(struct tb_journal_writer *w, struct walk *walk, tb_seq l
 }
 
 static int recover_file(struct tb_journal_writer *w, const struct found *file, tb_seq limit,
-                        char *chunk, tb_seq *out_last, struct tb_error *err)
+                        char *chunk, struct journal_past *out_past, struct tb_error *err)
 {
     struct walk walk = {
         .name = file->name, .epoch = file->epoch, .first = file->first, .chunk = chunk};
     struct stat st;
-    *out_last = file->first - 1;
+    out_past->last = file->first - 1;
     walk.fd = openat(w->directory_fd, file->name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     int rc = walk.fd < 0 || fstat(walk.fd, &st) != 0 ? -errno : 0;
     if (rc == 0) {
@@ -301,11 +313,12 @@ static int recover_file(struct tb_journal_writer *w, const struct found *file, t
             count = read_pages(walk.fd, chunk, walk.pages - 1, 1);
             if (count == 1 && walk.pages > walk.data_page && page->page == walk.pages - 1 &&
                 tb_journal_page_check(page, TB_JOURNAL_END, file->epoch) == NULL)
-                *out_last = page->first_seq - 1;
+                walk.time = page->time_max, out_past->last = page->first_seq - 1;
             else
-                rc = recover_open(w, &walk, limit, out_last);
+                rc = recover_open(w, &walk, limit, &out_past->last);
         }
     }
+    out_past->time = walk.time;
     if (walk.fd >= 0)
         (void)close(walk.fd);
     if (rc != 0 && rc != -EPROTO)
@@ -315,7 +328,7 @@ static int recover_file(struct tb_journal_writer *w, const struct found *file, t
 
 /* A compressed segment is whole; its end page is the last that comes out of it. */
 static int last_of_compressed(struct tb_journal_writer *w, const struct found *file, char *chunk,
-                              tb_seq *out_last, struct tb_error *err)
+                              struct journal_past *out_past, struct tb_error *err)
 {
     ZSTD_DStream *stream = ZSTD_createDStream();
     int fd = openat(w->directory_fd, file->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -348,7 +361,7 @@ static int last_of_compressed(struct tb_journal_writer *w, const struct found *f
     if (rc == 0 && tb_journal_page_check(page, TB_JOURNAL_END, file->epoch) != NULL)
         rc = -EBADMSG;
     if (rc == 0)
-        *out_last = page->first_seq - 1;
+        out_past->last = page->first_seq - 1, out_past->time = page->time_max;
     if (fd >= 0)
         (void)close(fd);
     (void)ZSTD_freeDStream(stream);
@@ -356,18 +369,19 @@ static int last_of_compressed(struct tb_journal_writer *w, const struct found *f
                    : tb_fail(err, rc, "cannot read %s/%s: %s", w->path, file->name, strerror(-rc));
 }
 
-static int remember(struct tb_journal_writer *w, uint64_t epoch, tb_seq last)
+static int remember(struct tb_journal_writer *w, const struct journal_past *past)
 {
-    if (w->past_count == 0 || w->past[w->past_count - 1].epoch != epoch) {
+    if (w->past_count == 0 || w->past[w->past_count - 1].epoch != past->epoch) {
         struct journal_past *more = realloc(w->past, (w->past_count + 1) * sizeof(*more));
         if (more == NULL)
             return -ENOMEM;
         w->past = more;
-        w->past[w->past_count++] = (struct journal_past){.epoch = epoch};
+        w->past[w->past_count++] = (struct journal_past){.time = 0};
     }
-    w->past[w->past_count - 1].last = last;
-    w->epoch = epoch;
-    w->durable = last;
+    w->past[w->past_count - 1] = *past;
+    w->epoch = past->epoch;
+    w->durable = past->last;
+    w->time_epoch = past->time;
     return 0;
 }
 
@@ -377,22 +391,23 @@ int tb_journal_recover(struct tb_journal_writer *w, struct tb_error *err)
     size_t count = 0;
     char *chunk = NULL;
     int rc = list(w, &found, &count, err);
+    (void)unlinkat(w->directory_fd, PREPARED_NAME, 0); /* made for what did not come */
     if (rc == 0 && posix_memalign((void **)&chunk, TB_JOURNAL_PAGE,
                                   CHUNK_PAGES * (size_t)TB_JOURNAL_PAGE) != 0)
         rc = tb_fail(err, -ENOMEM, "no memory to recover %s", w->path);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         const struct found *file = &found[i], *next = i + 1 < count ? &found[i + 1] : NULL;
         bool followed = next != NULL && next->epoch == file->epoch;
-        tb_seq last;
+        struct journal_past past = {.epoch = file->epoch};
         if (followed && next->first == file->first)
             continue; /* compressed, and not removed yet: that one counts */
         if (!file->compressed)
-            rc = recover_file(w, file, followed ? next->first : UINT64_MAX, chunk, &last, err);
+            rc = recover_file(w, file, followed ? next->first : UINT64_MAX, chunk, &past, err);
         else if (!followed)
-            rc = last_of_compressed(w, file, chunk, &last, err);
+            rc = last_of_compressed(w, file, chunk, &past, err);
         else
-            last = next->first - 1;
-        if (rc == 0 && last >= file->first && remember(w, file->epoch, last) != 0)
+            past.last = next->first - 1;
+        if (rc == 0 && past.last >= file->first && remember(w, &past) != 0)
             rc = tb_fail(err, -ENOMEM, "no memory to recover %s", w->path);
     }
     free(chunk);

@@ -118,6 +118,7 @@ static int find_data_page(struct tb_journal_source *f)
             continue;
         f->data_page = i - k;
         f->state_pages = f->data_page - TB_JOURNAL_STATE_PAGE;
+        f->time_before = -1;
         f->headed = true;
         return 0;
     }
@@ -150,6 +151,7 @@ int tb_journal_source_head(struct tb_journal_source *f)
     f->data_page = head.data_page;
     f->state_pages = head.state_pages;
     f->created = head.created;
+    f->time_before = head.time_before;
     f->headed = true;
     return 0;
 }

@@ -23,6 +23,7 @@ struct tb_journal_source {
     bool headed; /* the head, or what could be found without it, is known */
     uint64_t data_page, state_pages;
     tb_ns created;
+    tb_ns time_before; /* greatest publish time of the epoch before it; -1: its head is not readable */
     uint64_t full;  /* this many pages of records are known to be in their places */
     tb_seq end_seq; /* of the end page: last sequence + 1; 0: none was seen */
     char name[64];

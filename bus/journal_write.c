@@ -13,6 +13,8 @@
 #include "bus/journal_write_private.h"
 #include "bus/segment.h"
 
+#define LOOK_NS TB_NS_PER_S
+
 void tb_journal_say(const struct tb_journal_writer *w, bool bad, const char *event,
                     const char *format, ...)
 {
@@ -32,6 +34,8 @@ void tb_journal_give_up(struct tb_journal_writer *w, int rc, const char *what)
 {
     if (w->state == WRITER_BROKEN)
         return;
+    if (w->old.state == OLD_ENDING)
+        tb_journal_old_back(w);
     w->counts.errors++;
     (void)snprintf(w->trouble, sizeof(w->trouble), "%s %s/%s: %s", what, w->path, w->file,
                    strerror(-rc));
@@ -45,9 +49,12 @@ void tb_journal_give_up(struct tb_journal_writer *w, int rc, const char *what)
     w->life++;
     w->flush = FLUSH_NONE;
     w->retry_mono = w->mono + w->opt.retry_every;
-    for (size_t i = 0; i < JOBS; i++)
-        if (w->job[i].state == JOB_WAITING)
-            tb_journal_job_end(&w->job[i]);
+    for (size_t i = 0; i < JOBS; i++) {
+        struct job *job = &w->job[i];
+        bool of_old = w->old.state != OLD_NONE && job->life == w->old.life;
+        if (job->state == JOB_WAITING && !of_old && job->kind != JOB_ALLOCATE)
+            tb_journal_job_end(job);
+    }
 }
 
 /*
@@ -65,6 +72,7 @@ static void repack(struct tb_journal_writer *w)
     for (unsigned b = 0; b < buffers; b++)
         used[b] = buffer_at(w, b)->pages;
     w->next_page = w->data_page;
+    w->time_segment = buffers > 0 ? page_at(buffer_at(w, 0)->memory, 0)->time_max : 0;
     for (unsigned b = 0; b < buffers; b++)
         for (uint32_t p = 0; p < used[b]; p++) {
             struct tb_journal_page *from = page_at(buffer_at(w, b)->memory, p);
@@ -75,6 +83,8 @@ static void repack(struct tb_journal_writer *w)
                  i < count; i++, seq++) {
                 struct tb_record record = page_records(from)[i];
                 if (to == NULL || to->count == TB_JOURNAL_RECORDS) {
+                    if (to != NULL)
+                        w->time_segment = to->time_max;
                     if (to != NULL && ++to_page == BUFFER_PAGES) {
                         to_page = 0;
                         to_buffer++;
@@ -84,6 +94,7 @@ static void repack(struct tb_journal_writer *w)
                         target->first_page = w->next_page;
                     target->pages = to_page + 1;
                     target->written = 0;
+                    target->closed = false;
                     to = page_at(target->memory, to_page);
                     tb_journal_page_begin(w, to, w->next_page++);
                     to->first_seq = record.seq;
@@ -120,7 +131,7 @@ static void try_again(struct tb_journal_writer *w)
         return;
     }
     /* Without state: the books have gone on. Whoever wants it begins at the segment before. */
-    if (tb_journal_file_create(w, w->durable + 1, false, 0) != 0)
+    if (tb_journal_segment_begin(w, w->durable + 1, false, 0) != 0)
         return;
     repack(w);
     w->state = WRITER_OPEN;
@@ -137,6 +148,7 @@ void tb_journal_page_begin(struct tb_journal_writer *w, struct tb_journal_page *
     page->kind = TB_JOURNAL_RECORDS_KIND;
     page->epoch = w->epoch;
     page->page = index;
+    page->time_max = w->time_segment;
 }
 
 static struct buffer *last_buffer(struct tb_journal_writer *w)
@@ -148,7 +160,7 @@ static struct buffer *last_buffer(struct tb_journal_writer *w)
 static struct tb_journal_page *tail_page(struct tb_journal_writer *w)
 {
     struct buffer *b = last_buffer(w);
-    if (b == NULL || b->pages == 0)
+    if (b == NULL || b->pages == 0 || b->closed)
         return NULL;
     struct tb_journal_page *page = page_at(b->memory, b->pages - 1);
     return page->count < TB_JOURNAL_RECORDS ? page : NULL;
@@ -172,8 +184,8 @@ static void buffer_write(struct tb_journal_writer *w, struct buffer *b, bool wit
 static struct tb_journal_page *page_new(struct tb_journal_writer *w)
 {
     struct buffer *b = last_buffer(w);
-    if (b == NULL || b->pages == BUFFER_PAGES) {
-        if (b != NULL)
+    if (b == NULL || b->pages == BUFFER_PAGES || b->closed) {
+        if (b != NULL && !b->closed)
             buffer_write(w, b, false);
         if (w->buffer_count == BUFFERS) {
             w->flush_asked = true; /* only what is durable gives room */
@@ -181,6 +193,7 @@ static struct tb_journal_page *page_new(struct tb_journal_writer *w)
         }
         b = buffer_at(w, w->buffer_count++);
         b->pages = b->written = 0;
+        b->closed = false;
         b->first_page = w->next_page;
     }
     struct tb_journal_page *page = page_at(b->memory, b->pages++);
@@ -195,8 +208,8 @@ static void buffers_release(struct tb_journal_writer *w)
     while (w->buffer_count > 0) {
         struct buffer *b = buffer_at(w, 0);
         struct tb_journal_page *last = page_at(b->memory, b->pages - 1);
-        if (b->pages < BUFFER_PAGES || last->count < TB_JOURNAL_RECORDS ||
-            last->first_seq + last->count > w->durable + 1)
+        bool may_grow = !b->closed && (b->pages < BUFFER_PAGES || last->count < TB_JOURNAL_RECORDS);
+        if (may_grow || last->first_seq + last->count > w->durable + 1)
             return;
         w->first_buffer = (w->first_buffer + 1) % BUFFERS;
         w->buffer_count--;
@@ -213,6 +226,14 @@ static bool segment_full(const struct tb_journal_writer *w, const struct tb_reco
     return left < SOFT_PAGES && (last->flags & TB_F_LAST) != 0;
 }
 
+/* A page that nothing more is put into: what follows was published after it, or the clock was set back. */
+static void time_keep(struct tb_journal_writer *w, const struct tb_journal_page *page)
+{
+    w->time_segment = page->time_max;
+    if (page->time_max > w->time_epoch)
+        w->time_epoch = page->time_max;
+}
+
 static int64_t day_of(tb_ns time)
 {
     return time / (86400 * TB_NS_PER_S);
@@ -221,10 +242,11 @@ static int64_t day_of(tb_ns time)
 size_t tb_journal_writer_append(struct tb_journal_writer *w, const struct tb_record *records,
                                 size_t count, tb_ns wall)
 {
-    if (count == 0 || w->epoch == 0 || w->end_asked)
+    if (count == 0 || w->epoch == 0 || (w->end_asked && !tb_journal_cut(w)))
         return 0;
+    w->wall = wall;
     if (w->state == WRITER_NONE) {
-        if (w->mono < w->retry_mono || tb_journal_file_create(w, w->next_seq, true, wall) != 0)
+        if (w->mono < w->retry_mono || tb_journal_segment_begin(w, w->next_seq, true, wall) != 0)
             return 0;
         w->state = WRITER_OPEN;
     }
@@ -247,8 +269,10 @@ size_t tb_journal_writer_append(struct tb_journal_writer *w, const struct tb_rec
         tb_journal_page_count(page, r);
         w->next_seq++;
         bool full = page->count == TB_JOURNAL_RECORDS;
-        if (full)
+        if (full) {
             tb_journal_page_seal(page);
+            time_keep(w, page);
+        }
         if (TB_UNLIKELY(w->pages - w->next_page <= SOFT_PAGES) && segment_full(w, r, full)) {
             w->end_asked = true;
             break;
@@ -268,7 +292,7 @@ size_t tb_journal_writer_append(struct tb_journal_writer *w, const struct tb_rec
 /* ---- flushes ---- */
 
 /* The instrument pages that grew since they were last written. */
-static void instruments_write(struct tb_journal_writer *w)
+void tb_journal_instruments_write(struct tb_journal_writer *w)
 {
     unsigned first = w->instruments_written / TB_JOURNAL_INSTRUMENTS;
     unsigned end = (w->instrument_count + TB_JOURNAL_INSTRUMENTS - 1U) / TB_JOURNAL_INSTRUMENTS;
@@ -296,33 +320,25 @@ static void spare_write(struct tb_journal_writer *w, const struct tb_journal_pag
                            w->extra_registered, NULL);
 }
 
-/* The last page of a segment may be short, and has its place nevertheless. */
-static void tail_write(struct tb_journal_writer *w, struct tb_journal_page *tail)
+void tb_journal_pages_write(struct tb_journal_writer *w, bool with_tail)
 {
-    size_t used = sizeof(*tail) + tail->count * sizeof(struct tb_record);
-    memset((char *)tail + used, 0, TB_JOURNAL_PAGE - used);
-    tb_journal_page_seal(tail);
-    buffer_write(w, last_buffer(w), true);
+    struct tb_journal_page *tail = with_tail ? tail_page(w) : NULL;
+    if (tail != NULL) {
+        size_t used = sizeof(*tail) + tail->count * sizeof(struct tb_record);
+        memset((char *)tail + used, 0, TB_JOURNAL_PAGE - used);
+        tb_journal_page_seal(tail);
+        time_keep(w, tail);
+    }
+    for (unsigned b = 0; b < w->buffer_count; b++)
+        buffer_write(w, buffer_at(w, b), tail != NULL);
 }
 
-/* Only when all before it is synced: so that an end page proves that the segment is whole. */
-static void end_write(struct tb_journal_writer *w)
-{
-    struct tb_journal_page *end = page_at(w->extra, EXTRA_END);
-    memset(end, 0, TB_JOURNAL_PAGE);
-    tb_journal_page_begin(w, end, w->next_page);
-    end->kind = TB_JOURNAL_END;
-    end->first_seq = w->next_seq;
-    tb_journal_page_seal(end);
-    tb_journal_write_bytes(w, (char *)end, TB_JOURNAL_PAGE, w->next_page, w->extra_registered,
-                           NULL);
-}
-
-static void flush_start(struct tb_journal_writer *w)
+void tb_journal_flush_start(struct tb_journal_writer *w, uint64_t life, uint64_t number, tb_seq seq)
 {
     w->flush = FLUSH_WRITING;
-    w->flush_number = w->job_number;
-    w->flush_seq = w->next_seq - 1;
+    w->flush_life = life;
+    w->flush_number = number;
+    w->flush_seq = seq;
     w->flush_mono = tb_clock_mono();
 }
 
@@ -331,17 +347,11 @@ static void flush_begin(struct tb_journal_writer *w)
     if (w->flush != FLUSH_NONE || tb_journal_jobs_free(w) < FLUSH_JOBS + BUFFERS)
         return;
     struct tb_journal_page *tail = tail_page(w);
-    for (unsigned b = 0; b < w->buffer_count; b++)
-        buffer_write(w, buffer_at(w, b), false);
-    instruments_write(w);
-    if (w->end_asked) {
-        w->state = WRITER_ENDING;
-        if (tail != NULL)
-            tail_write(w, tail);
-    } else if (tail != NULL && tail->first_seq + tail->count > w->durable + 1) {
+    tb_journal_pages_write(w, false);
+    tb_journal_instruments_write(w);
+    if (tail != NULL && tail->first_seq + tail->count > w->durable + 1)
         spare_write(w, tail);
-    }
-    flush_start(w);
+    tb_journal_flush_start(w, w->life, w->job_number, w->next_seq - 1);
     w->flush_asked = false;
     w->pending_mono = 0;
     w->pending_bytes = 0;
@@ -354,23 +364,13 @@ void tb_journal_flush_end(struct tb_journal_writer *w)
     w->counts.syncs++;
     w->counts.sync_latency = tb_clock_mono() - w->flush_mono;
     if (w->trouble[0] != '\0' && w->durable >= w->trouble_seq) {
-        tb_journal_say(w, false, "journal_recovered", "file=%s/%s durable=%llu", w->path, w->file,
-                       (unsigned long long)w->durable);
+        tb_journal_say(w, false, "journal_recovered", "file=%s/%s durable=%llu", w->path,
+                       w->fd >= 0 ? w->file : w->old.file, (unsigned long long)w->durable);
         w->trouble[0] = '\0';
     }
-    if (w->state == WRITER_ENDING) {
-        w->state = WRITER_ENDED;
-        w->buffer_count = 0;
-        end_write(w);
-        flush_start(w);
-    } else if (w->state == WRITER_ENDED) {
-        w->state = WRITER_NONE;
-        w->end_asked = false;
-        w->life++;
-        tb_journal_file_end(w);
-    } else {
-        buffers_release(w);
-    }
+    buffers_release(w);
+    if (w->old.state == OLD_ENDING && w->durable >= w->old.last_seq)
+        tb_journal_old_durable(w);
 }
 
 void tb_journal_writer_flush(struct tb_journal_writer *w)
@@ -379,17 +379,35 @@ void tb_journal_writer_flush(struct tb_journal_writer *w)
         w->flush_asked = true;
 }
 
+/* A removed file goes on being written to, and nobody will ever read it. */
+static void look_after_file(struct tb_journal_writer *w)
+{
+    if (w->mono - w->looked_mono < LOOK_NS)
+        return;
+    w->looked_mono = w->mono;
+    if (w->state == WRITER_OPEN && tb_journal_file_is_gone(w))
+        tb_journal_give_up(w, -ENOENT, "somebody has removed");
+}
+
 void tb_journal_writer_turn(struct tb_journal_writer *w, tb_ns mono)
 {
     w->mono = mono;
+    look_after_file(w);
     if (w->state == WRITER_BROKEN)
         try_again(w);
-    if (w->state == WRITER_OPEN) {
+    if (w->state == WRITER_OPEN && w->end_asked)
+        (void)tb_journal_cut(w);
+    if (w->old.state == OLD_ENDING && w->flush == FLUSH_NONE)
+        tb_journal_flush_start(w, w->old.life, w->old.job_number, w->old.last_seq);
+    if (w->state == WRITER_OPEN && w->fd < 0 && w->old.state != OLD_ENDING && mono >= w->retry_mono)
+        (void)tb_journal_segment_attach(w);
+    if (w->state == WRITER_OPEN && w->fd >= 0) {
         bool due = w->next_seq > w->durable + 1 &&
                    (w->flush_asked || w->pending_bytes >= w->opt.sync_bytes ||
                     (w->pending_mono != 0 && mono - w->pending_mono >= w->opt.sync_every));
-        if (due || w->end_asked)
+        if (due)
             flush_begin(w);
+        tb_journal_file_prepare(w);
     }
     if (w->state != WRITER_BROKEN)
         tb_journal_jobs_queue(w);
@@ -423,12 +441,12 @@ int tb_journal_writer_begin(struct tb_journal_writer *w, uint64_t epoch, tb_seq 
 {
     if (epoch == w->epoch && seq == w->next_seq)
         return 0;
-    if (w->state != WRITER_NONE) {
-        w->end_asked = true;
+    if (tb_journal_writer_finish(w) != 0)
         return -EAGAIN;
-    }
-    if (epoch != w->epoch)
+    if (epoch != w->epoch) {
         w->instrument_count = 0;
+        w->time_epoch = 0;
+    }
     w->epoch = epoch;
     w->next_seq = seq;
     w->durable = seq - 1;
@@ -438,11 +456,11 @@ int tb_journal_writer_begin(struct tb_journal_writer *w, uint64_t epoch, tb_seq 
 
 int tb_journal_writer_finish(struct tb_journal_writer *w)
 {
-    if (w->state == WRITER_NONE) {
+    if (w->state == WRITER_NONE && w->old.state == OLD_NONE) {
         w->end_asked = false;
         return 0;
     }
-    w->end_asked = true;
+    w->end_asked = w->state != WRITER_NONE;
     return -EAGAIN;
 }
 
@@ -485,15 +503,22 @@ bool tb_journal_writer_is_direct(const struct tb_journal_writer *w)
 
 /* ---- opening and closing ---- */
 
-static int directory_open(struct tb_journal_writer *w, struct tb_error *err)
+static void directory_close(struct tb_journal_writer *w)
+{
+    if (w->directory_fd >= 0)
+        (void)close(w->directory_fd);
+    if (w->lock_fd >= 0)
+        (void)close(w->lock_fd);
+    w->directory_fd = w->lock_fd = -1;
+}
+
+int tb_journal_directory_open(struct tb_journal_writer *w, struct tb_error *err)
 {
     char lock[sizeof(w->path) + 8];
-    int rc = tb_journal_directory(w->opt.journal, w->opt.bus, w->opt.stream, w->path,
-                                  sizeof(w->path), err);
-    if (rc == 0)
-        rc = tb_directory_make(w->path, err);
+    int rc = tb_directory_make(w->path, err);
     if (rc != 0)
         return rc;
+    directory_close(w);
     (void)snprintf(lock, sizeof(lock), "%s/lock", w->path);
     rc = tb_lock_open(lock, true, FILE_MODE, &w->lock_fd);
     if (rc == -EBUSY)
@@ -533,7 +558,7 @@ int tb_journal_writer_open(struct tb_journal_disk *disk,
     w->opt = *options;
     if (w->opt.retry_every == 0)
         w->opt.retry_every = TB_NS_PER_S;
-    w->lock_fd = w->directory_fd = w->fd = -1;
+    w->lock_fd = w->directory_fd = w->fd = w->prepared_fd = -1;
     w->disk = disk;
     (void)snprintf(w->stream, sizeof(w->stream), "%s", options->stream);
     (void)snprintf(w->bus, sizeof(w->bus), "%s", options->bus);
@@ -545,7 +570,10 @@ int tb_journal_writer_open(struct tb_journal_disk *disk,
     if (rc != 0)
         (void)tb_fail(err, rc, "no memory for the journal of %s", w->stream);
     else
-        rc = directory_open(w, err);
+        rc = tb_journal_directory(w->opt.journal, w->opt.bus, w->opt.stream, w->path,
+                                  sizeof(w->path), err);
+    if (rc == 0)
+        rc = tb_journal_directory_open(w, err);
     if (rc == 0)
         rc = tb_journal_recover(w, err);
     w->opt.journal = NULL; /* it was the caller's */
@@ -571,10 +599,10 @@ void tb_journal_writer_close(struct tb_journal_writer *w)
     tb_journal_share_give(w);
     if (w->fd >= 0)
         (void)close(w->fd); /* what was not synced was not promised */
-    if (w->directory_fd >= 0)
-        (void)close(w->directory_fd);
-    if (w->lock_fd >= 0)
-        (void)close(w->lock_fd);
+    if (w->old.state != OLD_NONE)
+        (void)close(w->old.fd);
+    tb_journal_file_unprepare(w);
+    directory_close(w);
     free(w->past);
     free(w->instruments);
     free(w);

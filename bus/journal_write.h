@@ -1,6 +1,6 @@
 /*
  * Writing one stream's journal (the format: journal.h). No service in it: it is given records, and says
- * what is durable. Nothing here waits for a disk, but opening (recovery) and making a segment's file.
+ * what is durable. Nothing here waits for a disk, but opening (recovery) and naming a segment's file.
  *
  *   records --append--> pages in buffers --jobs--> tb_uring --done--> durable
  *
@@ -11,12 +11,16 @@
  * used again only when all it holds is durable, so whatever a failed write or sync may have cost
  * is still in memory.
  *
- *   NONE --append--> OPEN --full, epoch, day, finish--> ENDING --all synced--> ENDED --end page synced--> NONE
- *                      \------------ a write or sync failed ------------/
- *                                        BROKEN   the file is given up: never synced again as if it
- *                                          |      were good. After retry_every what is not durable
- *                                          v      is written to a new segment, which begins at
- *                                         OPEN    durable + 1
+ *   NONE --append--> OPEN --full, epoch, day, finish--> NONE, and beside it, the segment that was:
+ *                      |                                ENDING --all synced--> ENDED --end page synced--> gone
+ *                      | a write or sync failed, here or while ENDING
+ *                      v
+ *                   BROKEN   the file is given up: never synced again as if it were good. After
+ *                      |     retry_every what is not durable is put into a new segment, which begins
+ *                      v     at durable + 1
+ *                     OPEN
+ *
+ * An OPEN segment has its file when the one before it is durable; until then it is in memory only.
  */
 #ifndef TICKBUS_JOURNAL_WRITE_H
 #define TICKBUS_JOURNAL_WRITE_H

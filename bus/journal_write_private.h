@@ -12,6 +12,7 @@
 #define SOFT_PAGES 64 /* before a segment's last: from here on it may end, at the end of an event */
 #define NAME_BYTES 64
 #define FILE_MODE 0640
+#define PREPARED_NAME "next.new"
 
 /* Pages of the extra buffer. */
 #define EXTRA_SPARE 0 /* and 1 */
@@ -23,10 +24,11 @@ struct buffer {
     int registered;
     uint32_t pages;   /* begun */
     uint32_t written; /* of them, given to jobs */
+    bool closed;      /* the segment ended in it: nothing is added */
     uint64_t first_page;
 };
 
-enum job_kind { JOB_WRITE, JOB_DIRECTORY, JOB_SYNC, JOB_ONCE };
+enum job_kind { JOB_WRITE, JOB_DIRECTORY, JOB_SYNC, JOB_END, JOB_END_SYNC, JOB_ALLOCATE, JOB_ONCE };
 enum job_state { JOB_FREE, JOB_WAITING, JOB_FLYING };
 
 struct job {
@@ -43,7 +45,9 @@ struct job {
     long result; /* JOB_ONCE */
 };
 
-enum writer_state { WRITER_NONE, WRITER_OPEN, WRITER_ENDING, WRITER_ENDED, WRITER_BROKEN };
+enum writer_state { WRITER_NONE, WRITER_OPEN, WRITER_BROKEN };
+enum old_state { OLD_NONE, OLD_ENDING, OLD_ENDED };
+enum prepared_state { PREPARED_NONE, PREPARED_ASKED, PREPARED_READY, PREPARED_REFUSED };
 enum flush_state { FLUSH_NONE, FLUSH_WRITING, FLUSH_SYNCING };
 
 struct tb_journal_writer {
@@ -63,7 +67,7 @@ struct tb_journal_writer {
     uint64_t pending_bytes;
     bool flush_asked, end_asked;
 
-    /* the segment */
+    /* the segment; records may be taken before it has a file: fd -1 */
     int fd;
     char file[NAME_BYTES];
     uint64_t life;
@@ -75,6 +79,24 @@ struct tb_journal_writer {
     uint16_t instruments_written;
     struct tb_instrument *instruments;
     uint16_t instrument_count;
+    tb_ns time_segment,
+        time_epoch; /* greatest publish times of its full pages, and of all before */
+
+    /* the one before it, on its way to its end: see journal_roll.c */
+    struct journal_old {
+        enum old_state state;
+        int fd;
+        char file[NAME_BYTES];
+        uint64_t life, job_number;
+        tb_seq first_seq, last_seq;
+        uint64_t data_page, end_page;
+    } old;
+
+    /* the file that the next one will be */
+    enum prepared_state prepared;
+    int prepared_fd;
+    tb_ns wall; /* of the last append */
+    tb_ns looked_mono;
 
     /* records on their way */
     struct buffer buffer[BUFFERS];
@@ -86,7 +108,7 @@ struct tb_journal_writer {
     unsigned flying;
     uint64_t job_number;
     enum flush_state flush;
-    uint64_t flush_number;
+    uint64_t flush_life, flush_number; /* of which segment, up to which job */
     tb_seq flush_seq;
     uint16_t flush_instruments;
     tb_ns flush_mono;
@@ -94,7 +116,8 @@ struct tb_journal_writer {
     struct journal_past {
         uint64_t epoch;
         tb_seq last;
-    } * past; /* what was found when it was opened */
+        tb_ns time; /* greatest publish time of the epoch */
+    } * past;       /* what was found when it was opened */
     size_t past_count;
 
     tb_ns retry_mono;
@@ -147,31 +170,55 @@ void tb_journal_say(const struct tb_journal_writer *w, bool bad, const char *eve
 /* A write or sync of the segment failed; what the flush waited for is synced. */
 void tb_journal_give_up(struct tb_journal_writer *w, int rc, const char *what);
 void tb_journal_flush_end(struct tb_journal_writer *w);
+void tb_journal_flush_start(struct tb_journal_writer *w, uint64_t life, uint64_t number,
+                            tb_seq seq);
+/* The last page may be short, and has its place nevertheless; so has every one before it. */
+void tb_journal_pages_write(struct tb_journal_writer *w, bool with_tail);
+void tb_journal_instruments_write(struct tb_journal_writer *w);
 void tb_journal_page_begin(struct tb_journal_writer *w, struct tb_journal_page *page,
                            uint64_t index);
+/* The stream's directory, its lock and its parents, made if need be. */
+int tb_journal_directory_open(struct tb_journal_writer *w, struct tb_error *err);
 /* Count a record that was put behind the others of its page. */
 static inline void tb_journal_page_count(struct tb_journal_page *page, const struct tb_record *r)
 {
     tb_ns time = publish_time(r);
     if (page->count++ == 0 || time < page->time_min)
         page->time_min = time;
-    if (page->count == 1 || time > page->time_max)
+    if (time > page->time_max)
         page->time_max = time;
 }
 
 /* ---- journal_file.c: the segment's file ---- */
 
-/* A new file, its first pages on their way. Books may be asked for: with_state. 0 or -errno (said). */
-int tb_journal_file_create(struct tb_journal_writer *w, tb_seq first_seq, bool with_state,
-                           tb_ns wall);
+/* Begin a segment in memory: its first pages wait for its file. Books may be asked for: with_state. */
+int tb_journal_segment_begin(struct tb_journal_writer *w, tb_seq first_seq, bool with_state,
+                             tb_ns wall);
+/* Give it its file. 0 or -errno (said). */
+int tb_journal_segment_attach(struct tb_journal_writer *w);
+/* Make the next one's file ahead of time, if it is time; it was made, or not; it is not needed. */
+void tb_journal_file_prepare(struct tb_journal_writer *w);
+void tb_journal_file_prepared(struct tb_journal_writer *w, long result);
+void tb_journal_file_unprepare(struct tb_journal_writer *w);
+/* Has somebody removed the file that is being written? */
+bool tb_journal_file_is_gone(const struct tb_journal_writer *w);
 /* An instrument page as it is now, for its other copy. Returns the page's place. */
 uint64_t tb_journal_instruments_fill(struct tb_journal_writer *w, unsigned index, char *page);
 /* After a failure: give back what was reserved behind the durable pages, and close. */
 void tb_journal_file_give_up(struct tb_journal_writer *w);
-/* After the end page was synced: give back the rest, and close. */
-void tb_journal_file_end(struct tb_journal_writer *w);
 /* Never delete: give a damaged file another name. */
 void tb_journal_file_aside(struct tb_journal_writer *w, const char *file, const char *why);
+
+/* ---- journal_roll.c ---- */
+
+/* The segment is complete, as far as records go: from here on it is the old one. False: not now. */
+bool tb_journal_cut(struct tb_journal_writer *w);
+/* All of its records are durable: write its end page. */
+void tb_journal_old_durable(struct tb_journal_writer *w);
+/* Its end page was written, or synced; or that failed, which costs nothing but the end page. */
+void tb_journal_old_done(struct tb_journal_writer *w, struct job *job, int rc);
+/* It failed before its records were durable: it is the present one again, to be given up. */
+void tb_journal_old_back(struct tb_journal_writer *w);
 
 /* ---- journal_recover.c ---- */
 

@@ -3,6 +3,7 @@
  * submitted. Both keep their completions in the same list, where a test's fault may hold them back.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
 #include <stdio.h>
@@ -228,6 +229,17 @@ int tb_uring_sync(struct tb_uring *u, int fd, uint64_t tag)
                : -EAGAIN;
 }
 
+int tb_uring_allocate(struct tb_uring *u, int fd, size_t count, uint64_t tag)
+{
+    return request_new(u, (struct request){.op = TB_URING_ALLOCATE,
+                                           .fd = fd,
+                                           .buffer = -1,
+                                           .count = count,
+                                           .tag = tag}) != NULL
+               ? 0
+               : -EAGAIN;
+}
+
 /* ---- submitting ---- */
 
 static void finish(struct tb_uring *u, struct request *r, long result)
@@ -241,6 +253,8 @@ static void finish(struct tb_uring *u, struct request *r, long result)
 static long carry_out(const struct request *r)
 {
     long rc;
+    if (r->op == TB_URING_ALLOCATE)
+        return -posix_fallocate(r->fd, 0, (off_t)r->count);
     do {
         switch (r->op) {
         case TB_URING_WRITE:
@@ -249,6 +263,7 @@ static long carry_out(const struct request *r)
         case TB_URING_READ:
             rc = pread(r->fd, r->bytes, r->count, (off_t)r->offset);
             break;
+        case TB_URING_ALLOCATE:
         case TB_URING_SYNC:
         default:
             rc = fdatasync(r->fd);
@@ -273,6 +288,9 @@ static void fill(const struct tb_uring *u, struct io_uring_sqe *sqe, struct requ
             io_uring_prep_read_fixed(sqe, r->fd, r->bytes, (unsigned)r->count, r->offset, index);
         else
             io_uring_prep_read(sqe, r->fd, r->bytes, (unsigned)r->count, r->offset);
+        break;
+    case TB_URING_ALLOCATE:
+        io_uring_prep_fallocate(sqe, r->fd, 0, 0, (off_t)r->count);
         break;
     case TB_URING_SYNC:
     default:

@@ -39,8 +39,10 @@
  * which begins right behind what was. An end page is written only when all before it was synced. A
  * segment with state_pages 0 has no state of its own: take the one before it and read on from there.
  *
- * Time: page headers carry the least and greatest publish time; publish times do not decrease within
- * an epoch as long as the clock does not step back, so "from 09:30" is a binary search over pages.
+ * Time: page headers carry the greatest publish time so far, which does not decrease however the clock was
+ * set, so that "from 09:30" is a binary search over pages. It finds the first record, in order of sequence,
+ * that was not published before that time: where the clock was set back and the time came twice, the first
+ * of them. Nothing published at or after it is missed; a clock that was ahead makes it begin early.
  *
  * A closed segment may be compressed: <name>.tbj.zst is a standard zstd file in the seekable format
  * (facebook/zstd, contrib/seekable_format): one frame per 64 pages and a seek table in a skippable
@@ -83,8 +85,8 @@ struct tb_journal_page {
     uint64_t epoch;
     uint64_t first_seq; /* RECORDS, SPARE: of the first record; INSTRUMENTS: id of the first entry */
     uint64_t generation; /* SPARE, INSTRUMENTS: of two valid copies the greater counts */
-    tb_ns time_min;     /* publish times (ts_recv + publish_delta_ns) of the body; 0 if there are none */
-    tb_ns time_max;
+    tb_ns time_min;     /* least publish time (ts_recv + publish_delta_ns) of the body; 0: it has none */
+    tb_ns time_max;     /* greatest of the segment so far, END: of the epoch so far; never decreases */
     uint64_t page;      /* index in its file; SPARE: of the place that its records will have */
 };
 TB_STATIC_ASSERT(sizeof(struct tb_journal_page) == 64, "a page header is a record's size");
@@ -100,7 +102,8 @@ struct tb_journal_head {
     uint64_t state_pages;
     uint64_t pages;      /* preallocated, in all */
     tb_ns created;       /* wall clock */
-    uint64_t reserved[3];
+    tb_ns time_before;   /* greatest publish time of the epoch before the segment; 0: it is the first */
+    uint64_t reserved[2];
 };
 TB_STATIC_ASSERT(sizeof(struct tb_journal_head) == 128, "layout");
 
@@ -132,8 +135,8 @@ void tb_journal_close(struct tb_journal *j);
 
 /*
  * tb_journal_seek: the next read begins at (epoch, seq); the position need not exist: the read then
- * begins at the first record after it. tb_journal_seek_time: at the first record published at or
- * after `time`. 0, or 1 if the journal ends before that (reads give what comes).
+ * begins at the first record after it. tb_journal_seek_time: at the first record, in order of sequence,
+ * that was published at or after `time`, of the last epoch that began before it. 0, or 1 if the journal ends before that (reads give what comes).
  */
 int tb_journal_seek(struct tb_journal *j, uint64_t epoch, tb_seq seq);
 int tb_journal_seek_time(struct tb_journal *j, tb_ns time);

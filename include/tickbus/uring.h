@@ -16,12 +16,12 @@ TB_EXTERN_BEGIN
 
 struct tb_uring; /* opaque; one thread */
 
-enum tb_uring_op { TB_URING_WRITE, TB_URING_READ, TB_URING_SYNC };
+enum tb_uring_op { TB_URING_WRITE, TB_URING_READ, TB_URING_SYNC, TB_URING_ALLOCATE };
 
 struct tb_uring_done {
     enum tb_uring_op op;
     uint64_t tag;   /* the caller's */
-    long result;    /* bytes, 0 for a sync, or -errno; a short count is ordinary */
+    long result;    /* bytes, 0 for a sync or an allocation, or -errno; a short count is ordinary */
 };
 
 /*
@@ -41,6 +41,8 @@ int tb_uring_write(struct tb_uring *u, int fd, int buffer, const void *bytes, si
 int tb_uring_read(struct tb_uring *u, int fd, int buffer, void *bytes, size_t count, uint64_t offset,
                   uint64_t tag);
 int tb_uring_sync(struct tb_uring *u, int fd, uint64_t tag); /* fdatasync */
+/* The first `count` bytes of a file are reserved, and its size is at least that. */
+int tb_uring_allocate(struct tb_uring *u, int fd, size_t count, uint64_t tag);
 
 /* tb_uring_submit: hand over all that is queued, with one system call. tb_uring_reap: completions;
  * wait: for at least one, at most timeout_ns. Returns how many. tb_uring_fd: readable when there are some. */

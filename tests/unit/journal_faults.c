@@ -39,7 +39,7 @@ static long decide(void *context, uint64_t number, enum tb_uring_op op, int fd, 
     case FAIL_EINTR:
         return -EINTR;
     case FAIL_ZERO:
-        return op == TB_URING_SYNC ? -EIO : 0;
+        return op == TB_URING_WRITE ? 0 : -EIO;
     case SHORT_PAGE:
         return op == TB_URING_WRITE && count > 4096 ? 4096 : 1;
     case SHORT_ODD:

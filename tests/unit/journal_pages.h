@@ -18,7 +18,8 @@ struct pages {
     uint64_t epoch;
     tb_seq first_seq, next_seq;
     uint64_t data_page, generation;
-    uint64_t preallocated; /* pages */
+    uint64_t preallocated;          /* pages */
+    tb_ns time_segment, time_epoch; /* greatest publish times so far */
     TB_ALIGNAS(4096) unsigned char page[TB_JOURNAL_PAGE];
 };
 
@@ -59,9 +60,14 @@ static inline uint64_t pages_index(const struct pages *j)
 
 static inline void pages_begin(struct pages *j, uint64_t epoch, tb_seq seq)
 {
-    struct tb_journal_head head = {
-        .first_seq = seq, .data_page = TB_JOURNAL_STATE_PAGE, .pages = j->preallocated};
+    if (epoch != j->epoch)
+        j->time_epoch = 0;
+    struct tb_journal_head head = {.first_seq = seq,
+                                   .data_page = TB_JOURNAL_STATE_PAGE,
+                                   .pages = j->preallocated,
+                                   .time_before = j->time_epoch};
     struct tb_journal_page *h = pages_header(j);
+    j->time_segment = 0;
     j->epoch = epoch;
     j->first_seq = j->next_seq = seq;
     j->data_page = TB_JOURNAL_STATE_PAGE;
@@ -116,8 +122,11 @@ static inline void pages_append(struct pages *j, const struct tb_record *record)
     place->seq = j->next_seq++;
     if (h->count++ == 0 || pages_time(record) < h->time_min)
         h->time_min = pages_time(record);
-    if (h->count == 1 || pages_time(record) > h->time_max)
-        h->time_max = pages_time(record);
+    if (pages_time(record) > j->time_segment)
+        j->time_segment = pages_time(record);
+    if (j->time_segment > j->time_epoch)
+        j->time_epoch = j->time_segment;
+    h->time_max = j->time_segment;
     if (h->count == TB_JOURNAL_RECORDS) {
         pages_seal(j, TB_JOURNAL_RECORDS_KIND);
         pages_put(j, h->page, j->page);
@@ -152,6 +161,7 @@ static inline void pages_end(struct pages *j)
         memset(j->page, 0, sizeof(j->page));
     }
     h->kind = TB_JOURNAL_END;
+    h->time_max = j->time_epoch;
     h->epoch = j->epoch;
     h->first_seq = j->next_seq;
     h->page = end;

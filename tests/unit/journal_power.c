@@ -87,6 +87,8 @@ static long record(void *context, uint64_t number, enum tb_uring_op op, int fd, 
 {
     (void)context;
     assert_true(disk.events < EVENTS);
+    if (op == TB_URING_ALLOCATE)
+        return 1; /* of a file that has no name yet: what is not renamed is not there */
     unsigned file = file_of(fd);
     tick();
     struct event *e = &disk.event[disk.events++];

@@ -167,6 +167,7 @@ static void instruments_are_there_before_their_records(void **state)
 static void count_state(void *context, const struct tb_record *record)
 {
     size_t *count = context;
+    assert_non_null(count);
     assert_int_equal(record->seq, 0);
     assert_int_equal(record->type, TB_LEVEL);
     assert_int_equal(record->ts_event, (*count + 1) * 1000);
@@ -193,6 +194,161 @@ static void a_segment_begins_with_the_state(void **state)
     tb_journal_close(j);
 }
 
+/* The disk says nothing all the while: what comes is taken, as much as memory holds. */
+static void a_roll_does_not_stand_still(void **state)
+{
+    struct bench *b = *state;
+    b->options.segment_bytes = 1 << 20; /* 72,576 records */
+    bench_open(b, TB_JOURNAL_IO_AUTO);
+    assert_int_equal(tb_journal_writer_begin(b->writer, EPOCH, 1), 0);
+    bench_append(b, 70000, 512);
+    assert_true(bench_settle(b, 1000));
+    struct tb_record records[512];
+    for (tb_seq next = 70001; next <= 110000;) {
+        for (size_t i = 0; i < 512; i++)
+            records[i] = bench_record(next + i);
+        size_t n = tb_journal_writer_append(b->writer, records, 512, 1000 * TB_NS_PER_S);
+        if (n == 0)
+            fail_msg("nothing is taken at %llu", (unsigned long long)next);
+        next += n;
+        tb_journal_writer_turn(b->writer, b->mono += TB_NS_PER_MS);
+    }
+    assert_int_equal(durable(b), 70000);
+    bench_finish(b);
+    assert_int_equal(tb_journal_writer_counts(b->writer)->segments, 2);
+    assert_int_equal(bench_read(b->path, EPOCH, 1), tb_journal_writer_next(b->writer) - 1);
+}
+
+/* Of `count` records, published one each millisecond from `time` on, while the wall clock says `wall`. */
+static void append_at(struct bench *b, size_t count, tb_ns time, tb_ns wall)
+{
+    for (unsigned idle = 0; count > 0 && idle < 20000;) {
+        struct tb_record r = bench_record(tb_journal_writer_next(b->writer));
+        r.ts_recv = time;
+        r.publish_delta_ns = 0;
+        if (tb_journal_writer_append(b->writer, &r, 1, wall) == 1) {
+            count--;
+            time += TB_NS_PER_MS;
+            idle = 0;
+        } else {
+            idle++;
+        }
+        if (idle > 0 || count % 2048 == 0)
+            bench_turn(b);
+    }
+    assert_int_equal(count, 0);
+}
+
+#define DAY_NS (86400 * TB_NS_PER_S)
+
+static void a_day_begins_a_segment(void **state)
+{
+    struct bench *b = *state;
+    const tb_ns midnight = 19943 * DAY_NS;
+    bench_open(b, TB_JOURNAL_IO_AUTO);
+    assert_int_equal(tb_journal_writer_begin(b->writer, EPOCH, 1), 0);
+    append_at(b, 100, midnight - TB_NS_PER_S, midnight - TB_NS_PER_S);
+    assert_true(bench_settle(b, 1000));
+    append_at(b, 100, midnight - 800 * TB_NS_PER_MS, midnight - 1);
+    assert_int_equal(tb_journal_writer_counts(b->writer)->segments, 1);
+    append_at(b, 100, midnight, midnight);
+    assert_true(bench_settle(b, 1000));
+    assert_int_equal(tb_journal_writer_counts(b->writer)->segments, 2);
+    /* What was recorded long ago says nothing about the day; nor does the same day, later. */
+    append_at(b, 100, midnight - 30 * DAY_NS, midnight + 10 * TB_NS_PER_S);
+    append_at(b, 100, midnight + DAY_NS - TB_NS_PER_S, midnight + DAY_NS - TB_NS_PER_S);
+    assert_true(bench_settle(b, 1000));
+    assert_int_equal(tb_journal_writer_counts(b->writer)->segments, 2);
+    append_at(b, 100, midnight + DAY_NS, midnight + DAY_NS);
+    bench_finish(b);
+    assert_int_equal(tb_journal_writer_counts(b->writer)->segments, 3);
+    struct tb_journal *j;
+    struct tb_record r;
+    uint64_t epoch;
+    tb_seq first;
+    assert_int_equal(tb_journal_open(b->path, &j, NULL), 0);
+    for (tb_seq seq = 1; seq <= 600; seq++) {
+        const tb_seq begins = seq <= 200 ? 1 : seq <= 500 ? 201 : 501;
+        (void)tb_journal_seek(j, EPOCH, seq);
+        assert_int_equal(tb_journal_state(j, count_state, NULL, &epoch, &first), 0);
+        assert_int_equal(first, begins);
+        assert_int_equal(tb_journal_read(j, &r, 1, NULL, NULL), 1);
+        assert_int_equal(r.seq, seq);
+    }
+    tb_journal_close(j);
+}
+
+/*
+ * The clock is set back by 50 s and, later, forward by 80 s, over several segments and lives. A time is
+ * found where it came first: nothing published at or after it is before that.
+ */
+static void a_time_is_found_however_the_clock_was_set(void **state)
+{
+    enum { PART = 60000, PARTS = 5 };
+    static const int set[PARTS] = {0, 0, -50, 0, 80};
+    static tb_ns times[PARTS * PART + 1];
+    struct bench *b = *state;
+    const tb_ns noon = 19943 * DAY_NS + DAY_NS / 2;
+    tb_ns time = noon;
+    tb_seq seq = 0;
+    b->options.segment_bytes = 1 << 20;
+    for (int part = 0; part < PARTS; part++) {
+        bench_open(b, TB_JOURNAL_IO_AUTO);
+        assert_int_equal(tb_journal_writer_begin(b->writer, EPOCH, seq + 1), 0);
+        time += set[part] * TB_NS_PER_S;
+        append_at(b, PART, time, noon);
+        for (int i = 0; i < PART; i++, time += TB_NS_PER_MS)
+            times[++seq] = time;
+        if (part % 2 == 0)
+            bench_finish(b);
+        else
+            assert_true(bench_settle(b, 1000));
+        bench_close(b);
+    }
+    struct tb_journal *j;
+    struct tb_record r;
+    assert_int_equal(tb_journal_open(b->path, &j, NULL), 0);
+    for (tb_ns wanted = noon - TB_NS_PER_S; wanted < time + TB_NS_PER_S;
+         wanted += 331 * TB_NS_PER_MS + 77) {
+        tb_seq right = 1;
+        while (right <= seq && times[right] < wanted)
+            right++;
+        assert_int_equal(tb_journal_seek_time(j, wanted), right > seq);
+        long n = tb_journal_read(j, &r, 1, NULL, NULL);
+        if (n != (right <= seq) || (n == 1 && r.seq != right))
+            fail_msg("%+.3f s: found %llu, right is %llu", (double)(wanted - noon) / 1e9,
+                     (unsigned long long)(n == 1 ? r.seq : 0), (unsigned long long)right);
+    }
+    tb_journal_close(j);
+}
+
+/* Somebody removes the journal while it is written: that is said, and it goes on, in a new file. */
+static void a_removed_journal_is_made_anew(void **state)
+{
+    struct bench *b = *state;
+    char command[300];
+    bench_open(b, TB_JOURNAL_IO_AUTO);
+    assert_int_equal(tb_journal_writer_begin(b->writer, EPOCH, 1), 0);
+    bench_append(b, 1000, 512);
+    assert_true(bench_settle(b, 1000));
+    (void)snprintf(command, sizeof(command), "rm -r '%s'", b->base);
+    assert_int_equal(system(command), 0);
+    b->mono += 2 * TB_NS_PER_S;
+    bench_append(b, 1500, 512);
+    bench_turn(b);
+    assert_true(b->bad > 0);
+    for (int i = 0; i < 1000 && tb_journal_writer_trouble(b->writer) != NULL; i++)
+        bench_turn(b);
+    assert_null(tb_journal_writer_trouble(b->writer));
+    bench_append(b, 2000, 512);
+    bench_finish(b);
+    assert_int_equal(durable(b), 2000);
+    bench_close(b);
+    bench_open(b, TB_JOURNAL_IO_AUTO);
+    assert_int_equal(tb_journal_writer_last(b->writer, EPOCH), 2000);
+    assert_int_equal(bench_read(b->path, EPOCH, 1001), 2000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +361,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(instruments_are_there_before_their_records, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_segment_begins_with_the_state, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_roll_does_not_stand_still, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_day_begins_a_segment, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_time_is_found_however_the_clock_was_set, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_removed_journal_is_made_anew, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
