@@ -16,7 +16,7 @@
 #include <tickbus/base.h>
 
 #define LOAD_CAPTURES_MAX 64
-#define LOAD_PROCESSES_MAX 6
+#define LOAD_PROCESSES_MAX 8 /* four consumers, a venue, a feed for each kind of market */
 #define LOAD_PATH_BYTES 4096
 
 enum load_exit {
@@ -55,7 +55,8 @@ struct load_process {
 struct load_bus {
     char directory[256];
     char config[300];
-    const char *venue;
+    const char *venue, *base, *database;
+    const struct load_captures *captures;
     bool via_socket, keep;
     struct load_process process[LOAD_PROCESSES_MAX];
     size_t count;
@@ -68,7 +69,7 @@ struct load_result {
     bool there_already;
 };
 
-/* load_bus_open: directory and config file. Removes what killed loads left behind. */
+/* load_bus_open: its directory. Removes what killed loads left behind. What it is given stays the caller's. */
 int load_bus_open(struct load_bus *b, const char *venue, const struct load_captures *captures,
                   const char *database, bool via_socket, bool keep, struct tb_error *err);
 /* load_bus_run: start all, until complete. 0; -EINTR interrupted; -EINVAL a program refused its options;

@@ -125,20 +125,6 @@ static int load(const struct load_options *o, const struct load_captures *captur
     return summary(o, &result);
 }
 
-/*
- * Whose recordings `venue` serves and one feed takes whole. Not OKX's: a listing of that venue is of one
- * kind of market, and a feed of all symbols would leave those of other kinds out.
- * Nor Coinbase's: it is asked for product by product, and flat out the first would not wait for the last.
- */
-static bool is_served(const char *venue)
-{
-    static const char *const served[] = {"binance", "binanceus", "binanceusdm", "bybit"};
-    for (size_t i = 0; i < TB_COUNT(served); i++)
-        if (strcmp(served[i], venue) == 0)
-            return true;
-    return false;
-}
-
 int main(int argc, char **argv)
 {
     static struct load_options o;
@@ -158,8 +144,6 @@ int main(int argc, char **argv)
         return count == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
     if (!tb_name_check(o.venue))
         return fprintf(stderr, PROGRAM ": \"%s\" is no venue's name; see " PROGRAM " --help\n", o.venue), TB_EXIT_USAGE;
-    if (o.via_socket && !is_served(o.venue))
-        return fprintf(stderr, PROGRAM ": --via-socket does not do %s; without it the captures are replayed\n", o.venue), TB_EXIT_USAGE;
     if (count == 0)
         return fprintf(stderr, PROGRAM ": no capture was given; see " PROGRAM " --help\n"), TB_EXIT_USAGE;
 

@@ -87,30 +87,90 @@ static void write_captures(FILE *out, const struct load_captures *c)
     fputs("]", out);
 }
 
-static int write_config(const struct load_bus *b, const struct load_captures *captures, const char *database,
-                        const char *base, struct tb_error *err)
+/*
+ * A venue may list its markets by kind, so that one feed takes those of one kind: spot, contracts without
+ * an end, and those with one. Which there are is known once the venue has read its recording.
+ */
+static const char *const kinds[] = {"", "swap", "futures"};
+
+static size_t kind_of(const char *symbol)
+{
+    const char *settle = strchr(symbol, ':');
+    return settle == NULL ? 0 : strchr(settle, '-') == NULL ? 1 : 2;
+}
+
+/* The symbols of one kind as a YAML list; how many. Without `out` they are only counted. */
+static size_t write_symbols(FILE *out, const struct load_bus *b, size_t kind)
+{
+    char path[300], symbol[128];
+    size_t count = 0;
+    (void)snprintf(path, sizeof(path), "%s/markets", b->directory);
+    FILE *in = fopen(path, "re");
+    while (in != NULL && fgets(symbol, sizeof(symbol), in) != NULL) {
+        symbol[strcspn(symbol, "\n")] = '\0';
+        if (kind_of(symbol) != kind)
+            continue;
+        if (out != NULL) {
+            fputs(count > 0 ? ", " : "", out);
+            write_quoted(out, symbol);
+        }
+        count++;
+    }
+    if (in != NULL)
+        (void)fclose(in); /* only read */
+    return count;
+}
+
+/* The first kind that there is has the venue's name. */
+static void name_feed(const struct load_bus *b, size_t kind, bool first, char out[40])
+{
+    (void)snprintf(out, 40, first ? "%.24s" : "%.24s-%s", b->venue, kinds[kind]);
+}
+
+static void write_feeds(FILE *out, const struct load_bus *b)
+{
+    bool first = true;
+    fputs("feeds:\n", out);
+    for (size_t kind = 0; kind < TB_COUNT(kinds); kind++) {
+        char name[40];
+        if (write_symbols(NULL, b, kind) == 0)
+            continue;
+        name_feed(b, kind, first, name);
+        fprintf(out, "  %s: {program: feed, venue: %s, finite: true, trades: %s, pace: gated, capacity: 65536, symbols: [",
+                name, b->venue, b->captures->single_trades ? "single" : "aggregated");
+        (void)write_symbols(out, b, kind);
+        fputs("]}\n", out);
+        first = false;
+    }
+}
+
+/* `feeds`: what they are is known. */
+static int write_config(const struct load_bus *b, bool feeds, struct tb_error *err)
 {
     FILE *out = fopen(b->config, "we");
     if (out == NULL)
         return tb_fail(err, -errno, "cannot write %s: %s", b->config, strerror(errno));
     fprintf(out, "bus: %s\ndirectory: ", strrchr(b->directory, '/') + 1);
-    write_quoted(out, base);
+    write_quoted(out, b->base);
+    fputs("\n", out);
     if (b->via_socket) {
-        fprintf(out, "\nvenues:\n  recorded: {program: venue, venue: %s, speed: max, exit_at_end: true, ", b->venue);
-        write_captures(out, captures);
-        fprintf(out, "}\nfeeds:\n  %s: {program: feed, venue: %s, symbols: [\"*\"], finite: true, trades: %s,"
-                     " pace: gated, capacity: 65536}\n",
-                b->venue, b->venue, captures->single_trades ? "single" : "aggregated");
-    } else {
-        fprintf(out, "\nfeeds:\n  %s: {program: replay, venue: %s, speed: max, pace: gated, capacity: 65536, ",
-                b->venue, b->venue);
-        write_captures(out, captures);
+        fprintf(out, "venues:\n  recorded: {program: venue, venue: %s, speed: max, exit_at_end: true, wait_subscriptions: 0, ", b->venue);
+        write_captures(out, b->captures);
         fputs("}\n", out);
     }
-    fputs("services:\n  candles: {pace: gated}\n  alerts: {pace: gated}\n  metrics: {listen: \"\"}\n"
-          "  persist: {database: ", out);
-    write_quoted(out, database);
-    fputs("}\n", out);
+    if (b->via_socket && feeds)
+        write_feeds(out, b);
+    if (!b->via_socket) {
+        fprintf(out, "feeds:\n  %s: {program: replay, venue: %s, speed: max, pace: gated, capacity: 65536, ", b->venue, b->venue);
+        write_captures(out, b->captures);
+        fputs("}\n", out);
+    }
+    if (feeds) {
+        fputs("services:\n  candles: {pace: gated}\n  alerts: {pace: gated}\n  metrics: {listen: \"\"}\n"
+              "  persist: {database: ", out);
+        write_quoted(out, b->database);
+        fputs("}\n", out);
+    }
     if (fclose(out) != 0)
         return tb_fail(err, -errno, "cannot write %s: %s", b->config, strerror(errno));
     return 0;
@@ -133,7 +193,8 @@ static struct load_process *add_process(struct load_bus *b, const char *group, c
 int load_bus_open(struct load_bus *b, const char *venue, const struct load_captures *captures,
                   const char *database, bool via_socket, bool keep, struct tb_error *err)
 {
-    char name[24], base[256];
+    static char base[256];
+    char name[24];
     memset(b, 0, sizeof(*b));
     b->keep = keep; /* under a name that later loads do not take for a leftover */
     (void)snprintf(name, sizeof(name), keep ? "kept-load-%d" : "load-%d", (int)getpid());
@@ -148,19 +209,10 @@ int load_bus_open(struct load_bus *b, const char *venue, const struct load_captu
         return rc;
     b->venue = venue;
     b->via_socket = via_socket;
+    b->captures = captures;
+    b->database = database;
+    b->base = base;
     (void)snprintf(b->config, sizeof(b->config), "%s/load.yaml", b->directory);
-    rc = write_config(b, captures, database, base, err);
-    if (rc != 0)
-        return rc;
-    add_process(b, "services", "persist", "persist", "--until-done", true);
-    add_process(b, "services", "metrics", "metrics", "--until-done", true);
-    (void)snprintf(add_process(b, "services", "candles", "candles", "--until-done", true)->arguments[1], 160,
-                   "--gates=persist,metrics");
-    (void)snprintf(add_process(b, "services", "alerts", "alerts", "--until-done", true)->arguments[1], 160,
-                   "--gates=persist");
-    if (via_socket)
-        add_process(b, "venues", "recorded", "venue", "", false);
-    add_process(b, "feeds", venue, via_socket ? "feed" : "replay", "--gates=persist,metrics,candles,alerts", true);
     return 0;
 }
 
@@ -267,9 +319,14 @@ static int64_t counter(const struct load_bus *b, const char *service, const char
     return 0;
 }
 
-static const char *producer(const struct load_bus *b)
+/* Over all producers. */
+static int64_t produced(const struct load_bus *b, const char *name)
 {
-    return b->process[b->count - 1].name;
+    int64_t sum = 0;
+    for (size_t i = 0; i < b->count; i++)
+        if (strncmp(b->process[i].section, "feeds.", 6) == 0)
+            sum += counter(b, b->process[i].name, name);
+    return sum;
 }
 
 /* A store that waits for space or a lock says so in its page: the load waits with it. */
@@ -288,8 +345,8 @@ static void show_trouble(const struct load_bus *b, char said[160], bool drawing)
 
 static void draw(const struct load_bus *b, tb_ns begun)
 {
-    int64_t records = counter(b, producer(b), "records_published");
-    int64_t percent = counter(b, producer(b), "progress_percent");
+    int64_t records = produced(b, "records_published");
+    int64_t percent = produced(b, "progress_percent");
     double seconds = (double)(tb_clock_mono() - begun) / 1e9;
     char bar[BAR + 1];
     for (int k = 0; k < BAR; k++)
@@ -322,29 +379,60 @@ static int read_port(struct load_bus *b, const char *path, int *out_port, struct
     }
 }
 
+/* The venue alone: what it has decides about the feeds. */
+static int start_venue(struct load_bus *b, char ws[64], char rest[64], struct tb_error *err)
+{
+    char path[300];
+    int port = 0;
+    struct load_process *p = add_process(b, "venues", "recorded", "venue", "", false);
+    int rc = write_config(b, false, err);
+    (void)snprintf(path, sizeof(path), "%s/port", b->directory);
+    (void)snprintf(p->arguments[0], sizeof(p->arguments[0]), "--port-file=%.140s", path);
+    (void)snprintf(p->arguments[1], sizeof(p->arguments[1]), "--markets-file=%.130s/markets", b->directory);
+    if (rc == 0)
+        rc = start_process(b, p, "", "", err);
+    if (rc == 0)
+        rc = read_port(b, path, &port, err);
+    (void)snprintf(ws, 64, "--url=ws://127.0.0.1:%d", port);
+    (void)snprintf(rest, 64, "--rest-url=http://127.0.0.1:%d", port);
+    return rc;
+}
+
+static void add_feeds(struct load_bus *b)
+{
+    static const char gates[] = "--gates=persist,metrics,candles,alerts";
+    bool first = true;
+    if (!b->via_socket)
+        add_process(b, "feeds", b->venue, "replay", gates, true);
+    for (size_t kind = 0; b->via_socket && kind < TB_COUNT(kinds); kind++) {
+        char name[40];
+        if (write_symbols(NULL, b, kind) == 0)
+            continue;
+        name_feed(b, kind, first, name);
+        add_process(b, "feeds", name, "feed", gates, true);
+        first = false;
+    }
+}
+
 static int start_all(struct load_bus *b, struct tb_error *err)
 {
     char ws[64] = "", rest[64] = "";
-    for (size_t i = 0; i < b->count; i++) {
-        struct load_process *p = &b->process[i];
-        char path[300];
-        bool venue = strcmp(p->program, "venue") == 0;
-        (void)snprintf(path, sizeof(path), "%s/port", b->directory);
-        if (venue)
-            (void)snprintf(p->arguments[0], sizeof(p->arguments[0]), "--port-file=%.140s", path);
-        bool last = i + 1 == b->count;
-        int rc = start_process(b, p, last ? ws : "", last ? rest : "", err);
-        int port = 0;
-        if (rc == 0 && venue)
-            rc = read_port(b, path, &port, err);
-        if (rc != 0)
-            return rc;
-        if (venue) {
-            (void)snprintf(ws, sizeof(ws), "--url=ws://127.0.0.1:%d", port);
-            (void)snprintf(rest, sizeof(rest), "--rest-url=http://127.0.0.1:%d", port);
-        }
+    int rc = b->via_socket ? start_venue(b, ws, rest, err) : 0;
+    if (rc == 0)
+        rc = write_config(b, true, err);
+    size_t from = b->count;
+    add_process(b, "services", "persist", "persist", "--until-done", true);
+    add_process(b, "services", "metrics", "metrics", "--until-done", true);
+    (void)snprintf(add_process(b, "services", "candles", "candles", "--until-done", true)->arguments[1], 160,
+                   "--gates=persist,metrics");
+    (void)snprintf(add_process(b, "services", "alerts", "alerts", "--until-done", true)->arguments[1], 160,
+                   "--gates=persist");
+    add_feeds(b);
+    for (size_t i = from; rc == 0 && i < b->count; i++) {
+        bool feed = strcmp(b->process[i].program, "feed") == 0;
+        rc = start_process(b, &b->process[i], feed ? ws : "", feed ? rest : "", err);
     }
-    return 0;
+    return rc;
 }
 
 int load_bus_run(struct load_bus *b, bool show_progress, struct tb_error *err)
@@ -370,9 +458,9 @@ int load_bus_run(struct load_bus *b, bool show_progress, struct tb_error *err)
 void load_bus_collect(const struct load_bus *b, struct load_result *r)
 {
     static const char *const consumers[] = {"persist", "metrics", "candles", "alerts"};
-    r->records = counter(b, producer(b), "records_published");
-    r->frames_bad = counter(b, producer(b), "frames_bad");
-    r->faults = counter(b, b->via_socket ? "venue-recorded" : producer(b), "capture_faults");
+    r->records = produced(b, "records_published");
+    r->frames_bad = produced(b, "frames_bad");
+    r->faults = b->via_socket ? counter(b, "venue-recorded", "capture_faults") : produced(b, "capture_faults");
     r->lost = 0;
     for (size_t k = 0; k < TB_COUNT(consumers); k++)
         r->lost += counter(b, consumers[k], "records_lost");

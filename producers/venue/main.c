@@ -24,7 +24,7 @@
 enum start { START_ON_SUBSCRIBE, START_AT_ONCE };
 
 struct venue {
-    const char *venue, *speed_text, *port_file;
+    const char *venue, *speed_text, *port_file, *markets_file;
     struct tb_list captures;
     struct server_options listen;
     int start;
@@ -49,7 +49,7 @@ struct venue {
     bool served;  /* somebody was connected */
     uint64_t skipped;
     struct tb_stats_counter *clients, *subscriptions, *events, *frames, *bytes, *connects,
-        *requests, *messages, *refused, *skipped_frames, *unheard, *fault[FAULT_KINDS];
+        *requests, *messages, *refused, *skipped_frames, *unheard, *capture_faults, *fault[FAULT_KINDS];
 };
 
 #define FIELD(f) offsetof(struct venue, f)
@@ -64,6 +64,8 @@ static const struct tb_option options[] = {
      "port to listen on; 0 takes a free one", false},
     {"port_file", TB_OPTION_STRING, FIELD(port_file), NULL, 0, 0, NULL,
      "write the port to this file once it is open", false},
+    {"markets_file", TB_OPTION_STRING, FIELD(markets_file), NULL, 0, 0, NULL,
+     "before that write the recording's markets to this file, a unified symbol a line", false},
     {"certificate", TB_OPTION_STRING, FIELD(listen.certificate), NULL, 0, 0, NULL,
      "PEM file: serve TLS with this certificate (chain)", false},
     {"key", TB_OPTION_STRING, FIELD(listen.key), NULL, 0, 0, NULL,
@@ -151,6 +153,7 @@ static void add_stats(struct venue *v, struct tb_stats *stats)
     v->refused = tb_stats_add(stats, "refused", TB_STAT_COUNTER);
     v->skipped_frames = tb_stats_add(stats, "frames_skipped", TB_STAT_COUNTER);
     v->unheard = tb_stats_add(stats, "frames_unheard", TB_STAT_COUNTER);
+    v->capture_faults = tb_stats_add(stats, "capture_faults", TB_STAT_COUNTER);
     for (unsigned i = 0; v->script.count > 0 && i < FAULT_KINDS; i++) {
         char name[40];
         (void)snprintf(name, sizeof(name), "fault_%s", fault_name((enum fault_kind)i));
@@ -158,24 +161,42 @@ static void add_stats(struct venue *v, struct tb_stats *stats)
     }
 }
 
-/* Written whole under another name first: who waits for the file finds a number in it. */
-static int write_port_file(const char *path, int port)
+/* Written whole under another name first: who waits for the file finds all of it. */
+static int write_file(const char *path, const char *text, struct tb_error *err)
 {
     char temporary[512];
     int length = snprintf(temporary, sizeof(temporary), "%s.%d", path, (int)getpid());
 
     if (length < 0 || (size_t)length >= sizeof(temporary))
-        return -ENAMETOOLONG;
+        return tb_fail(err, -ENAMETOOLONG, "cannot write %s: its name is too long", path);
     FILE *f = fopen(temporary, "we");
-    if (f == NULL)
-        return -errno;
-    bool bad = fprintf(f, "%d\n", port) < 0;
-    if (fclose(f) != 0 || bad || rename(temporary, path) != 0) {
-        int rc = -errno;
+    bool bad = f == NULL || fputs(text, f) < 0;
+    if ((f != NULL && fclose(f) != 0) || bad || rename(temporary, path) != 0) {
+        int rc = tb_fail(err, -errno, "cannot write %s: %s", path, strerror(errno));
         (void)unlink(temporary);
         return rc;
     }
     return 0;
+}
+
+static int write_files(const struct venue *v, struct tb_error *err)
+{
+    size_t count;
+    const struct adapter_market_config *market = v->ops->markets(v->protocol, &count);
+    struct protocol_text markets = {0};
+    char port[16];
+    int rc = 0;
+
+    (void)snprintf(port, sizeof(port), "%d\n", server_port(&v->server));
+    for (size_t i = 0; i < count; i++)
+        protocol_printf(&markets, "%s\n", market[i].symbol);
+    protocol_append(&markets, "", 1);
+    if (v->markets_file != NULL)
+        rc = markets.failed ? -ENOMEM : write_file(v->markets_file, markets.text, err);
+    if (rc == 0 && v->port_file != NULL)
+        rc = write_file(v->port_file, port, err);
+    protocol_text_free(&markets);
+    return rc;
 }
 
 static int start(struct tb_service *svc, void *self)
@@ -193,11 +214,8 @@ static int start(struct tb_service *svc, void *self)
     }
     if (rc == 0)
         rc = server_open(&v->server, &v->listen, v->ops, v->protocol, &v->loop, &err);
-    if (rc == 0 && v->port_file != NULL) {
-        rc = write_port_file(v->port_file, server_port(&v->server));
-        if (rc != 0)
-            (void)tb_fail(&err, rc, "cannot write %s: %s", v->port_file, strerror(-rc));
-    }
+    if (rc == 0)
+        rc = write_files(v, &err);
     if (rc != 0) {
         char quoted[TB_QUOTE_BYTES];
         tb_log(TB_LOG_ERROR, "cannot_start", "reason=%s",
@@ -344,6 +362,7 @@ static int housekeep(struct tb_service *svc, void *self, tb_ns now)
     tb_stats_set(v->refused, (int64_t)c->refused);
     tb_stats_set(v->skipped_frames, (int64_t)v->skipped);
     tb_stats_set(v->unheard, (int64_t)c->unheard);
+    tb_stats_set(v->capture_faults, (int64_t)capture_faults(v->session.capture));
     for (unsigned i = 0; v->script.count > 0 && i < FAULT_KINDS; i++)
         tb_stats_set(v->fault[i], (int64_t)v->faults.done[i]);
     return 0;

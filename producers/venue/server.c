@@ -360,7 +360,7 @@ static int check_listening(const struct server_options *o, struct tb_error *err)
                        o->host);
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0 ||
-        bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, 1) != 0)
+        bind(fd, address->ai_addr, address->ai_addrlen) != 0)
         rc = tb_fail(err, -errno, "cannot listen on %s port %d: %s", o->host, (int)o->port,
                      strerror(errno));
     if (fd >= 0)

@@ -348,7 +348,7 @@ static struct protocol *create_okx(const char *venue, struct session *session, s
     return create(&v5_okx, venue, session, err);
 }
 
-static const char *const bybit_venues[] = {"bybit", NULL}, *const okx_venues[] = {"okx", NULL};
+static const char *const bybit_venues[] = {"bybit", NULL}, *const okx_venues[] = {"okx", "okcoin", NULL};
 
 const struct protocol_ops protocol_bybit = {.venues = bybit_venues, .create = create_bybit, V5_OPS};
 const struct protocol_ops protocol_okx = {.venues = okx_venues, .create = create_okx, V5_OPS};

@@ -98,7 +98,7 @@ def refusals(capture):
 
     refused(64, "no capture was given", "--venue", "binance", "--db", path("x.db"))
     refused(64, "--dbb", "--venue", "binance", "--dbb", path("x.db"), *capture.files)
-    refused(64, "--via-socket does not do okx", "--via-socket", "--venue", "okx", "--db", path("x.db"), *capture.files)
+    refused(74, "no market data in it", "--via-socket", "--venue", "okx", "--db", path("x.db"), *capture.files)
     refused(64, "no venue", "--venue", "nowhere", "--db", path("x.db"), *capture.files)
     refused(66, "missing.gz: No such file", "--venue", "binance", "--db", path("x.db"), path("missing.gz"))
     refused(66, "given twice", "--venue", "binance", "--db", path("x.db"), capture.files[0], capture.files[0])

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""tickbus load of the sessions of Bybit, OKX and OKCoin, through replay: trades, candles and last books in the
-database equal the published facts."""
+"""tickbus load of the sessions of Bybit, OKX and OKCoin, by replay and over the socket: trades, candles and last books in
+the database equal the published facts."""
 import json
 import os
 import shutil
@@ -56,19 +56,20 @@ def main():
         for name, venue, symbols in SESSIONS:
             with open(os.path.join(DATA, "facts", name + ".json")) as f:
                 facts = json.load(f)
-            out = os.path.join(work, name + ".db")
-            done = subprocess.run([os.path.join(os.environ["TICKBUS_BUILD"], "tickbus"), "load", "--json", "--venue", venue, "--db", out,
-                                   *(os.path.join(DATA, p) for p in facts["files"])],
-                                  env={**os.environ, "TICKBUS_DIR": base}, capture_output=True, text=True, timeout=120)
-            equal(f"{name}: exit code, stderr", (done.returncode, done.stderr), (0, ""))
-            summary = json.loads(done.stdout)
-            equal("lost", [summary[k] for k in ("lost", "frames_bad", "capture_faults", "gaps")], [0] * 4)
-            with closing(sqlite3.connect(f"file:{out}?mode=ro", uri=True)) as db:
-                for raw, symbol in symbols.items():
-                    check_trades(db, venue, symbol, facts["trades"][raw])
-                    check_candles(db, venue, symbol, facts["trades"][raw])
-                    check_book(db, venue, symbol, facts["books"][raw])
-            print(f"{name}: {summary['records']} records loaded, rows equal the facts")
+            for way in ([], ["--via-socket"]) if symbols else ([],):  # the others are of contracts, which the feed does not take
+                out = os.path.join(work, f"{name}{len(way)}.db")
+                done = subprocess.run([os.path.join(os.environ["TICKBUS_BUILD"], "tickbus"), "load", "--json", *way, "--venue", venue, "--db", out,
+                                       *(os.path.join(DATA, p) for p in facts["files"])],
+                                      env={**os.environ, "TICKBUS_DIR": base}, capture_output=True, text=True, timeout=120)
+                equal(f"{name} {way}: exit code, stderr", (done.returncode, done.stderr), (0, ""))
+                summary = json.loads(done.stdout)
+                equal("lost", [summary[k] for k in ("lost", "frames_bad", "capture_faults", "gaps")], [0] * 4)
+                with closing(sqlite3.connect(f"file:{out}?mode=ro", uri=True)) as db:
+                    for raw, symbol in symbols.items():
+                        check_trades(db, venue, symbol, facts["trades"][raw])
+                        check_candles(db, venue, symbol, facts["trades"][raw])
+                        check_book(db, venue, symbol, facts["books"][raw])
+                print(f"{name} {way}: {summary['records']} records loaded, rows equal the facts", flush=True)
     finally:
         shutil.rmtree(base)
         shutil.rmtree(work)

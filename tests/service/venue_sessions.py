@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from decimal import Decimal
 
 sys.path.insert(0, os.path.join(os.environ["TICKBUS_SOURCE"], "tests", "data"))
 import facts
@@ -88,6 +89,54 @@ def coinbase_equals_its_facts():
         end(venue)
         seen = same_as_facts(bus, trades, books)
         check(seen["snapshots"] == 10 and seen["book_events"] == 9719, seen)
+
+
+def play_all(name, venue, *feed_args):
+    """A recording through its venue and one feed, every market of it."""
+    found = published(name)
+    with Bus() as bus:
+        process, port = start(bus, "--venue", venue, "--speed=max", "--wait-subscriptions=0", "--exit-at-end",
+                              captures=[os.path.join(DATA, path) for path in found["files"]])
+        feed = start_feed(bus, port, "--venue", venue, "--finite", "--capacity=1048576", symbols="*", *feed_args)
+        end(feed, deadline=60)
+        end(process)
+        unify = {raw: raw.replace("-", "/").replace("XBT", "BTC") for kind in ("trades", "books") for raw in found.get(kind, {})}
+        seen = same_as_facts(bus, *({unify[raw]: value for raw, value in found.get(kind, {}).items()} for kind in ("trades", "books")))
+        return seen, Stream(bus)
+
+
+def coinbase_advanced_equals_the_facts_of_the_same_market():
+    seen, _ = play_all("2021-04-17_COINBASE", "coinbase")
+    check(seen["snapshots"] == 10 and seen["book_events"] == 9719 and seen["frames_unknown"] == 0, seen)
+
+
+def kraken_equals_its_facts():
+    """Recorded of v1, served as v2: its snapshots are given checksums too."""
+    seen, _ = play_all("2021-04-17_KRAKEN", "kraken")
+    check(seen["checksums_equal"] == 4269 + 10 and seen["checksums_different"] == 0 and seen["quotes"] == 18, seen)
+
+
+def kraken_v2_equals_its_facts():
+    seen, stream = play_all("kraken_v2_book", "kraken")
+    check(seen["checksums_equal"] == 2 and seen["checksums_different"] == 0 and "ALGO/USD" in stream.books, seen)
+
+
+def okcoin_equals_its_facts():
+    seen, _ = play_all("2023-05-27_OKCOIN", "okcoin")
+    check(seen["checksums_equal"] == 6 and seen["checksums_different"] == 0, seen)
+
+
+def mexc_equals_its_facts():
+    frames = published("mexc_protobuf")["frames"]
+    seen, stream = play_all("mexc_protobuf", "mexc")
+    trades = [(t[1], t[2], t[3], t[4]) for t in stream.trades["BTC/USDT"]]
+    check(trades == [(Decimal(d["price"]), Decimal(d["qty"]), {1: "buy", 2: "sell"}[d["side_1buy_2sell"]], d["time_ms"] * 10**6)
+                     for d in frames[1]["deals"]], trades)
+    (quote,) = [r for r in stream.records if r.type == "quote"]
+    wanted = [int(Decimal(frames[0]["bookTicker"][k]) * 10**n) for k, n in (("bid", 2), ("bid_qty", 8), ("ask", 2), ("ask_qty", 8))]
+    check([quote.body[k] for k in ("bid_price", "bid_size", "ask_price", "ask_size")] == wanted, quote.body, wanted)
+    same_book(stream, "BTC/USDT", frames[2]["limit_depth"])
+    check(seen["frames_unknown"] == 0, seen)
 
 
 # ---- faults, with books that begin on the socket ----
