@@ -203,6 +203,7 @@ static int open_output(struct tb_service *svc)
         .pace = (enum tb_pace)opt->pace,
         .new_epoch = opt->new_epoch,
         .tag = svc->out_tag,
+        .after_epoch = tb_service_past_epoch(svc),
         .lock_pages = opt->lock_pages,
         .huge_pages = opt->huge_pages,
         .on_wait = wait_turn,

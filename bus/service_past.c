@@ -12,6 +12,7 @@
 
 #include <tickbus/clock.h>
 
+#include "journal_source.h"
 #include "service_private.h"
 
 #define LOOK_NS (20 * TB_NS_PER_MS)
@@ -74,4 +75,22 @@ int tb_service_past_read(struct tb_service *svc, uint64_t epoch, tb_seq seq)
     if (rc != -EINTR)
         svc->ops->on_past(svc, svc->self, NULL, NULL);
     return rc == -EINTR ? rc : 0;
+}
+
+uint64_t tb_service_past_epoch(const struct tb_service *svc)
+{
+    char path[TB_JOURNAL_PATH_BYTES];
+    struct tb_journal *j;
+    uint64_t epoch = 0;
+    tb_seq seq;
+    const char *bus = strrchr(svc->bus_dir, '/');
+    if (svc->journal == NULL || bus == NULL ||
+        tb_journal_directory(svc->journal, bus + 1, svc->out_stream, path, sizeof(path), NULL) != 0 ||
+        tb_journal_open(path, &j, NULL) != 0)
+        return 0; /* whoever reads it will say what is wrong with it */
+    (void)tb_journal_seek_time(j, INT64_MAX); /* 1: it ends before that, which is what is wanted */
+    if (!tb_journal_tell(j, &epoch, &seq))
+        epoch = 0;
+    tb_journal_close(j);
+    return epoch;
 }

@@ -143,6 +143,8 @@ bool tb_service_checkpoint_urgent(const struct tb_service *svc);
 
 /* Give on_past what the output holds from (epoch, seq) on; epoch 0: from the oldest. 0, or -EINTR. */
 int tb_service_past_read(struct tb_service *svc, uint64_t epoch, tb_seq seq);
+/* The last epoch of the output that the journal knows: a clock that was set back must not go below it. */
+uint64_t tb_service_past_epoch(const struct tb_service *svc);
 
 /* ---- service.c ---- */
 

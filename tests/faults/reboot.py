@@ -19,7 +19,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import journal_kills as journals  # noqa: E402
-from supervise import compare, facts  # noqa: E402
+from supervise import compare, facts, tool  # noqa: E402
 from journal_reader import segments  # noqa: E402
 from until import until  # noqa: E402
 
@@ -106,6 +106,8 @@ def check(expected, bus):
     got = alerts(stream(bus.journal, "alerts"))
     assert got == told, ("alerts", [(k, told.get(k), got.get(k)) for k in set(told) | set(got) if told.get(k) != got.get(k)][:2])
     compare(whole, rows(bus))
+    code, said, complaint = tool("verify", *(os.path.join(bus.journal, "t", s) for s in ("binance", "candles", "alerts")))
+    assert code == 0, ("verify", code, said[-2000:], complaint[-2000:])
 
 
 def lose_everything(bus, chance, whole):

@@ -416,6 +416,17 @@ static void a_process_out_of_means_replaces_no_ring(void **state)
     tb_writer_close(&w, TB_STREAM_STOPPED);
 }
 
+/* The clock was set back while the host was down, and a journal has later epochs. */
+static void a_new_epoch_is_later_than_the_journals(void **state)
+{
+    struct bus *bus = bus_of(state);
+    struct tb_writer w;
+    const struct tb_writer_options options = {.capacity = 8, .after_epoch = UINT64_C(1) << 62};
+    assert_int_equal(tb_writer_open(bus->dir, "late", &options, &w, &bus->err), 0);
+    assert_true(w.epoch > options.after_epoch);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -436,6 +447,7 @@ int main(void)
         BUS_TEST(too_large_a_ring_is_refused_at_once),
         BUS_TEST(a_full_bus_does_not_stop_a_restart),
         BUS_TEST(a_process_out_of_means_replaces_no_ring),
+        BUS_TEST(a_new_epoch_is_later_than_the_journals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
