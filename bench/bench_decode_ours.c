@@ -11,12 +11,16 @@
 /* Fine enough for nearly all; a finer one takes the way that finds out how fine. */
 #define EXPONENT (-8)
 
-static uint64_t number(struct adapter_text text)
+static uint64_t number_in(struct adapter_text text, int8_t exp)
 {
-    int8_t exp = EXPONENT;
     int64_t mantissa = 0;
     TB_ASSERT(adapter_number(text, &exp, &mantissa) == 0);
     return (uint64_t)mantissa;
+}
+
+static uint64_t number(struct adapter_text text)
+{
+    return number_in(text, EXPONENT);
 }
 
 /* Where the venue may leave a side out. */
@@ -219,7 +223,7 @@ static uint64_t okx_numbers(void *decoder, const char *bytes, size_t length)
     uint64_t sum = m.count;
     for (uint32_t i = 0; i < m.count; i++) {
         const struct okx_item *item = &m.item[i];
-        sum += number_or_none(item->time) + levels(&item->bids) + levels(&item->asks);
+        sum += number_in(item->time, 0) + levels(&item->bids) + levels(&item->asks);
         sum += number_or_none(item->price) + number_or_none(item->size);
         sum += number_or_none(item->bid_price) + number_or_none(item->bid_size) +
                number_or_none(item->ask_price) + number_or_none(item->ask_size);
