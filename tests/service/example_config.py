@@ -31,7 +31,7 @@ BASE = {
               "recorded": {"program": "replay", "venue": "binance",
                            "captures": "[deploy/demo/spot_btcusdt_20240808.gz]"},
               "load": {"program": "synth"}},
-    "services": {"candles": {}, "persist": {"database": "var/tickbus.db"}, "metrics": {},
+    "services": {"journal": {}, "candles": {}, "persist": {"database": "var/tickbus.db"}, "metrics": {},
                  "alerts": {"rules": "[{name: HighSpread, kind: spread_above, exchange: binance, symbol: BTC/USDT, "
                                      "threshold: 10, for: 30s, severity: warning, summary: spread above 10 USDT}]"}},
 }
@@ -46,7 +46,7 @@ TITLES = {"venues": "# Recorded sessions, served as the venues they came from.",
 
 
 def base_text():
-    text = "bus: default\n"
+    text = "bus: default\njournal: var/journal\n"
     for kind, entries in BASE.items():
         text += kind + ":\n"
         for key, options in entries.items():
@@ -74,7 +74,7 @@ def row(key, value, text, given, indent):
 
 
 def generate(config):
-    out, common = HEAD + "\nbus: default\n", {}
+    out, common = HEAD + "\nbus: default\n" + row("journal", "var/journal", "where the journals of all buses are: whoever was lapped or comes late reads on there", True, ""), {}
     for kind, entries in BASE.items():
         out += "\n%s\n%s:\n" % (TITLES[kind], kind)
         for n, (key, given) in enumerate(entries.items()):
@@ -85,14 +85,14 @@ def generate(config):
             for option, value, text in options_of(kind, key, config):
                 if option in SKELETON and option not in OWN.get(key, []):
                     # The value is that of a process that is told nothing.
-                    common.setdefault(option, (None if option in ("bus",) else value, text))
+                    common.setdefault(option, (None if option in ("bus", "journal") else value, text))
                     continue
                 out += row(option, given.get(option, value), text, option in given, "    ")
                 own += 1
             if own == 0:
                 out += "    {}\n"
-    out += "\n# Options of every process, where they make sense: in its own section. bus, directory and log_level may stand\n"
-    out += "# at the top of the file for all. `restart: false`: `up` does not start it again when it dies.\n"
+    out += "\n# Options of every process, where they make sense: in its own section. bus, directory, journal and log_level\n"
+    out += "# may stand at the top of the file for all. `restart: false`: `up` does not start it again when it dies.\n"
     for option in SKELETON:
         value, text = common[option]
         out += row(option, value, text, False, "    ")
