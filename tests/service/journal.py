@@ -8,6 +8,7 @@ kills: ROUNDS (default 100) and SEED in the environment.
 import ctypes
 import ctypes.util
 import glob
+import json
 import os
 import random
 import struct
@@ -18,7 +19,7 @@ import time
 import shutil
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from buslook import SOURCE, Bus, check, end, log_of, stop, until  # noqa: E402
+from buslook import BUILD, SOURCE, Bus, check, end, log_of, stop, until  # noqa: E402
 from journal_reader import Segment, read, segments  # noqa: E402
 
 CAPTURE = os.path.join(SOURCE, "deploy", "demo", "spot_btcusdt_20240808.gz")
@@ -66,6 +67,14 @@ def cursor(bus):
     with open(bus.path("s.journal.cursor"), "rb") as f:
         data = f.read(144)
     return struct.unpack_from("<Q", data, 104)[0], struct.unpack_from("<Q", data, 136)[0]
+
+
+def stat(bus, service):
+    """What `tickbus stat` shows of a service."""
+    out = subprocess.run([os.path.join(BUILD, "tickbus-stat"), "--directory", bus.base, "--bus", "b", "--once", "--json"],
+                         capture_output=True, check=True).stdout
+    found = [p for p in json.loads(out)["processes"] if p["process"] == service]
+    return (found[0]["state"], found[0]["note"]) if found else ("", "")
 
 
 def stream():
@@ -178,11 +187,12 @@ def full():
                 except OSError:
                     pass
             until(lambda: bus.stats("journal").state == "degraded", "degraded", 60)
-            check("No space left" in bus.stats("journal").note, bus.stats("journal").note)
+            state, note = stat(bus, "journal")
+            check(state == "degraded" and "No space left" in note, state, note)
             check(replay.poll() is None, "the gate was to hold")
             os.unlink(ballast)
             subprocess.run(["mount", "-o", "remount,size=64m", directory], check=True)
-            until(lambda: bus.stats("journal").state != "degraded", "recovered", 60)
+            until(lambda: stat(bus, "journal")[0] == "running", "recovered", 60)
             end(replay, deadline=60)
             end(journal, deadline=60)
             check("ev=recovered" in log_of(journal), log_of(journal))

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""tickbus-journal through what happens to a service in months: several streams, old segments, directories that refuse.
+
+    journal_life.py streams|retention|readonly|removed
+"""
+import glob
+import os
+import random
+import shutil
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from buslook import Bus, check, end, log_of, stop, until  # noqa: E402
+from journal import Journal, equal, stat  # noqa: E402
+from journal_reader import read, segments  # noqa: E402
+
+SYNTH = ["--rate=0", "--capacity=262144"]
+
+
+def durable(bus, stream):
+    path = bus.path(stream + ".journal.cursor")
+    return int.from_bytes(open(path, "rb").read(144)[136:144], "little") if os.path.exists(path) else 0
+
+
+def holds(bus, journal, stream):
+    """What the journal has of a stream is what the ring has."""
+    ring = bus.ring(stream)
+    (records,) = read(os.path.join(journal, "b", stream)).values()
+    check(sorted(records) == list(range(1, ring.last + 1)), stream, "holes or doubles in", len(records))
+    equal([records[seq] for seq in sorted(records)], ring.records)
+
+
+def as_nobody():
+    """Permissions say nothing to root, so the test's processes are somebody else. Runs before exec."""
+    if os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+
+
+def give_away(*paths):
+    for path in paths if os.geteuid() == 0 else ():
+        os.chown(path, 65534, 65534)
+
+
+def streams():
+    """Four streams in one process, each with its own directory, killed in the middle and started again."""
+    names = ["a", "b-2", "c", "d"]
+    chance = random.Random(3)
+    with Bus() as bus, Journal() as j:
+        options = ["--streams", ",".join(names), "--journal", j.dir, "--segment-size=1MiB", "--sync-every=5ms"]
+        journal = bus.start("tickbus-journal", *options)
+        config = os.path.join(bus.base, "c.yaml")  # which makes four services of one program
+        with open(config, "w", encoding="utf-8") as f:
+            f.write("services:\n" + "".join("  synth-%s: {program: synth}\n" % name for name in names))
+        sources = [bus.start("tickbus-synth", "--config", config, "--section=services.synth-" + name, "--stream", name, "--rate=%d" % (20000 * (i + 1)), "--seed=%d" % i,
+                             "--count=%d" % (20000 * (i + 1)), "--capacity=262144") for i, name in enumerate(names)]
+        for _ in range(5):
+            time.sleep(chance.uniform(0.05, 0.15))  # when it dies is chance
+            journal.kill()
+            journal.wait()
+            journal = bus.start("tickbus-journal", *options)
+        for source in sources:
+            end(source)
+        for i, name in enumerate(names):
+            until(lambda: durable(bus, name) == 20000 * (i + 1), name + " to be durable")
+        stop(journal)
+        for name in names:
+            holds(bus, j.dir, name)
+        check(len(segments(os.path.join(j.dir, "b", "d"))) > 1, "the last stream was to fill a segment")
+
+
+def retention():
+    """What is older than it may be goes, from the oldest on, and so does what is too much; the newest always stays."""
+    with Bus() as bus, Journal() as j:
+        where = os.path.join(j.dir, "b", "s")
+        options = ["--streams=s", "--journal", j.dir, "--segment-size=1MiB"]
+
+        def files():
+            return sorted(glob.glob(where + "/*.tbj*"))
+
+        def more(count):
+            end(bus.start("tickbus-synth", "--stream=s", *SYNTH, "--count=%d" % count), deadline=60)
+            until(lambda: durable(bus, "s") == count, "all to be durable")
+
+        journal = bus.start("tickbus-journal", *options)
+        more(250000)
+        stop(journal)
+        before = files()
+        check(len(before) == 4, before)
+        for path in before[:2] + before[3:]:  # the third is young: it and what follows it stay
+            os.utime(path, (time.time() - 7200,) * 2)
+        journal = bus.start("tickbus-journal", *options, "--retain-age=1h")
+        until(lambda: len(files()) <= 2, "two old ones to go")
+        os.utime(before[2], (time.time() - 7200,) * 2)
+        until(lambda: files() == before[3:], "the third to go, when it is old", 10)
+        check(log_of(journal).count("reason=retain_age") == 3, log_of(journal))
+        more(500000)  # the oldest is old now, too, and is not the newest any more
+        until(lambda: before[3] not in files(), "the fourth to go", 10)
+        check(len(files()) >= 3, files())
+        stop(journal)
+        kept = files()
+        journal = bus.start("tickbus-journal", *options, "--retain-bytes=6MiB")
+        until(lambda: files() == kept[-1:], "only the newest to be left", 10)
+        check("reason=retain_bytes" in log_of(journal), log_of(journal))
+        more(510000)
+        stop(journal)
+        (records,) = read(where).values()
+        check(sorted(records) == list(range(min(records), 510001)), "what is left has no hole")
+
+
+def readonly():
+    """A directory that takes no new file: degraded, seen and said; it goes on by itself when that is over."""
+    with Bus() as bus, Journal() as j:
+        where = os.path.join(j.dir, "b", "s")
+        give_away(bus.base, j.dir)
+        synth = ["--stream=s", *SYNTH]
+        end(bus.start("tickbus-synth", *synth, "--count=20000", preexec_fn=as_nobody))
+        os.chmod(os.path.dirname(j.dir), os.stat(os.path.dirname(j.dir)).st_mode | 0o111)
+        journal = bus.start("tickbus-journal", "--streams=s", "--journal", j.dir, "--segment-size=1MiB", preexec_fn=as_nobody)
+        until(lambda: durable(bus, "s") == 20000, "the first records\n" + log_of(journal))
+        os.chmod(where, 0o555)
+        end(bus.start("tickbus-synth", *synth, "--count=100000", preexec_fn=as_nobody))
+        until(lambda: stat(bus, "journal")[0] == "degraded", "degraded in stat")
+        check("ermission denied" in stat(bus, "journal")[1], stat(bus, "journal"))
+        held = durable(bus, "s")
+        check(60000 < held < 80000, "the full segment was to be durable:", held)
+        check(log_of(journal).count("ev=journal_refused") == 1, log_of(journal))
+        os.chmod(where, 0o755)
+        until(lambda: durable(bus, "s") == 100000, "the rest")
+        until(lambda: stat(bus, "journal")[0] == "running", "running again")
+        check("ev=recovered" in log_of(journal), log_of(journal))
+        stop(journal)
+        holds(bus, j.dir, "s")
+
+
+def removed():
+    """A journal that somebody removes is made anew, and what it says is durable is there from then on."""
+    with Bus() as bus, Journal() as j:
+        where = os.path.join(j.dir, "b", "s")
+        journal = bus.start("tickbus-journal", "--streams=s", "--journal", j.dir)
+        end(bus.start("tickbus-synth", "--stream=s", *SYNTH, "--count=1000"))
+        until(lambda: durable(bus, "s") == 1000, "the first records")
+        shutil.rmtree(where)
+        until(lambda: "somebody has removed" in log_of(journal), "that to be noticed")
+        end(bus.start("tickbus-synth", "--stream=s", *SYNTH, "--count=3000"))
+        until(lambda: os.path.isdir(where) and glob.glob(where + "/*.tbj") and durable(bus, "s") == 3000, "the rest")
+        until(lambda: stat(bus, "journal")[0] == "running", "running again")
+        stop(journal)
+        (records,) = read(where).values()
+        check(sorted(records) == list(range(1001, 3001)), "from", min(records), "to", max(records))
+
+
+def main():
+    tests = {f.__name__: f for f in (streams, retention, readonly, removed)}
+    tests[sys.argv[1]]()
+    print("ok", sys.argv[1])
+
+
+if __name__ == "__main__":
+    main()
