@@ -72,7 +72,7 @@ int main(int argc, char **argv)
     bench_begin(&b, "latency", usage, options, TB_COUNT(options), &o, &o.common, argc, argv);
     bench_note(&b, "from the intended send time; 4,096 slots; floor: half a round trip over two lines, and "
                    "the clock readings");
+    bench_at_end(transport_close);
     bench_run(&b, cases, TB_COUNT(cases));
-    transport_close();
     return bench_end(&b);
 }

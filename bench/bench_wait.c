@@ -196,7 +196,7 @@ int main(int argc, char **argv)
                    "record and housekeeping after each 100; the parked reader sleeps when they begin",
                IDLE_SECONDS * b.scale);
     control = bench_shared(sizeof(*control));
+    bench_at_end(transport_close);
     bench_run(&b, cases, TB_COUNT(cases));
-    transport_close();
     return bench_end(&b);
 }

@@ -39,8 +39,9 @@ struct bench_private {
     size_t absent_count;
 };
 
-/* For bench_fail, which has no bench at hand. The process that made the directory removes it. */
+/* For bench_fail, which has no bench at hand. What the first process made and started is its own to end. */
 static char directory[64];
+static void (*stop_all)(void);
 static pid_t owner;
 static const char *program = "bench";
 static volatile sig_atomic_t stopped;
@@ -49,7 +50,7 @@ static volatile sig_atomic_t stopped;
 
 static void remove_directory(void)
 {
-    if (directory[0] == '\0' || owner != getpid())
+    if (directory[0] == '\0')
         return;
     DIR *d = opendir(directory);
     for (const struct dirent *e; d != NULL && (e = readdir(d)) != NULL;)
@@ -62,6 +63,21 @@ static void remove_directory(void)
     directory[0] = '\0';
 }
 
+static void clean_up(void)
+{
+    if (owner != getpid())
+        return;
+    if (stop_all != NULL)
+        stop_all();
+    stop_all = NULL;
+    remove_directory();
+}
+
+void bench_at_end(void (*stop)(void))
+{
+    stop_all = stop;
+}
+
 void bench_fail(const char *format, ...)
 {
     va_list args;
@@ -70,7 +86,7 @@ void bench_fail(const char *format, ...)
     vfprintf(stderr, format, args);
     fprintf(stderr, "\n");
     va_end(args);
-    remove_directory();
+    clean_up();
     (void)fflush(stdout);
     _exit(70);
 }
@@ -92,7 +108,6 @@ const char *bench_directory(struct bench *b)
             directory[0] = '\0';
             bench_fail("cannot make a directory in /dev/shm: %s", strerror(errno));
         }
-        owner = getpid();
     }
     return directory;
 }
@@ -220,6 +235,7 @@ void bench_begin(struct bench *b, const char *suite, const char *usage,
     if (operands != 0)
         exit(operands == -ECANCELED ? 0 : 64);
     program = suite;
+    owner = getpid();
     *b = (struct bench){.suite = suite, .options = common, .private_ = &private_};
     b->scale = common->quick ? 0.1 : 1;
     if (common->rounds == 0)
@@ -272,7 +288,7 @@ int bench_end(struct bench *b)
     report_print(&p->report, b->suite, b->options->json);
     report_free(&p->report);
     tb_config_release(&p->memory);
-    remove_directory();
+    clean_up();
     return 0;
 }
 

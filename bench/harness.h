@@ -123,6 +123,9 @@ void bench_disturbed(struct bench *b, double waited_ns, double seconds);
 /* bench_absent: this subject can not be measured here; said once. */
 void bench_absent(struct bench *b, const char *subject, const char *why);
 
+/* bench_at_end: called once in the end, however that comes: to stop what the suite started. */
+void bench_at_end(void (*stop)(void));
+
 /* bench_end: the table. Returns main's value. */
 int bench_end(struct bench *b);
 

@@ -38,6 +38,15 @@ ALWAYS_INLINE void message_fill(struct message *m, uint64_t seq, uint64_t intend
     pair[3] = base + (message_pair){6, 7};
 }
 
+/* message_words: words 1 .. 7, for who takes them from registers. */
+ALWAYS_INLINE void message_words(uint64_t out_word[7], uint64_t seq, uint64_t intended)
+{
+    out_word[0] = intended;
+    UNROLL
+    for (uint64_t i = 2; i < 8; i++)
+        out_word[i - 1] = seq + i;
+}
+
 /* message_wrong: 0 if it is the message seq. By 8-byte loads, which anything before them can forward to. */
 ALWAYS_INLINE uint64_t message_wrong(const struct message *m, uint64_t seq)
 {

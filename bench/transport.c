@@ -17,6 +17,8 @@
 #define PEERS(X)                                                                                   \
     X(tickbus_next, "")                                                                            \
     X(tickbus_runs, "")                                                                            \
+    X(tickbus_batch, "")                                                                           \
+    X(tickbus_many, "")                                                                            \
     X(tickbus_spin, "")                                                                            \
     X(tickbus_yield, "")                                                                           \
     X(tickbus_park, "")                                                                            \

@@ -67,7 +67,7 @@ struct transport {
 
 /*
  * transport_measure: a case's run: throughput in M messages/s, or latency as p50 .. p99.9 in ns under the
- * measure's own name. transport_unavailable: says so and returns -ENOTSUP. transport_close: of all.
+ * measure's own name; -ENOTSUP after bench_absent(). transport_close: for bench_at_end().
  */
 int transport_measure(struct bench *b, const struct bench_case *c);
 void transport_close(void);

@@ -1,8 +1,10 @@
 /*
  * Our ring, gated by the reader's cursor page, so that nothing is lost at any speed:
  *
- *   tickbus_next   tb_writer_publish, tb_reader_next: one record at a time, copied out
+ *   tickbus_next   tb_writer_publish_words, tb_reader_next: one record at a time, copied out
  *   tickbus_runs   the same writer; tb_reader_run: records are used where they lie, then confirmed
+ *   tickbus_batch  as tickbus_runs, but the reader waits for whole runs (TB_WAIT_BATCH)
+ *   tickbus_many   as tickbus_batch, and the writer publishes `batch` records at once, out of memory
  *   tickbus_spin, tickbus_yield, tickbus_park
  *                  as tickbus_next, but whoever finds nothing waits by that policy, and the writer wakes
  */
@@ -14,6 +16,7 @@
 #define STREAM "bench"
 #define READER "reader"
 #define RUN_MAX 256
+#define MANY_MAX 256
 
 struct source {
     struct tb_writer writer;
@@ -34,16 +37,32 @@ static void prepare(struct transport_run *run)
 ALWAYS_INLINE void send_one(void *end, uint64_t seq, uint64_t intended)
 {
     struct source *s = end;
-    struct message m;
-    message_fill(&m, seq, intended);
-    /* A message has a record's size; word 0 is the sequence, which publish sets itself. */
-    (void)tb_writer_publish(&s->writer, (const struct tb_record *)(const void *)&m);
+    uint64_t word[TB_SLOT_WORDS];
+    message_words(word, seq, intended);
+    (void)tb_writer_publish_words(&s->writer, word);
 }
 
 ALWAYS_INLINE void send_and_wake(void *end, uint64_t seq, uint64_t intended)
 {
     struct source *s = end;
     send_one(end, seq, intended);
+    tb_writer_wake(&s->writer);
+}
+
+/* Whoever publishes that fast wakes once for many: a reader in batches is late by so many anyway. */
+#define WAKE_EVERY 256
+
+ALWAYS_INLINE void send_and_wake_seldom(void *end, uint64_t seq, uint64_t intended)
+{
+    struct source *s = end;
+    send_one(end, seq, intended);
+    if (seq % WAKE_EVERY == 0)
+        tb_writer_wake(&s->writer);
+}
+
+static void wake(void *end)
+{
+    struct source *s = end;
     tb_writer_wake(&s->writer);
 }
 
@@ -69,6 +88,34 @@ static void write_all(struct transport_run *run)
     struct source s = {0};
     open_writer(run, &s);
     transport_write(run, &s, send_one, transport_no_flush);
+    tb_writer_close(&s.writer, TB_STREAM_DONE);
+}
+
+static void write_many(struct transport_run *run)
+{
+    static struct message m[MANY_MAX];
+    struct source s = {0};
+    struct transport_control *c = run->control;
+    open_writer(run, &s);
+    double waited = machine_waited();
+    c->begin = machine_ticks();
+    for (uint64_t seq = 1, n = run->set->batch; seq <= run->count; seq += n) {
+        if (n > run->count + 1 - seq)
+            n = run->count + 1 - seq;
+        message_fill_run(m, seq, (size_t)n);
+        /* A message has a record's size; word 0 is the sequence, which publish sets itself. */
+        (void)tb_writer_publish_many(&s.writer, (const struct tb_record *)(const void *)m, (size_t)n);
+        tb_writer_wake(&s.writer);
+    }
+    c->writer_waited = machine_waited() - waited;
+    tb_writer_close(&s.writer, TB_STREAM_DONE);
+}
+
+static void write_batch(struct transport_run *run)
+{
+    struct source s = {0};
+    open_writer(run, &s);
+    transport_write(run, &s, send_and_wake_seldom, wake);
     tb_writer_close(&s.writer, TB_STREAM_DONE);
 }
 
@@ -158,18 +205,21 @@ static void read_park(struct transport_run *run)
     read_waiting(run, TB_WAIT_PARK);
 }
 
-static void read_runs(struct transport_run *run)
+static void read_in_place(struct transport_run *run, enum tb_wait_policy wait)
 {
     struct drain d = {0};
     uint64_t wrong = 0, seq = 1;
-    open_reader(run, &d, TB_WAIT_SPIN);
+    open_reader(run, &d, wait);
     double waited = machine_waited();
     for (unsigned times = 1; seq <= run->count;) {
         const struct tb_slot *slot;
         enum tb_read end;
         size_t n = tb_reader_run(&d.reader, RUN_MAX, &slot, &end);
         if (n == 0) {
-            transport_idle(run, times++);
+            if (wait == TB_WAIT_BATCH)
+                tb_reader_wait(&d.reader, TB_NS_PER_S);
+            else
+                transport_idle(run, times++);
             continue;
         }
         times = 1;
@@ -186,6 +236,16 @@ static void read_runs(struct transport_run *run)
     close_reader(run, &d);
 }
 
+static void read_runs(struct transport_run *run)
+{
+    read_in_place(run, TB_WAIT_SPIN);
+}
+
+static void read_batch(struct transport_run *run)
+{
+    read_in_place(run, TB_WAIT_BATCH);
+}
+
 #define TRANSPORT(name_, write_, read_)                                                             \
     const struct transport transport_##name_ = {.name = #name_,                                    \
                                                 .prepare = prepare,                                \
@@ -194,6 +254,8 @@ static void read_runs(struct transport_run *run)
                                                 .finish = transport_nothing}
 TRANSPORT(tickbus_next, write_all, read_next);
 TRANSPORT(tickbus_runs, write_all, read_runs);
+TRANSPORT(tickbus_batch, write_batch, read_batch);
+TRANSPORT(tickbus_many, write_many, read_batch);
 TRANSPORT(tickbus_spin, write_waking, read_spin);
 TRANSPORT(tickbus_yield, write_waking, read_yield);
 TRANSPORT(tickbus_park, write_waking, read_park);
