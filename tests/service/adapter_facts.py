@@ -130,6 +130,7 @@ class Dump:
         self.records = collections.defaultdict(list)
         self.book = collections.defaultdict(lambda: {"B": [], "A": []})
         self.exps = {}
+        self.latency = []  # of records whose time the venue said
         for line in done.stdout.splitlines():
             self.line(line.split())
 
@@ -143,6 +144,8 @@ class Dump:
             self.book[self.raw[w[1]]][w[2]].append((Decimal(w[3]), Decimal(w[4])))
         else:
             out, flags = self.records[self.raw.get(w[1], "-")], int(w[4])
+            if w[2] != "0":
+                self.latency.append(int(w[3]) - int(w[2]))
             if w[0] == "trade":
                 assert flags == 0x80, w
                 out.append(("trade", int(w[5]), Decimal(w[6]), Decimal(w[7]), w[8], int(w[9]), int(w[2])))
@@ -209,6 +212,15 @@ def check_books(dump, facts):
         total = sum(n for channel, n in facts["channels"].items() if channel.split("|")[0] == name)
         if total:
             assert sum(r[0] == kind for rs in dump.records.values() for r in rs) == total, name
+
+
+def check_latency(dump, facts):
+    """The recorder's clock may be behind the venue's: the difference is signed."""
+    frames = facts["receive_minus_event_ns"]
+    if frames["negative"] == frames["frames"]:
+        assert max(dump.latency) < 0, max(dump.latency)
+    if frames["negative"] == 0:
+        assert min(dump.latency) >= 0, min(dump.latency)
 
 
 def check_klines(name, dump, paths):
@@ -288,14 +300,19 @@ def main():
             sys.exit(77)
         check_records("binance", [DEMO])
         return
+    best = 0
     for name, venue in SESSIONS:
         with open(os.path.join(DATA, "facts", name + ".json")) as f:
             facts = json.load(f)
         dump = check_records(venue, [os.path.join(DATA, p) for p in facts["files"]])
         check_trades(dump, facts)
         check_books(dump, facts)
+        check_latency(dump, facts)
         check_klines(name, dump, [os.path.join(DATA, p) for p in facts["files"]])
+        best += dump.counter["bbo_equal"]
         print(f"{name}: trades, books and {dump.counter['bbo_equal']} best prices equal the facts")
+    assert best == 1829, best
+    print(f"{best} best prices of books equal the bookTicker of the same update")
     check_table("binance_usdm_trxusdt_2025-03-04", "binanceusdm")
     check_mexc()
 
