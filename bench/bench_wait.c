@@ -163,7 +163,8 @@ static int calls(struct bench *b, const struct bench_case *c)
     return 0;
 }
 
-static const enum tb_wait_policy park = TB_WAIT_PARK, yield = TB_WAIT_YIELD, spin = TB_WAIT_SPIN;
+static const enum tb_wait_policy park = TB_WAIT_PARK, batch = TB_WAIT_BATCH,
+                                 yield = TB_WAIT_YIELD, spin = TB_WAIT_SPIN;
 
 #define SET(name, ...) &(const struct transport_setting){.transport = name, __VA_ARGS__}
 #define BY(subject, role, name, ...)                                                               \
@@ -171,6 +172,7 @@ static const enum tb_wait_policy park = TB_WAIT_PARK, yield = TB_WAIT_YIELD, spi
 
 static const struct bench_case cases[] = {
     {IDLE, "tickbus park", BENCH_OURS, 1, idle, &park},
+    {IDLE, "tickbus batch", BENCH_OURS, 1, idle, &batch},
     {IDLE, "tickbus yield", BENCH_OURS, 1, idle, &yield},
     {IDLE, "tickbus spin", BENCH_OURS, 1, idle, &spin},
 

@@ -5,8 +5,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 BUILD = os.environ["TICKBUS_BUILD"]
+TABLE = os.path.join(os.environ["TICKBUS_SOURCE"], "bench", "table.py")
 BENCH = os.path.join(BUILD, "tickbus-bench")
 
 # Suites of the harness, and a part of each that is soon done: a measure, and who must be seen in it.
@@ -37,8 +39,9 @@ def run(*arguments, status=0):
 
 
 def check(suite, measure, subjects):
-    rows = [json.loads(line) for line in
-            run(suite, "--quick", "--rounds=1", "--json", f"--measure={measure}").splitlines()]
+    """Returns what was printed."""
+    text = run(suite, "--quick", "--rounds=1", "--json", f"--measure={measure}")
+    rows = [json.loads(line) for line in text.splitlines()]
     assert rows[0]["kind"] == "machine" and all(r["suite"] == suite for r in rows), rows[0]
     summary = [r for r in rows if r["kind"] == "summary"]
     for row in summary:
@@ -50,6 +53,22 @@ def check(suite, measure, subjects):
     assert len(runs) == len(summary), (len(runs), len(summary))
     missing = subjects - {r["subject"] for r in summary}
     assert not missing, f"{suite}: no row of {missing}"
+    return text
+
+
+def check_table(text):
+    """bench/table.py makes tables of it, and puts them between the marks of a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        runs, page = os.path.join(folder, "runs.jsonl"), os.path.join(folder, "page.md")
+        with open(runs, "w", encoding="utf-8") as file: # as if nothing had disturbed it
+            file.write(text.replace('"place":"busy"', '"place":"near"'))
+        with open(page, "w", encoding="utf-8") as file:
+            file.write("before\n<!-- bench/table.py: begin -->\nold\n<!-- bench/table.py: end -->\nafter\n")
+        subprocess.run([sys.executable, TABLE, "--write", page, runs], check=True, timeout=60)
+        with open(page, encoding="utf-8") as file:
+            made = file.read()
+        assert made.startswith("before\n") and made.endswith("after\n") and "old" not in made, made
+        assert "| **tickbus park** |" in made and "#### ring" in made, made
 
 
 def main():
@@ -58,9 +77,8 @@ def main():
         sys.exit(77)
     listed = {line.split()[0] for line in run("--list").splitlines()}
     assert set(SUITES) <= listed, listed
-    for suite, parts in SUITES.items():
-        for measure, subjects in parts:
-            check(suite, measure, subjects)
+    check_table("".join(check(suite, measure, subjects)
+                        for suite, parts in SUITES.items() for measure, subjects in parts))
     text = run("ring", "--quick", "--rounds=1", "--only=none", "--measure=publish")
     assert "| publish, no reader" in text and text.startswith("== ring\n"), text
     assert "ck_ring" not in text, text
