@@ -1,6 +1,8 @@
 /* Publishing and reading: single and in batches, overruns to the last record, places in the ring. */
 #include "bus_fixture.h"
 
+#include "bus/publish.h"
+
 static void what_is_published_is_read(void **state)
 {
     struct tb_writer w = bus_writer_of(bus_of(state), 64);
@@ -32,6 +34,125 @@ static void batches_equal_singles(void **state)
     assert_int_equal(end, TB_READ_EMPTY);
     for (size_t i = 0; i < 50; i++)
         check_record(&out[i], i + 1);
+    tb_reader_close(&r, false);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+}
+
+static void words_from_registers_are_the_same_record(void **state)
+{
+    struct tb_writer w = bus_writer_of(bus_of(state), 64);
+    struct tb_reader r = bus_reader(bus_of(state), NULL);
+    struct tb_record out, in = {.ts_event = 11, .ts_recv = -12, .instrument = 0xfedc, .type = TB_TRADE,
+                                .flags = TB_F_LAST, .publish_delta_ns = 0xfffefdfc,
+                                .trade = {.price = -5, .size = 6, .trade_id = UINT64_MAX - 1,
+                                          .side = TB_SELL, .action = TB_TRADED, .count = 0x8765,
+                                          .venue_seq = 0x87654321}};
+    const uint64_t word[TB_SLOT_WORDS] = {
+        (uint64_t)in.ts_event,
+        (uint64_t)in.ts_recv,
+        in.instrument | (uint64_t)in.type << 16 | (uint64_t)in.flags << 24 |
+            (uint64_t)in.publish_delta_ns << 32,
+        (uint64_t)in.trade.price,
+        (uint64_t)in.trade.size,
+        in.trade.trade_id,
+        tb_word_of_parts(in.trade.side, in.trade.action, in.trade.count, in.trade.venue_seq)};
+    assert_int_equal(tb_writer_publish_words(&w, word), 1);
+    assert_int_equal(tb_reader_next(&r, &out), TB_READ_OK);
+    in.seq = 1;
+    assert_memory_equal(&out, &in, sizeof(in));
+    tb_reader_close(&r, false);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+}
+
+/* However the words are moved, round the end of the array, from any alignment that a record can have. */
+static void every_way_to_publish_many_publishes_the_same(void **state)
+{
+    struct tb_publish_way ways[TB_PUBLISH_WAYS_MAX];
+    size_t way_count = tb_publish_ways(ways);
+    assert_string_equal(ways[0].name, "words");
+    for (size_t way = 0; way < way_count; way++) {
+        struct bus *bus = bus_of(state);
+        struct tb_writer w =
+            bus_writer(bus, &(struct tb_writer_options){.capacity = 32, .new_epoch = true});
+        struct tb_reader r = bus_reader(bus, NULL);
+        w.write_many = ways[way].write;
+        for (size_t n = 0; n < 33; n++) {
+            struct tb_record in[33], out[33];
+            enum tb_read end;
+            uint64_t first = w.next_seq, x = first;
+            for (size_t i = 0; i < sizeof(in) / 8; i++) {
+                x = x * UINT64_C(6364136223846793005) + 1442695040888963407;
+                memcpy((char *)in + i * 8, &x, 8);
+            }
+            assert_int_equal(tb_writer_publish_many(&w, in, n), n);
+            assert_int_equal(tb_reader_read(&r, out, 33, &end), n);
+            for (size_t i = 0; i < n; i++) {
+                in[i].seq = first + i;
+                assert_memory_equal(&out[i], &in[i], sizeof(in[i]));
+            }
+        }
+        tb_reader_close(&r, false);
+        tb_writer_close(&w, TB_STREAM_STOPPED);
+    }
+}
+
+/* Once runs are as long as wanted, the next is found by its last slot: what is lapped, cut or missing too. */
+static void runs_found_by_their_last_slot_are_what_is_there(void **state)
+{
+    struct tb_writer w = bus_writer_of(bus_of(state), 64);
+    struct tb_reader r = bus_reader(bus_of(state), NULL);
+    const struct tb_slot *run;
+    enum tb_read end;
+    publish(&w, 8 + 8 + 3);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(tb_reader_run(&r, 8, &run, &end), 8);
+        assert_int_equal(end, TB_READ_OK);
+        assert_true(tb_reader_confirm(&r, 8));
+    }
+    assert_int_equal(tb_reader_run(&r, 8, &run, &end), 3);
+    assert_int_equal(end, TB_READ_EMPTY);
+    assert_true(tb_reader_confirm(&r, 3));
+    publish(&w, 16);
+    assert_int_equal(tb_reader_run(&r, 8, &run, &end), 8);
+    assert_true(tb_reader_confirm(&r, 8));
+    publish(&w, 64); /* 8 behind the cursor are left, then the last slot of the run has a later record */
+    assert_int_equal(tb_reader_run(&r, 8, &run, &end), 0);
+    assert_int_equal(end, TB_READ_OVERRUN);
+    assert_true(tb_reader_resync(&r) > 0);
+    tb_reader_close(&r, false);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+}
+
+/* TB_WAIT_BATCH: whole runs; less after a wait, or after being asked for again and again. */
+static void a_batch_reader_gets_whole_runs_and_the_rest_in_time(void **state)
+{
+    struct tb_writer w = bus_writer_of(bus_of(state), 64);
+    struct tb_reader r =
+        bus_reader(bus_of(state), &(struct tb_reader_options){.wait = TB_WAIT_BATCH});
+    const struct tb_slot *run;
+    enum tb_read end;
+    publish(&w, 13);
+    assert_int_equal(tb_reader_run(&r, 8, &run, &end), 8);
+    assert_true(tb_reader_confirm(&r, 8));
+    assert_int_equal(tb_reader_run(&r, 8, &run, &end), 0);
+    assert_int_equal(end, TB_READ_EMPTY);
+    publish(&w, 3);
+    tb_reader_wait(&r, 30 * TB_NS_PER_S);
+    assert_int_equal(tb_reader_run(&r, 8, &run, &end), 8);
+    assert_true(tb_reader_confirm(&r, 8));
+    publish(&w, 2);
+    tb_reader_wait(&r, 30 * TB_NS_PER_S);
+    assert_int_equal(tb_reader_run(&r, 8, &run, &end), 2);
+    assert_true(tb_reader_confirm(&r, 2));
+    publish(&w, 1);
+    size_t asked = 0, count = 0;
+    while (count == 0 && asked++ < 1000)
+        count = tb_reader_run(&r, 8, &run, &end);
+    assert_int_equal(count, 1);
+    assert_true(tb_reader_confirm(&r, 1));
+    publish(&w, 100);
+    assert_int_equal(tb_reader_run(&r, 8, &run, &end), 0);
+    assert_int_equal(end, TB_READ_OVERRUN);
     tb_reader_close(&r, false);
     tb_writer_close(&w, TB_STREAM_STOPPED);
 }
@@ -266,6 +387,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BUS_TEST(what_is_published_is_read),
         BUS_TEST(batches_equal_singles),
+        BUS_TEST(words_from_registers_are_the_same_record),
+        BUS_TEST(every_way_to_publish_many_publishes_the_same),
+        BUS_TEST(runs_found_by_their_last_slot_are_what_is_there),
+        BUS_TEST(a_batch_reader_gets_whole_runs_and_the_rest_in_time),
         BUS_TEST(runs_in_place_stop_at_the_end_of_the_array_and_confirm),
         BUS_TEST(overrun_loses_nothing_silently),
         BUS_TEST(resync_goes_three_quarters_back),

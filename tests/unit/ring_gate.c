@@ -157,6 +157,28 @@ static void a_wait_can_be_ended(void **state)
     tb_writer_close(&w, TB_STREAM_STOPPED);
 }
 
+/* publish_many goes as far as there is room, and says so when the wait for more is ended. */
+static void many_records_stop_where_a_wait_is_ended(void **state)
+{
+    struct bus *bus = bus_of(state);
+    int calls = 0;
+    struct tb_writer_options options = gated;
+    options.on_wait = stop_after_five;
+    options.context = &calls;
+    struct tb_writer w = bus_writer(bus, &options);
+    struct tb_record records[30];
+    for (size_t i = 0; i < TB_COUNT(records); i++)
+        records[i] = record_of(i + 1);
+    assert_int_equal(tb_writer_publish_many(&w, records, 9), 9);
+    assert_int_equal(tb_writer_publish_many(&w, records + 9, 21), 7);
+    assert_int_equal(calls, 5);
+    assert_int_equal(w.next_seq, 17);
+    struct tb_reader a = bus_reader(bus, &(struct tb_reader_options){.name = "a"});
+    assert_int_equal(read_all(&a), 16);
+    tb_reader_close(&a, false);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+}
+
 #define THROUGH_THE_GATE 200000
 
 static void *read_through(void *context)
@@ -213,6 +235,7 @@ int main(void)
         BUS_TEST(hostile_cursor_pages_can_only_hold_the_gate),
         BUS_TEST(a_reader_leaves_nothing_out_once_the_pace_is_gated),
         BUS_TEST(a_wait_can_be_ended),
+        BUS_TEST(many_records_stop_where_a_wait_is_ended),
         BUS_TEST(nothing_is_lost_through_a_gate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
