@@ -3,6 +3,7 @@
  * service itself and its logic alone, beside a loop that makes open, high, low, close and volume of one
  * timeframe, and beside reading the ring. Every subject reads the same trades with the same call.
  */
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,18 +238,18 @@ static int service_run(struct bench *b, const struct bench_case *c)
 {
     static struct tb_stats_page page;
     const struct source *s = c->context;
-    char dir[PATH_MAX], bus[64], streams[64];
+    char bus[PATH_MAX], streams[64];
     bool alive;
     struct tb_error err;
-    (void)snprintf(dir, sizeof(dir), "%s", bench_directory(b));
-    char *slash = strrchr(dir, '/');
-    (void)snprintf(bus, sizeof(bus), "--bus=%s", slash + 1);
-    *slash = '\0';
+    /* The directory's name is not fit for a bus: it gets another one, within itself. */
+    (void)snprintf(bus, sizeof(bus), "%s/bench", bench_directory(b));
+    if (symlink(".", bus) != 0 && errno != EEXIST)
+        bench_fail("%s: %s", bus, strerror(errno));
     (void)snprintf(streams, sizeof(streams), "--streams=%s", s->stream);
     pid_t pid = bench_fork(-1);
     if (pid == 0) {
-        (void)setenv("TICKBUS_DIR", dir, 1);
-        execl(program, program, bus, streams, "--until-done", "--new-epoch", "--log-level=error", NULL);
+        (void)setenv("TICKBUS_DIR", bench_directory(b), 1);
+        execl(program, program, "--bus=bench", streams, "--until-done", "--new-epoch", "--log-level=error", NULL);
         _exit(127);
     }
     bench_join(pid);

@@ -1,8 +1,6 @@
 /*
- * What numbers cost: decimals, book changes, candles, made-up records. Each line: the time of one
- * operation in ns, least, middle and most of the rounds.
- *
- *   bench_numbers [ROUNDS]     default 9, at least 5
+ * What numbers cost: decimals, book changes, candles, made-up records; beside what the C library does with
+ * the same text. ns for one, least, middle and most of the rounds.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,9 +11,9 @@
 #include <tickbus/clock.h>
 #include <tickbus/decimal.h>
 
+#include "bench/harness.h"
 #include "producers/synth/synth.h"
 
-#define ROUNDS_MAX 99
 #define TEXTS 4096
 #define TEXT_BYTES 24
 #define RECORDS (1 << 16)
@@ -166,45 +164,49 @@ static bool fill_book(void)
     return true;
 }
 
-static int by_value(const void *a, const void *b)
+static int number_run(struct bench *b, const struct bench_case *c)
 {
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
+    uint64_t (*const *round)(void) = c->context;
+    if (b->round == 0)
+        (void)(*round)(); /* caches, branch predictors, clock speed */
+    tb_ns begun = tb_clock_mono();
+    uint64_t operations = (*round)();
+    bench_add(b, c->measure, BENCH_LOWER, "ns", (double)(tb_clock_mono() - begun) / (double)operations);
+    return 0;
 }
 
-static void measure(const char *name, int rounds, uint64_t (*round)(void))
-{
-    double ns[ROUNDS_MAX];
-    (void)round(); /* caches, branch predictors, clock speed */
-    for (int i = 0; i < rounds; i++) {
-        tb_ns begun = tb_clock_mono();
-        uint64_t operations = round();
-        ns[i] = (double)(tb_clock_mono() - begun) / (double)operations;
-    }
-    qsort(ns, (size_t)rounds, sizeof(ns[0]), by_value);
-    printf("%-34s %8.2f %8.2f %8.2f\n", name, ns[0], ns[rounds / 2], ns[rounds - 1]);
-}
+#define CASE(measure, subject, role, round)                                                        \
+    {measure, subject, role, 1, number_run, &(uint64_t (*const)(void)){round}}
+
+static const struct bench_case cases[] = {
+    CASE("decimal text to number", "tb_decimal_parse", BENCH_OURS, parse_round),
+    CASE("decimal text to number", "strtod", BENCH_PEER, strtod_round),
+    CASE("number to decimal text", "tb_decimal_format", BENCH_OURS, format_round),
+    CASE("decimal to double", "tb_decimal_double", BENCH_OURS, double_round),
+    CASE("double to shortest text", "tb_double_format", BENCH_OURS, double_text_round),
+    CASE("book change, 1000 levels a side", "tb_book_apply", BENCH_OURS, book_round),
+    CASE("trade into 8 timeframes", "tb_candles_trade", BENCH_OURS, candle_round),
+    CASE("made-up record", "synth", BENCH_OURS, synth_round),
+};
+
+struct numbers {
+    struct bench_options common;
+};
+
+static const struct tb_option options[] = {BENCH_OPTIONS(struct numbers, common)};
+
+static const char usage[] = "bench_numbers [options]: what decimals, book changes and candles cost\n"
+                            "How to read the figures: bench/README.md.\n";
 
 int main(int argc, char **argv)
 {
-    int rounds = argc > 1 ? atoi(argv[1]) : 9;
-    if (rounds < 5 || rounds > ROUNDS_MAX) {
-        fprintf(stderr, "usage: bench_numbers [5..%d]\n", ROUNDS_MAX);
-        return 64;
-    }
+    static struct numbers o;
+    static struct bench b;
+    bench_begin(&b, "numbers", usage, options, TB_COUNT(options), &o, &o.common, argc, argv);
     fill_texts();
     if (!fill_book())
-        return 1;
-    printf("bench_numbers, tickbus %s, %d rounds\n%-34s %8s %8s %8s\n", tb_version(), rounds,
-           "ns for one", "min", "median", "max");
-    measure("decimal parse", rounds, parse_round);
-    measure("strtod of the same text", rounds, strtod_round);
-    measure("decimal format", rounds, format_round);
-    measure("decimal to double", rounds, double_round);
-    measure("double to shortest text", rounds, double_text_round);
-    measure("book change, 1000 levels a side", rounds, book_round);
-    measure("trade into 8 timeframes", rounds, candle_round);
-    measure("synth record", rounds, synth_round);
+        bench_fail("no memory for a book");
+    bench_run(&b, cases, TB_COUNT(cases));
     tb_book_fini(&book);
-    return 0;
+    return bench_end(&b);
 }
