@@ -44,6 +44,7 @@ static const mutant
             {"R3-removed", R3, REMOVE},
             {"R4-removed", R4, REMOVE},       /* no second look */
             {"R4-at-the-end", R4, ELSEWHERE}, /* a run confirmed by its last slot instead of its first */
+            {"R1-at-the-front", R1, ELSEWHERE}, /* a run believed whole because its first is there */
 };
 static const mutant *active = &mutants[0];
 static bool verbose; /* print the execution that failed */
@@ -259,6 +260,45 @@ struct run_in_place : rl::test_suite<run_in_place, 2> {
 };
 
 /*
+ * A run that is found by one look at its last slot (run_now in bus/reader.c): what the reader then copies
+ * of the slots before it must be theirs, though it never looked at their sequences before.
+ */
+struct run_by_its_last : rl::test_suite<run_by_its_last, 2> {
+    tb_slot slot[2];
+
+    void before()
+    {
+        for (tb_slot &s : slot) {
+            s.seq($) = 0;
+            for (unsigned i = 0; i < TB_SLOT_WORDS; i++)
+                s.word[i]($) = 0;
+        }
+        visits = 0;
+    }
+
+    void thread(unsigned index)
+    {
+        if (index == 0) {
+            for (uint64_t seq = 2; seq <= 4; seq++)
+                publish(&slot[seq & 1], seq, 1);
+            return;
+        }
+        /* The run: sequences 2 and 3. */
+        uint64_t word[2][TB_SLOT_WORDS], looked = is(R1, ELSEWHERE) ? 0 : 1;
+        if (TB_LOAD(R1, &slot[looked].seq, acquire) != 2 + looked)
+            return;
+        for (uint64_t k = 0; k < 2; k++)
+            for (unsigned i = 0; i < TB_SLOT_WORDS; i++)
+                word[k][i] = TB_LOAD(R2, &slot[k].word[i], relaxed);
+        TB_FENCE(R3, acquire);
+        if (TB_LOAD(R4, &slot[0].seq, relaxed) == 2)
+            for (uint64_t k = 0; k < 2; k++)
+                for (unsigned i = 0; i < TB_SLOT_WORDS; i++)
+                    RL_ASSERT(word[k][i] == mix(2 + k, i, 1));
+    }
+};
+
+/*
  * tb_reader_resync (bus/reader.c) calls a ring broken that says "lapped" and shows nothing newer. It may,
  * because whoever sees P1 of s (a relaxed store, but behind P2 of s - 1) sees all records to s - 2, and
  * whoever sees P4 of s sees those to s - 1.
@@ -330,6 +370,8 @@ int main(int argc, char **argv)
     if (!search<two_laps>("two_laps"))
         return 1;
     if (!search<run_in_place>("run_in_place"))
+        return 1;
+    if (!search<run_by_its_last>("run_by_its_last"))
         return 1;
     if (!search<lapped_means_far_ahead>("lapped_means_far_ahead"))
         return 1;
