@@ -12,6 +12,7 @@
 
 #define LISTING_REQUEST UINT32_C(0xfffffffe) /* no adapter asks for this number */
 #define LISTING_PATH_BYTES 16384
+#define LISTING_AGAIN_NS (60 * TB_NS_PER_S)
 #define COMPLETE_WAIT_NS (10 * TB_NS_PER_S)
 
 /* ---- changes of state ---- */
@@ -92,10 +93,12 @@ static void host_send(void *context, const char *text, size_t length, tb_ns not_
 
 /* ---- the beginning: listing, adapter, what the stream has already ---- */
 
+/* The whole of it also if there is no whole copy yet: so that names can be judged by it offline. */
 static void ask_listing(struct feed *f)
 {
     static char path[LISTING_PATH_BYTES];
-    bool all = f->list_all || feed_wants_all(f);
+    bool no_copy = f->listing_file.directory[0] != '\0' && !f->cached.complete;
+    bool all = f->list_all || feed_wants_all(f) || (no_copy && f->adapter == NULL);
     int rc = f->ops->listing_path(all ? NULL : f->options.symbols.item,
                                   all ? 0 : f->options.symbols.count, path, sizeof(path));
 
@@ -106,10 +109,20 @@ static void ask_listing(struct feed *f)
     }
     if (rc >= 0)
         rc = rest_get_long(&f->rest, LISTING_REQUEST, path);
-    if (rc < 0)
+    f->asked = rc >= 0;
+    f->asked_all = all;
+    if (rc < 0 && f->adapter == NULL)
         feed_retry(f, FEED_LISTING, "cannot ask for the venue's listing", strerror(-rc));
-    else
-        f->asked = true;
+}
+
+void feed_well(struct feed *f)
+{
+    char note[160], taken[TB_TIME_BYTES];
+
+    (void)snprintf(note, sizeof(note),
+                   "by the copy of the listing of %s: the venue does not give it",
+                   tb_time_format(f->listing_taken, taken));
+    tb_service_degraded(f->svc, f->listing_due == INT64_MAX ? NULL : note);
 }
 
 static void read_own_stream(struct feed *f)
@@ -179,38 +192,83 @@ static int begin(struct feed *f)
     return 0;
 }
 
+static void refuse_or_retry(struct feed *f, int rc, const char *why)
+{
+    if (rc == -ENOENT || rc == -ENOMEM)
+        feed_enter(f, FEED_REFUSED);
+    else
+        feed_retry(f, FEED_LISTING, "the venue's listing can not be had", why);
+}
+
+/* The venue does not give its listing: the copy will do, if there is one and it has the names. */
+static void go_by_copy(struct feed *f, const char *why)
+{
+    char taken[TB_TIME_BYTES], quoted[TB_QUOTE_BYTES];
+    int rc = f->cached.count > 0 ? feed_choose(f, &f->cached) : -EAGAIN;
+
+    if (rc == 0) {
+        f->listing_taken = f->cached.taken;
+        f->listing_due = f->mono + LISTING_AGAIN_NS;
+        tb_log(TB_LOG_WARN, "listing_cached",
+               "reason=%s taken=%s age_seconds=%" PRId64 " then=\"its copy is used\"",
+               tb_quote_text(why, quoted), tb_time_format(f->cached.taken, taken),
+               (tb_clock_wall() - f->cached.taken) / TB_NS_PER_S);
+        rc = begin(f);
+    }
+    if (rc != 0)
+        refuse_or_retry(f, rc, why);
+}
+
 static void on_listing(struct feed *f, int status, const char *body, size_t length,
                        const char *failure)
 {
+    struct listing listing = {0};
     char why[96];
 
-    f->asked = false;
-    if (status == 0) {
-        feed_retry(f, FEED_LISTING, "the venue's listing can not be had", failure);
-        return;
-    }
+    (void)snprintf(why, sizeof(why), "HTTP status %d", status);
     /* A name that it does not know makes the venue refuse them all: look for it among all. */
-    if (status == 400 && !f->list_all && !feed_wants_all(f)) {
+    if (status == 400 && !f->asked_all) {
         f->list_all = true;
         f->next_attempt = f->mono;
         return;
     }
     if (status != 200) {
-        (void)snprintf(why, sizeof(why), "HTTP status %d", status);
-        feed_retry(f, FEED_LISTING, "the venue's listing can not be had", why);
+        go_by_copy(f, status == 0 ? failure : why);
         return;
     }
-    int rc = feed_resolve(f, body, length);
+    int rc = feed_read_listing(f, body, length, &listing);
     if (rc == 0)
+        rc = feed_choose(f, &listing);
+    if (rc == 0) {
+        f->listing_taken = listing.taken;
         rc = begin(f);
+    }
     if (rc == -EAGAIN) {
         f->list_all = true;
         f->next_attempt = f->mono;
     } else if (rc == -ENOENT || rc == -ENOMEM) {
         feed_enter(f, FEED_REFUSED);
     } else if (rc < 0) {
-        feed_retry(f, FEED_LISTING, "the venue's listing can not be read", strerror(-rc));
+        (void)snprintf(why, sizeof(why), "it can not be read: %s", strerror(-rc));
+        go_by_copy(f, why);
     }
+    listing_free(&listing);
+}
+
+/* We go by the copy, and have asked again. Finer ticks that it shows are found in the data as well. */
+static void on_listing_again(struct feed *f, int status, const char *body, size_t length)
+{
+    struct listing listing = {0};
+
+    f->listing_due = f->mono + LISTING_AGAIN_NS;
+    if (status == 200 && feed_read_listing(f, body, length, &listing) == 0) {
+        f->listing_taken = listing.taken;
+        f->listing_due = INT64_MAX;
+        tb_log(TB_LOG_INFO, "listing_fresh", "venue=%s", f->options.venue);
+        if (f->state == FEED_LIVE)
+            feed_well(f);
+    }
+    listing_free(&listing);
 }
 
 static void on_rest(void *context, uint32_t number, const char *path, int status, const char *body,
@@ -220,7 +278,11 @@ static void on_rest(void *context, uint32_t number, const char *path, int status
     struct feed *f = context;
 
     if (number == LISTING_REQUEST) {
-        on_listing(f, status, body, length, failure);
+        f->asked = false;
+        if (f->adapter == NULL)
+            on_listing(f, status, body, length, failure);
+        else
+            on_listing_again(f, status, body, length);
         return;
     }
     if (status != 200)
@@ -262,6 +324,8 @@ static int step(struct feed *f)
         return 0;
     case FEED_LIVE:
         feed_live_turn(f);
+        if (!f->asked && f->mono >= f->listing_due)
+            ask_listing(f);
         return 0;
     case FEED_COMPLETE:
         socket_forget(&feed_next(f)->socket);
@@ -373,6 +437,8 @@ int feed_open(struct feed *f, struct tb_service *svc, struct tb_error *err)
         rc = rest_init(&f->rest, &rest, on_rest, f);
     if (rc == 0)
         rc = watch_descriptors(f);
+    f->listing_due = INT64_MAX;
+    feed_load_listing(f);
     feed_enter(f, FEED_LISTING);
     return rc;
 }
@@ -410,6 +476,7 @@ void feed_close(struct feed *f)
         (void)close(f->wake_fd);
     f->wake_fd = -1;
     outbox_fini(&f->outbox);
+    listing_free(&f->cached);
     free(f->market);
     f->market = NULL;
 }

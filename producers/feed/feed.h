@@ -17,6 +17,7 @@
 
 #include "backoff.h"
 #include "kept.h"
+#include "listing.h"
 #include "outbox.h"
 #include "producers/adapter/adapter.h"
 #include "rest.h"
@@ -37,7 +38,7 @@ struct feed_options {
     const char *venue;
     struct tb_list symbols, channels;
     int trades; /* enum feed_trades */
-    const char *url, *rest_url, *ca_file;
+    const char *url, *rest_url, *ca_file, *cache;
     int64_t book_depth;
     bool finite;
     tb_ns connect_timeout, rest_timeout, backoff_first, backoff_most, silence, connection_life;
@@ -70,19 +71,24 @@ struct feed {
 
     enum feed_state state;
     struct backoff backoff;
-    tb_ns mono;                /* of this turn */
-    tb_ns state_since;         /* monotonic */
-    tb_ns next_attempt;        /* LISTING and WAITING */
-    bool asked;                /* LISTING: a request is under way */
-    bool list_all;             /* LISTING: the venue did not know all names: look at all it has */
-    struct outbox outbox;      /* what goes after the subscriptions */
-    tb_ns own_ping_due;        /* of the venue's own kind; INT64_MAX: it wants none */
-    tb_ns look_due;            /* the adapter's deadlines */
-    tb_ns ping_sent;           /* 0: nothing is being probed */
-    tb_ns life_end;            /* when to make the next connection; INT64_MAX: never */
-    tb_ns next_since;          /* when it was begun */
-    bool next_full;            /* it sent more than can be kept */
-    struct kept kept;          /* what it sent so far */
+    tb_ns mono;         /* of this turn */
+    tb_ns state_since;  /* monotonic */
+    tb_ns next_attempt; /* LISTING and WAITING */
+    bool asked;         /* for the listing: a request is under way */
+    bool asked_all;     /* it is for all that the venue has */
+    bool list_all;      /* LISTING: the venue did not know all names: look at all it has */
+    struct listing_file listing_file;
+    struct listing cached; /* LISTING: the copy on disk */
+    tb_ns listing_taken;   /* wall clock: what we go by; 0: nothing yet */
+    tb_ns listing_due;     /* it is the copy: when to ask again. INT64_MAX: it is the venue's own */
+    struct outbox outbox;  /* what goes after the subscriptions */
+    tb_ns own_ping_due;    /* of the venue's own kind; INT64_MAX: it wants none */
+    tb_ns look_due;        /* the adapter's deadlines */
+    tb_ns ping_sent;       /* 0: nothing is being probed */
+    tb_ns life_end;        /* when to make the next connection; INT64_MAX: never */
+    tb_ns next_since;      /* when it was begun */
+    bool next_full;        /* it sent more than can be kept */
+    struct kept kept;      /* what it sent so far */
     const char *reconnect_why; /* the adapter asked for it, in this turn */
     bool stopping;             /* a publish was given up */
 
@@ -121,9 +127,13 @@ static inline struct feed_link *feed_next(struct feed *f)
 /* request.c: what an operator asks; as tb_control_turn wants it. */
 void feed_request(void *context, const char *request, char answer[TB_CONTROL_BYTES]);
 
-/* resolve.c: the listing has come. 0; -ENOENT: refused, said why; -EAGAIN: ask for all. */
-int feed_resolve(struct feed *f, const char *body, size_t length);
+/* resolve.c: which markets a listing says are ours. feed_read_listing: out of an answer, and keep a copy. */
+int feed_choose(struct feed *f, const struct listing *l);
+int feed_read_listing(struct feed *f, const char *body, size_t length, struct listing *out);
+void feed_load_listing(struct feed *f);
 bool feed_wants_all(const struct feed *f);
+/* feed_well: connected. What is still not as it should be, or nothing, becomes the state. */
+void feed_well(struct feed *f);
 
 /* feed_open: sockets and buffers. feed_close accepts all zero. 0 or -errno, reason in err. */
 int feed_open(struct feed *f, struct tb_service *svc, struct tb_error *err);

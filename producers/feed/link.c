@@ -72,7 +72,7 @@ static void live_opened(struct feed *f)
     begin_life(f);
     outbox_clear(&f->outbox);
     feed_enter(f, FEED_LIVE);
-    tb_service_degraded(f->svc, NULL);
+    feed_well(f);
     tb_log(TB_LOG_INFO, "connected", "venue=%s url=%s connects=%" PRIu64, f->options.venue,
            f->options.url, f->connects);
     f->ops->on_connect(f->adapter, tb_clock_wall());
@@ -191,6 +191,7 @@ static void live_closed(struct feed *f, int code, const char *why)
     }
     kept_clear(&f->kept);
     rest_cancel(&f->rest); /* what was asked for belongs to a book that is lost */
+    f->asked = false;
     if (was_live) {
         f->ops->on_disconnect(f->adapter, tb_clock_wall(), code, TB_GAP_RECONNECT);
         tb_writer_wake(f->svc->out);

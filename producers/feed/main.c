@@ -22,6 +22,7 @@ enum own_counter {
     CONNECTED,
     HANDOVERS,
     FRAMES_STAMPED,
+    LISTING_AGE,
     FRAMES_OVERSIZED,
     REST_REQUESTS,
     REST_FAILURES,
@@ -40,6 +41,7 @@ static const struct {
     [CONNECTED] = {"connected", TB_STAT_GAUGE},
     [HANDOVERS] = {"handovers", TB_STAT_COUNTER},
     [FRAMES_STAMPED] = {"frames_kernel_time", TB_STAT_COUNTER},
+    [LISTING_AGE] = {"listing_age_seconds", TB_STAT_GAUGE},
     [FRAMES_OVERSIZED] = {"frames_oversized", TB_STAT_COUNTER},
     [REST_REQUESTS] = {"rest_requests", TB_STAT_COUNTER},
     [REST_FAILURES] = {"rest_failures", TB_STAT_COUNTER},
@@ -67,6 +69,10 @@ static const struct tb_option options[] = {
      "REST address; by default the venue's own", false},
     {"ca_file", TB_OPTION_STRING, FIELD(ca_file), NULL, 0, 0, NULL,
      "PEM file of authorities to trust beside the system's", false},
+    {"cache", TB_OPTION_STRING, FIELD(cache), NULL, 0, 0, NULL,
+     "directory for a copy of the venue's listing, by which an offline start goes; none; default: "
+     "$CACHE_DIRECTORY, $XDG_CACHE_HOME/tickbus or ~/.cache/tickbus",
+     false},
     {"book_depth", TB_OPTION_INT, FIELD(book_depth), "10000", 10, 1000000, NULL,
      "levels kept of each side of a book", false},
     {"finite", TB_OPTION_BOOL, FIELD(finite), "false", 0, 0, NULL,
@@ -190,13 +196,13 @@ static int housekeep(struct tb_service *svc, void *self, tb_ns now)
         [CONNECTED] = f->state == FEED_LIVE,
         [FRAMES_OVERSIZED] = (int64_t)(f->link[0].socket.oversized + f->link[1].socket.oversized),
         [FRAMES_STAMPED] = (int64_t)(f->link[0].socket.stamped + f->link[1].socket.stamped),
+        [LISTING_AGE] = f->listing_taken == 0 ? 0 : (now - f->listing_taken) / TB_NS_PER_S,
         [HANDOVERS] = (int64_t)f->handovers,
         [REST_REQUESTS] = (int64_t)f->rest.requests,
         [REST_FAILURES] = (int64_t)f->rest.failures,
     };
 
     (void)svc;
-    (void)now;
     for (size_t i = 0; i < OWN_COUNTERS; i++)
         tb_stats_set(s->own[i], value[i]);
     if (f->adapter == NULL)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <tickbus/clock.h>
 #include <tickbus/config.h>
 #include <tickbus/log.h>
 
@@ -14,41 +15,9 @@
 
 #define NEAR_MAX 3
 
-/* Everything a listing has, for as long as it is looked at. */
-struct listing {
-    struct adapter_market_config *market;
-    size_t count, capacity;
-    bool failed;
-};
-
-static void collect(void *context, const struct adapter_market_config *market)
-{
-    struct listing *l = context;
-
-    if (l->count == l->capacity) {
-        size_t capacity = l->capacity == 0 ? 256 : l->capacity * 2;
-        struct adapter_market_config *more = realloc(l->market, capacity * sizeof(*more));
-        if (more == NULL) {
-            l->failed = true;
-            return;
-        }
-        l->market = more;
-        l->capacity = capacity;
-    }
-    l->market[l->count++] = *market;
-}
-
 bool feed_wants_all(const struct feed *f)
 {
     return f->options.symbols.count == 1 && strcmp(f->options.symbols.item[0], "*") == 0;
-}
-
-static const struct adapter_market_config *find(const struct listing *l, const char *symbol)
-{
-    for (size_t i = 0; i < l->count; i++)
-        if (strcmp(l->market[i].symbol, symbol) == 0)
-            return &l->market[i];
-    return NULL;
 }
 
 /* "BTC/USDT": the raw name, the nearest spelling, then others with the same base. */
@@ -86,12 +55,14 @@ static void near_names(const struct listing *l, const char *symbol, char *out, s
 
 static void refuse(const struct feed *f, const struct listing *l, const char *symbol)
 {
-    char nearby[3 * TB_SYMBOL_BYTES + 8], quoted[2][TB_QUOTE_BYTES];
+    char nearby[3 * TB_SYMBOL_BYTES + 8], quoted[2][TB_QUOTE_BYTES], taken[TB_TIME_BYTES];
+    bool cached = l == &f->cached;
 
     near_names(l, symbol, nearby, sizeof(nearby));
-    tb_log(TB_LOG_ERROR, "unknown_symbol", "venue=%s symbol=%s%s%s", f->options.venue,
+    tb_log(TB_LOG_ERROR, "unknown_symbol", "venue=%s symbol=%s%s%s%s%s", f->options.venue,
            tb_quote_text(symbol, quoted[0]), nearby[0] != '\0' ? " did_you_mean=" : "",
-           nearby[0] != '\0' ? tb_quote_text(nearby, quoted[1]) : "");
+           nearby[0] != '\0' ? tb_quote_text(nearby, quoted[1]) : "",
+           cached ? " by_listing_of=" : "", cached ? tb_time_format(l->taken, taken) : "");
 }
 
 static int take(struct feed *f, const struct adapter_market_config *market)
@@ -105,7 +76,8 @@ static int take(struct feed *f, const struct adapter_market_config *market)
     return 0;
 }
 
-static int choose(struct feed *f, const struct listing *l)
+/* 0; -ENOENT: refused; -EAGAIN: a name is not in it, and it is not all that the venue has. */
+int feed_choose(struct feed *f, const struct listing *l)
 {
     size_t unknown = 0;
     int rc = 0;
@@ -116,15 +88,15 @@ static int choose(struct feed *f, const struct listing *l)
             rc = take(f, &l->market[i]);
     else
         for (size_t i = 0; i < f->options.symbols.count && rc == 0; i++) {
-            const struct adapter_market_config *m = find(l, f->options.symbols.item[i]);
+            const struct adapter_market_config *m = listing_find(l, f->options.symbols.item[i]);
             if (m != NULL)
                 rc = take(f, m);
-            else if (f->list_all)
+            else if (l->complete)
                 refuse(f, l, f->options.symbols.item[i]);
             unknown += m == NULL;
         }
     if (unknown > 0)
-        return f->list_all ? -ENOENT : -EAGAIN;
+        return l->complete ? -ENOENT : -EAGAIN;
     if (rc == -E2BIG)
         tb_log(TB_LOG_ERROR, "too_many_symbols", "venue=%s listed=%zu most=%d", f->options.venue,
                l->count, ADAPTER_MARKETS_MAX);
@@ -135,15 +107,36 @@ static int choose(struct feed *f, const struct listing *l)
     return rc == -E2BIG ? -ENOENT : rc;
 }
 
-int feed_resolve(struct feed *f, const char *body, size_t length)
+int feed_read_listing(struct feed *f, const char *body, size_t length, struct listing *out)
 {
-    struct listing l = {0};
-    int rc = f->ops->listing_read(body, length, collect, &l);
+    struct tb_error err = {""};
+    char quoted[TB_QUOTE_BYTES];
 
-    if (rc >= 0 && l.failed)
+    *out = (struct listing){.taken = tb_clock_wall(), .complete = f->asked_all};
+    int rc = f->ops->listing_read(body, length, listing_add, out);
+    if (rc >= 0 && out->failed)
         rc = -ENOMEM;
-    if (rc >= 0)
-        rc = choose(f, &l);
-    free(l.market);
-    return rc;
+    if (rc >= 0 && out->count == 0 && out->complete)
+        rc = -EBADMSG; /* a venue without a market is none */
+    if (rc < 0 || out->count == 0)
+        return rc < 0 ? rc : 0;
+    if (!out->complete)
+        listing_merge(&f->cached, out);
+    rc = listing_store(out->complete ? out : &f->cached, &f->listing_file, &err);
+    if (rc != 0)
+        tb_log(TB_LOG_WARN, "listing_not_kept", "reason=%s then=\"no offline start from it\"",
+               tb_quote_text(err.text, quoted));
+    return 0;
+}
+
+void feed_load_listing(struct feed *f)
+{
+    struct tb_error err = {""};
+    char quoted[TB_QUOTE_BYTES];
+
+    listing_place(&f->listing_file, f->options.cache, f->options.venue, f->options.rest_url);
+    int rc = listing_load(&f->cached, &f->listing_file, &err);
+    if (rc != 0 && rc != -ENOENT)
+        tb_log(TB_LOG_WARN, "listing_ignored", "reason=%s then=\"the venue is asked\"",
+               tb_quote_text(err.text, quoted));
 }

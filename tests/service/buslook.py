@@ -53,6 +53,7 @@ class Bus:
     def start(self, program, *args, log=None, **more):
         """A program of the build on this bus; its log goes to a file that log_of() reads."""
         log = log or os.path.join(self.base, "%d.log" % len(self.processes))
+        more.setdefault("env", dict(os.environ, XDG_CACHE_HOME=os.path.join(self.base, "cache")))
         with open(log, "ab") as out:
             p = subprocess.Popen([os.path.join(BUILD, program), "--directory", self.base, "--bus", "b", *args],
                                  stdout=out, stderr=out, stdin=subprocess.DEVNULL, **more)

@@ -134,6 +134,7 @@ class Server:
         return self
 
     def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)  # else accept, which waits in its thread, takes one more
         self.listener.close()
 
     def _accept(self):
@@ -141,7 +142,7 @@ class Server:
             try:
                 sock, _ = self.listener.accept()
             except OSError:
-                return
+                return  # closed
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock):
