@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """Services behind their rings: they catch up from the journal, by themselves, and nobody can tell from the result.
 
-    catch_up.py stopped|late|epochs|damage
+    catch_up.py stopped|late|epochs|damage|locked
 """
+import json
 import os
 import signal
 import sqlite3
+import subprocess
 import sys
 import time
+from contextlib import closing
 
 SOURCE = os.environ.get("TICKBUS_SOURCE") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(SOURCE, "tests", "faults"))
 import journal_kills as journals  # noqa: E402
-from supervise import facts  # noqa: E402
+from supervise import BUILD, facts  # noqa: E402
 
 
 def until(what, condition, seconds=60):
@@ -68,6 +71,38 @@ def stopped():
                 if said(bus, s, "overrun"):
                     raise AssertionError(f"{s} lost records:\n{bus.processes[s].last_lines()}")
     print("persist, candles and alerts, stopped and killed for 4 s: rows, candles and alerts equal")
+
+
+def behind(bus):
+    """What `tickbus stat` shows of persist: how many records it is behind, and whether it is well."""
+    looked = subprocess.run([os.path.join(BUILD, "tickbus-stat"), "--once", "--json", "--directory", bus.base, "--bus", "t"],
+                            stdout=subprocess.PIPE, check=False)
+    shown = json.loads(looked.stdout)
+    lag = [r["lag_records"] for r in shown["readers"] if (r["stream"], r["reader"]) == ("binance", "persist")]
+    return lag[0] or 0, [(s["state"], s["note"]) for s in shown["processes"] if s["process"] == "persist"]
+
+
+def locked():
+    """Somebody locks the database while nobody waits for persist: rows wait in memory, then records in ring and journal."""
+    capture = facts.demo()
+    expected = expected_of(capture)
+    with journals.make(capture, 40, "journal") as bus:
+        persist = bus.processes["services.persist"]
+        persist.arguments.append("--buffer-rows=4096")
+        bus.start()
+        until("some rows are stored", lambda: rows(bus) > 500)
+        with closing(sqlite3.connect(bus.database, isolation_level=None, timeout=30)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            until("it is behind by more than a ring", lambda: behind(bus)[0] > 4096)
+            lag, state = behind(bus)
+            assert state[0][0] == "degraded" and "is locked by another process" in state[0][1], state
+            other.execute("COMMIT")
+        bus.run(120)
+        journals.check(expected, journals.result(bus))
+        assert said(bus, "services.persist", "catching_up") > 0, persist.last_lines()
+        assert said(bus, "services.persist", "overrun") == 0, persist.last_lines()
+        assert said(bus, "services.persist", "recovered") > 0, persist.last_lines()
+    print(f"locked until it was {lag} records behind, which was seen: rows equal")
 
 
 def late():
@@ -154,4 +189,4 @@ def damage():
 
 
 if __name__ == "__main__":
-    {"stopped": stopped, "late": late, "epochs": epochs, "damage": damage}[sys.argv[1]]()
+    {"stopped": stopped, "late": late, "epochs": epochs, "damage": damage, "locked": locked}[sys.argv[1]]()
