@@ -88,6 +88,28 @@ def same_book(stream, symbol, expected):
     check(not stream.bad[symbol], symbol, "is still marked as maybe bad")
 
 
+def covered_once(stream, symbol, channel, ids, first, last):
+    """The ids that were published and the ranges of the gaps make first..last, each exactly once."""
+    ranges = sorted([(a, b) for a, b in ids] + [(g[2], g[3]) for g in stream.gaps if g[0] == symbol and g[1] == channel])
+    at = first
+    for a, b in ranges:
+        check(a == at, "channel", channel, "has", (a, b), "where", at, "should be")
+        at = b + 1
+    check(at == last + 1, "channel", channel, "ends at", at - 1, "not", last)
+
+
+def same_top(stream, capture, symbol):
+    """
+    The final book after a late snapshot: what the venue's 1000 levels of that moment and all later changes tell.
+    Levels beyond those are unknown by nature, so the best prices must be equal, and every level within.
+    """
+    check(not stream.bad[symbol], symbol, "is still marked as maybe bad")
+    top = stream.top(symbol)
+    for side in ("bids", "asks"):
+        want = [(Decimal(p), Decimal(q)) for p, q in capture.books()[symbol][side]]
+        check(top[side] == want, symbol, side, top[side], "facts say", want)
+
+
 def play(bus, capture, *feed_args, speed="max", pace=(), **more):
     """A whole session through a venue and a feed; returns the feed's process."""
     # The same records, another venue's name: only the adapter's family matters to the protocol.

@@ -3,12 +3,11 @@
 import os
 import signal
 import sys
-from decimal import Decimal
 
 sys.path.insert(0, os.path.join(os.environ["TICKBUS_SOURCE"], "tests", "data"))
 import facts
 from buslook import Bus, check, end, log_of, run_tests, until
-from feed import BIG, Stream, counters, play, same_book, same_trades, session, start_feed
+from feed import BIG, Stream, counters, covered_once, play, same_book, same_top, same_trades, session, start_feed
 from venue import start as start_venue
 
 
@@ -29,16 +28,6 @@ def every_recorded_session_equals_its_facts():
             check(counters["bbo_equal"] == capture.bbo_equal() and counters["bbo_different"] == 0, counters)
             check(counters["frames_bad"] == 0 and counters["gaps"] == 0, counters)
             check(stream.status[0][0] == 1 and stream.status[-1][0] == 6, stream.status)
-
-
-def covered_once(stream, symbol, channel, ids, first, last):
-    """The ids that were published and the ranges of the gaps make first..last, each exactly once."""
-    ranges = sorted([(a, b) for a, b in ids] + [(g[2], g[3]) for g in stream.gaps if g[0] == symbol and g[1] == channel])
-    at = first
-    for a, b in ranges:
-        check(a == at, "channel", channel, "has", (a, b), "where", at, "should be")
-        at = b + 1
-    check(at == last + 1, "channel", channel, "ends at", at - 1, "not", last)
 
 
 def a_killed_feed_says_exactly_what_it_missed():
@@ -65,18 +54,6 @@ def a_killed_feed_says_exactly_what_it_missed():
         synced = [s for s in stream.status if s[0] == 3]
         check(len(synced) >= 2, "not synced again", stream.status)
         same_top(stream, capture, symbol)
-
-
-def same_top(stream, capture, symbol):
-    """
-    The final book after a late snapshot: what the venue's 1000 levels of that moment and all later changes tell.
-    Levels beyond those are unknown by nature, so the best prices must be equal, and every level within.
-    """
-    check(not stream.bad[symbol], symbol, "is still marked as maybe bad")
-    top = stream.top(symbol)
-    for side in ("bids", "asks"):
-        want = [(Decimal(p), Decimal(q)) for p, q in capture.books()[symbol][side]]
-        check(top[side] == want, symbol, side, top[side], "facts say", want)
 
 
 def a_venue_that_died_and_came_back_is_found_again():
