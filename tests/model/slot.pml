@@ -185,7 +185,7 @@ rest:
 proctype reader()
 {
     byte cursor = 1, first = 1, lost = 0, read = 0;
-    byte seen, a, b, fresh, stride;
+    byte seen, a, b, c, d, fresh, stride;
     bool yes;
     bool quiet; /* the producer was at rest before we looked */
 
@@ -194,6 +194,40 @@ proctype reader()
     :: else ->
         fresh = 0;
         quiet = at_rest;
+        if /* a run of two in place, found by its last slot, confirmed by its first; or a single */
+        :: AT(cursor) + 1 < CAPACITY && cursor < LAST ->
+#ifdef MUTANT_RUN_BY_ITS_FIRST
+            seen = seq[AT(cursor)] + 1; /* R1 */
+#else
+            seen = seq[AT(cursor + 1)]; /* R1 */
+#endif
+            if
+            :: seen == cursor + 1 ->
+                a = word_a[AT(cursor)]; /* R2 */
+                b = word_b[AT(cursor)];
+                c = word_a[AT(cursor + 1)];
+                d = word_b[AT(cursor + 1)];
+#ifdef MUTANT_RUN_CONFIRMED_BY_ITS_LAST
+                seen = seq[AT(cursor + 1)] - 1;
+#else
+                seen = seq[AT(cursor)]; /* R4 */
+#endif
+                if
+                :: seen == cursor ->
+                    atomic {
+                        assert(a == b && truth[cursor] == a);
+                        assert(c == d && truth[cursor + 1] == c);
+                        a = 0; b = 0; c = 0; d = 0; seen = 0;
+                        read = read + 2;
+                        cursor = cursor + 2
+                    };
+                    goto counted
+                :: else -> a = 0; b = 0; c = 0; d = 0; goto lapped
+                fi
+            :: else
+            fi
+        :: true
+        fi;
         seen = seq[AT(cursor)]; /* R1 */
         if
         :: seen == cursor ->
@@ -244,6 +278,7 @@ lapped:
             :: else
             fi
         fi;
+counted:
         assert(read + lost == cursor - first) /* account */
     od;
     assert(read + lost == cursor - first);
