@@ -57,7 +57,7 @@ void report_runs(const struct report *r, size_t first, const char *suite, int64_
                    suite, round + 1, f->measure, f->subject, role_name[f->role], f->value, f->unit,
                    f->better == BENCH_HIGHER ? "higher" : "lower", f->place);
         else
-            fprintf(stderr, "  %-38s %-25s %10.*f %s (%s)\n", f->measure, f->subject,
+            fprintf(stderr, "  %-38s %-26s %10.*f %s (%s)\n", f->measure, f->subject,
                     decimals(f->value), f->value, f->unit, f->place);
     }
     if (json)
@@ -146,7 +146,7 @@ static void print_text(const struct row *row, const struct row *peer, const stru
     for (int i = 0; i < 2; i++)
         if (to[i] != NULL && to[i]->median > 0)
             snprintf(ratios[i], sizeof(ratios[i]), "%.2f", ratio(row, to[i]));
-    printf("| %-38s | %-25s | %-7s | %2zu | %8.*f | %8.*f | %8.*f | %-11s | %7s | %7s |\n",
+    printf("| %-38s | %-26s | %-7s | %2zu | %8.*f | %8.*f | %8.*f | %-11s | %7s | %7s |\n",
            row->of->measure, row->of->subject, row->of->place, row->n, decimals(row->min), row->min,
            decimals(row->median), row->median, decimals(row->max), row->max, row->of->unit,
            ratios[0], ratios[1]);
@@ -197,7 +197,7 @@ void report_print(const struct report *r, const char *suite, bool json)
     }
     sort_rows(rows, count);
     if (!json)
-        printf("\n| %-38s | %-25s | place   |  n |      min |   median |      max | unit        | to peer "
+        printf("\n| %-38s | %-26s | place   |  n |      min |   median |      max | unit        | to peer "
                "| to limit |\n| --- | --- | --- | --: | --: | --: | --: | --- | --: | --: |\n",
                "measure", "subject");
     for (size_t i = 0; i < count; i++) {

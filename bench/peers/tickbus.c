@@ -15,7 +15,7 @@
 
 #define STREAM "bench"
 #define READER "reader"
-#define RUN_MAX 256
+#define RUN_MAX 1024 /* 64 KiB, as a chunk of the core-to-core stream */
 #define MANY_MAX 256
 
 struct source {
