@@ -20,11 +20,13 @@
 bool tb_journal_cut(struct tb_journal_writer *w)
 {
     if (w->state != WRITER_OPEN || w->old.state != OLD_NONE || w->fd < 0 ||
-        tb_journal_jobs_free(w) < FLUSH_JOBS + BUFFERS ||
-        (w->flush != FLUSH_NONE && w->instruments_written != w->instrument_count))
-        return false; /* what is in flight reads the memory of the instrument pages */
+        tb_journal_jobs_free(w) < FLUSH_JOBS + BUFFERS)
+        return false;
+    if (w->instruments_there != w->instrument_count) {
+        w->flush_asked = true; /* they go first */
+        return false;
+    }
     tb_journal_pages_write(w, true);
-    tb_journal_instruments_write(w);
     w->old = (struct journal_old){.state = OLD_ENDING,
                                   .fd = w->fd,
                                   .life = w->life,

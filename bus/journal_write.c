@@ -172,7 +172,8 @@ static void buffer_write(struct tb_journal_writer *w, struct buffer *b, bool wit
     uint32_t final = b->pages;
     if (!with_tail && final > 0 && page_at(b->memory, final - 1)->count < TB_JOURNAL_RECORDS)
         final--;
-    if (final == b->written || tb_journal_jobs_free(w) == 0)
+    if (final == b->written || tb_journal_jobs_free(w) == 0 ||
+        w->instruments_there != w->instrument_count)
         return;
     tb_journal_write_bytes(w, b->memory + b->written * (size_t)TB_JOURNAL_PAGE,
                            (final - b->written) * (size_t)TB_JOURNAL_PAGE,
@@ -347,8 +348,13 @@ static void flush_begin(struct tb_journal_writer *w)
     if (w->flush != FLUSH_NONE || tb_journal_jobs_free(w) < FLUSH_JOBS + BUFFERS)
         return;
     struct tb_journal_page *tail = tail_page(w);
+    if (w->instruments_there != w->instrument_count) {
+        tb_journal_instruments_write(w); /* alone; it is due still, and the next turn goes on */
+        w->flush_instruments = w->instrument_count;
+        tb_journal_flush_start(w, w->life, w->job_number, w->durable);
+        return;
+    }
     tb_journal_pages_write(w, false);
-    tb_journal_instruments_write(w);
     if (tail != NULL && tail->first_seq + tail->count > w->durable + 1)
         spare_write(w, tail);
     tb_journal_flush_start(w, w->life, w->job_number, w->next_seq - 1);
@@ -361,6 +367,9 @@ void tb_journal_flush_end(struct tb_journal_writer *w)
 {
     w->flush = FLUSH_NONE;
     w->durable = w->flush_seq;
+    if (w->flush_instruments != 0 && w->flush_life == w->life)
+        w->instruments_there = w->flush_instruments;
+    w->flush_instruments = 0;
     w->counts.syncs++;
     w->counts.sync_latency = tb_clock_mono() - w->flush_mono;
     if (w->trouble[0] != '\0' && w->durable >= w->trouble_seq) {
