@@ -14,6 +14,7 @@
 #define RETRY_WAIT TB_NS_PER_MS        /* something was refused, or a checkpoint is overdue */
 #define PATIENCE 100                   /* retries; then it is no short delay: retry less often */
 #define DRAIN_WAIT (5 * TB_NS_PER_MS)
+#define MANY 1000000
 #define STOPPED_EARLY (-1) /* asked to stop before an input was open: nothing is left to be done */
 
 /* ---- state ---- */
@@ -40,9 +41,15 @@ static void state_update(struct tb_service *svc)
     struct tb_service_private *p = svc->private_;
     char note[160];
     const char *broken = NULL, *missing = NULL, *behind = NULL;
+    uint64_t records = 0;
     for (unsigned i = 0; i < svc->input_count; i++) {
-        if (svc->input[i].open && tb_reader_catching_up(&svc->input[i].reader))
-            behind = svc->input[i].stream;
+        if (svc->input[i].open && tb_reader_catching_up(&svc->input[i].reader)) {
+            records = p->input[i].behind;
+            if (records > 0)
+                behind = svc->input[i].stream;
+            else
+                missing = svc->input[i].stream; /* all of its journal was read, and there is no ring */
+        }
         if (svc->input[i].open)
             continue;
         if (p->input[i].open_rc != 0 && p->input[i].open_rc != -ENOENT)
@@ -64,6 +71,10 @@ static void state_update(struct tb_service *svc)
         state_set(svc, TB_SERVICE_WAITING, note);
     } else if (behind != NULL) {
         snprintf(note, sizeof(note), "catching up with stream %s from its journal", behind);
+        size_t used = strlen(note);
+        if (records >= MANY) /* in steps: each change of the note is told to a service manager */
+            snprintf(note + used, sizeof(note) - used, ", %llu million records behind",
+                     (unsigned long long)(records / MANY));
         state_set(svc, TB_SERVICE_RUNNING, note);
     } else {
         state_set(svc, TB_SERVICE_RUNNING, NULL);

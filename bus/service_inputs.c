@@ -10,6 +10,7 @@
 #define RETRY_NS (20 * TB_NS_PER_MS)
 #define RETRY_BROKEN_NS                                                                            \
     TB_NS_PER_S /* the file is there and is mapped to see whether it is another */
+#define PROGRESS_NS (10 * TB_NS_PER_S)
 #define BATCH_LATENCY_MAX (60 * TB_NS_PER_S) /* older records were not published just now */
 
 static enum tb_from first_place(const struct tb_service *svc)
@@ -347,19 +348,25 @@ void tb_service_inputs_release(struct tb_service *svc)
     }
 }
 
+/* When it begins, at most once a second; every ten seconds how it goes on; and its end. */
 static void tell_catching_up(struct tb_service *svc, unsigned i, uint64_t lag)
 {
-    struct input_state *s = &svc->private_->input[i];
+    struct tb_service_private *p = svc->private_;
+    struct input_state *s = &p->input[i];
     const struct tb_reader *r = &svc->input[i].reader;
     bool now = tb_reader_catching_up(r);
-    if (now == s->catching_up)
+    tb_ns since = p->mono - s->behind_mono;
+    s->behind = lag;
+    if (now && lag == 0)
+        return; /* it waits for a ring */
+    if (now ? since < (s->catching_up ? PROGRESS_NS : TB_NS_PER_S) : !s->catching_up)
         return;
     s->catching_up = now;
-    tb_log_limited(&s->catching_up_log, TB_NS_PER_S, TB_LOG_INFO, now ? "catching_up" : "caught_up",
-                   "stream=%s epoch=%llu seq=%llu behind=%llu from_journal=%llu", svc->input[i].stream,
-                   (unsigned long long)r->epoch, (unsigned long long)r->cursor,
-                   (unsigned long long)lag,
-                   (unsigned long long)(s->from_journal + tb_reader_from_journal(r)));
+    s->behind_mono = p->mono;
+    tb_log(TB_LOG_INFO, now ? "catching_up" : "caught_up",
+           "stream=%s epoch=%llu seq=%llu behind=%llu from_journal=%llu", svc->input[i].stream,
+           (unsigned long long)r->epoch, (unsigned long long)r->cursor, (unsigned long long)lag,
+           (unsigned long long)(s->from_journal + tb_reader_from_journal(r)));
 }
 
 void tb_service_inputs_housekeep(struct tb_service *svc)

@@ -42,7 +42,8 @@ struct input_state {
     uint64_t overruns;
     uint64_t from_journal; /* of readers that were closed */
     bool catching_up;      /* as last told */
-    struct tb_log_limit catching_up_log;
+    uint64_t behind;       /* records that follow the cursor in its epoch */
+    tb_ns behind_mono;     /* when it was last told */
     struct tb_stats_counter *lag;
     struct tb_log_limit overrun_log;
     uint16_t mirror[TB_INSTRUMENTS_MAX + 1]; /* input id -> output id; 0: not mirrored yet */
