@@ -54,3 +54,18 @@ bool tb_instrument_check(const struct tb_instrument *entry, uint16_t id)
            entry->size_exp >= TB_EXP_MIN && entry->size_exp <= 0 && entry->market != 0 &&
            entry->market <= id;
 }
+
+enum tb_trade_ids tb_venue_trade_ids(const char *venue)
+{
+    /* binanceusdm numbers orders of its insurance fund, too, which are no trades of the market. */
+    static const char *const each[] = {"binance", "binanceus", "coinbase", "coinbaseexchange",
+                                       "kraken"};
+    static const char *const merged[] = {"okx", "okcoin"};
+    for (size_t i = 0; i < TB_COUNT(each); i++)
+        if (strcmp(venue, each[i]) == 0)
+            return TB_TRADE_IDS_EACH;
+    for (size_t i = 0; i < TB_COUNT(merged); i++)
+        if (strcmp(venue, merged[i]) == 0)
+            return TB_TRADE_IDS_MERGED;
+    return TB_TRADE_IDS_FREE;
+}

@@ -9,9 +9,6 @@
 const char *const finding_name[FINDING_KINDS] = {"damage", "sequence", "record",  "trades",
                                                  "book",   "candle",   "database"};
 
-/* Venues that number the trades of a market one by one. Others' ids may skip, or be hashes. */
-static const char *const chained[] = {"binance", "binanceus", "coinbase", "kraken"};
-
 void verify_find(struct verify *v, enum finding kind, const char *stream, const char *format, ...)
 {
     char what[400];
@@ -124,31 +121,28 @@ static struct verify_market *market_of(struct verify_source *s, const struct tb_
     return &s->market[m->of];
 }
 
-static bool is_chained(const struct tb_instrument *in)
-{
-    for (size_t i = 0; i < TB_COUNT(chained); i++)
-        if (strcmp(in->venue, chained[i]) == 0)
-            return true;
-    return false;
-}
-
 static void check_trade(struct verify *v, struct verify_source *s, const struct tb_instrument *in,
                         const struct tb_record *r)
 {
     struct verify_market *m = market_of(s, in, r->instrument);
-    uint64_t id = r->trade.trade_id, last = m->trade_id;
+    enum tb_trade_ids ids = tb_venue_trade_ids(in->venue);
+    uint64_t last = m->trade_id, id = r->trade.trade_id, first = id;
     v->count.trades++;
-    if (is_chained(in) && last != 0) {
+    if (ids == TB_TRADE_IDS_MERGED && r->trade.count != UINT16_MAX && r->trade.count <= id)
+        first = id - r->trade.count + (r->trade.count > 0);
+    else if (ids == TB_TRADE_IDS_MERGED)
+        last = 0; /* how many it stands for does not fit */
+    if (ids != TB_TRADE_IDS_FREE && last != 0 && id != 0) {
         v->count.trades_chained++;
-        if (id > last + 1)
+        if (first > last + 1)
             verify_find(v, FINDING_TRADES, s->stream,
                         "%s %s: trades %" PRIu64 " to %" PRIu64
                         " are missing before sequence %" PRIu64 ", and no gap tells of them",
-                        in->venue, in->symbol, last + 1, id - 1, r->seq);
-        else if (id <= last)
+                        in->venue, in->symbol, last + 1, first - 1, r->seq);
+        else if (first <= last)
             verify_find(v, FINDING_TRADES, s->stream,
                         "%s %s: trade %" PRIu64 " comes after %" PRIu64 " at sequence %" PRIu64,
-                        in->venue, in->symbol, id, last, r->seq);
+                        in->venue, in->symbol, first, last, r->seq);
     }
     m->trade_id = id;
 }

@@ -64,6 +64,14 @@ bool tb_instrument_check(const struct tb_instrument *entry, uint16_t id);
 bool tb_symbol_check(const char *symbol);
 bool tb_name_check(const char *name);
 
+/*
+ * tb_venue_trade_ids: how a venue numbers the trades of a market, and so whether one that is missing shows.
+ * FREE: ids may skip, are hashes, or number more than is published. EACH: the next record has the next id.
+ * MERGED: a record stands for `count` trades, and has the id of the last of them.
+ */
+enum tb_trade_ids { TB_TRADE_IDS_FREE, TB_TRADE_IDS_EACH, TB_TRADE_IDS_MERGED };
+enum tb_trade_ids tb_venue_trade_ids(const char *venue);
+
 TB_EXTERN_END
 
 #endif

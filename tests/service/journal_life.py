@@ -1,19 +1,27 @@
 #!/usr/bin/env python3
 """tickbus-journal through what happens to a service in months: several streams, old segments, directories that refuse.
 
-    journal_life.py streams|retention|readonly|removed
+    journal_life.py streams|retention|readonly|removed|clock|venues
 """
+import calendar
 import glob
+import json
 import os
 import random
 import shutil
+import sqlite3
+import subprocess
 import sys
 import time
+from contextlib import closing
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from buslook import Bus, check, end, log_of, stop, until  # noqa: E402
+from buslook import BUILD, SOURCE, Bus, check, end, log_of, stop, until  # noqa: E402
 from journal import Journal, equal, stat  # noqa: E402
 from journal_reader import read, segments  # noqa: E402
+
+sys.path.insert(0, os.path.join(SOURCE, "tests", "tools"))
+import made  # noqa: E402
 
 SYNTH = ["--rate=0", "--capacity=262144"]
 
@@ -152,8 +160,56 @@ def removed():
         check(sorted(records) == list(range(1001, 3001)), "from", min(records), "to", max(records))
 
 
+def clock():
+    """The host's clock is set back by an hour, and later forward by two: ring, journal and SQLite have every record, in order."""
+    count, hour = 6000, 3600 * 10**9
+    feed, _, _ = made.session(count)
+    for row in feed:
+        if row.get("seq", 0) > count / 3:
+            seconds, fraction = row["ts_recv"].rstrip("Z").split(".")
+            at = calendar.timegm(time.strptime(seconds, "%Y-%m-%dT%H:%M:%S")) * 10**9 + int(fraction)
+            row["ts_recv"] = made.stamp(at + (-hour if row["seq"] <= 2 * count / 3 else hour))
+    trades = [row for row in feed if row["type"] == "trade"]
+    with Bus() as bus, Journal() as j:
+        rows = os.path.join(bus.base, "feed.jsonl")
+        made.write(rows, feed)
+        subprocess.run([os.path.join(BUILD, "tickbus-import"), rows, "--into=bus", "--directory", bus.base, "--bus=b",
+                        "--stream=s"], check=True)
+        ring = bus.ring("s")
+        check([int.from_bytes(r[:8], "little") for r in ring.records] == list(range(1, count + 1)), "the ring")
+        database = os.path.join(bus.base, "db")
+        journal = bus.start("tickbus-journal", "--streams=s", "--journal", j.dir, "--until-done")
+        end(bus.start("tickbus-persist", "--streams=s", "--database", database, "--until-done"))
+        end(journal)
+        holds(bus, j.dir, "s")
+        with closing(sqlite3.connect(database)) as db:
+            stored = db.execute("SELECT timestamp, amount FROM trades_stream ORDER BY seq").fetchall()
+        check(len(stored) == len(trades), len(stored), "rows of", len(trades), "trades")
+        for (at, amount), row in zip(stored, trades):
+            check(abs(amount - float(row["size"])) < 1e-12, "the rows are in another order", at, amount, row)
+
+
+def venues():
+    """`verify` holds trade ids against each other where the venue counts them, and finds nothing wrong in what it sent."""
+    data = os.path.join(SOURCE, "..", "shared", "data", "cryptofeed")
+    counted = {"2021-04-17_COINBASE.ws.28.gz": ("coinbaseexchange", True), "2022-05-13_OKX.ws.1.gz": ("okx", True),
+               "2021-10-11_BINANCE_US.ws.1.gz": ("binanceus", True), "2021-07-22_BINANCE_FUTURES.ws.1.gz": ("binanceusdm", False)}
+    if not os.path.isdir(data):
+        print("skipped: no recordings here")
+        sys.exit(77)
+    for name, (venue, counts) in counted.items():
+        with Bus() as bus, Journal() as j:
+            journal = bus.start("tickbus-journal", "--streams=s", "--journal", j.dir, "--until-done")
+            end(bus.start("tickbus-replay", "--captures", os.path.join(data, name), "--venue", venue, "--stream=s",
+                          "--speed=max", "--pace=gated", "--gates=journal"))
+            end(journal)
+            said = subprocess.run([os.path.join(BUILD, "tickbus-verify"), j.dir, "--json"], capture_output=True, check=True).stdout
+            found = json.loads(said.splitlines()[-1])
+            check(found["ok"] and found["trades"] > 0 and (found["trades_chained"] > 0) == counts, venue, found)
+
+
 def main():
-    tests = {f.__name__: f for f in (streams, retention, readonly, removed)}
+    tests = {f.__name__: f for f in (streams, retention, readonly, removed, clock, venues)}
     tests[sys.argv[1]]()
     print("ok", sys.argv[1])
 
