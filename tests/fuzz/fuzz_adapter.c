@@ -107,7 +107,7 @@ static void scan(const struct adapter_ops *ops, const char *path, const char *at
                   markets[i].price_exp <= 0);
 }
 
-static void check_books(const struct adapter_ops *ops, const struct adapter *a)
+void fuzz_check_books(const struct adapter_ops *ops, const struct adapter *a)
 {
     for (size_t m = 0; m < MARKETS; m++) {
         const struct tb_book *ours = ops->book(a, venue->market[m].symbol),
@@ -173,33 +173,45 @@ static void reset_reader(uint32_t depth)
         TB_ASSERT(reader.entry[m].raw[0] != '\0');
 }
 
-int fuzz_adapter(const struct fuzz_venue *of, const uint8_t *bytes, size_t count)
+struct adapter *fuzz_begin(const struct fuzz_venue *of, unsigned which)
 {
     static const struct adapter_host host = {NULL, publish,   add_instrument,
                                              get,  reconnect, send_text};
-    const struct adapter_ops *ops = adapter_find(of->id);
     struct adapter_market_config market[MARKETS];
-    struct adapter_config config = {.venue = of->id,
-                                    .stream = "fuzz",
-                                    .market = market,
-                                    .market_count = MARKETS,
-                                    .channels = ADAPTER_TRADES | ADAPTER_QUOTES | ADAPTER_BOOK,
-                                    .book_depth = DEPTH};
-    if (count == 0)
-        return 0;
+    const struct adapter_config config = {.venue = of->id,
+                                          .stream = "fuzz",
+                                          .market = market,
+                                          .market_count = MARKETS,
+                                          .channels =
+                                              ADAPTER_TRADES | ADAPTER_QUOTES | ADAPTER_BOOK,
+                                          .book_depth = DEPTH,
+                                          .aggregated = which & 1,
+                                          .recorded = which & 2};
     venue = of;
     memcpy(market, of->market, sizeof(market));
-    config.aggregated = bytes[0] & 1;
-    config.recorded = bytes[0] & 2;
     reader.entries = 0;
-    struct adapter *a = fuzz_take(bytes[0] & 3, ops, &config, &host);
+    struct adapter *a = fuzz_take(which & 3, adapter_find(of->id), &config, &host);
     reset_reader(of->reader_depth > 0 ? of->reader_depth : DEPTH);
+    return a;
+}
+
+void fuzz_end(struct adapter *a)
+{
+    fuzz_give(adapter_find(venue->id), a);
+}
+
+int fuzz_adapter(const struct fuzz_venue *of, const uint8_t *bytes, size_t count)
+{
+    if (count == 0)
+        return 0;
+    const struct adapter_ops *ops = adapter_find(of->id);
+    struct adapter *a = fuzz_begin(of, bytes[0]);
     const char *at = (const char *)bytes + 1, *end = (const char *)bytes + count;
     for (tb_ns now = TB_NS_PER_S; at < end; now += 7 * TB_NS_PER_MS) {
         const char *from = at;
         give_line(ops, a, from, next_input(&at, end), now);
-        check_books(ops, a);
+        fuzz_check_books(ops, a);
     }
-    fuzz_give(ops, a);
+    fuzz_end(a);
     return 0;
 }

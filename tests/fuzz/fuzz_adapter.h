@@ -18,6 +18,12 @@ struct fuzz_venue {
     uint32_t reader_depth; /* levels a side of the reader's book; 0: as the adapter's */
 };
 
+/* fuzz_begin: an adapter as new, bits of `which` 1: aggregated, 2: recorded; fuzz_end: done with it. One at a time. */
+struct adapter *fuzz_begin(const struct fuzz_venue *of, unsigned which);
+void fuzz_end(struct adapter *a);
+/* fuzz_check_books: a reader that has applied the records has the adapter's books, as far as they are valid. */
+void fuzz_check_books(const struct adapter_ops *ops, const struct adapter *a);
+
 /* fuzz_adapter: one input of libFuzzer's. 0. */
 int fuzz_adapter(const struct fuzz_venue *of, const uint8_t *bytes, size_t count);
 

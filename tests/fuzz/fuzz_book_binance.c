@@ -1,0 +1,41 @@
+#include "fuzz_book.h"
+
+static const struct book_words quoted = {"[\"", "\",\"", "\"]", ",", "", ""};
+
+static void frame(struct book_text *t, const struct book_change *c)
+{
+    put(t, "{\"e\":\"depthUpdate\",\"E\":1,\"s\":\"BTCUSDT\",\"U\":");
+    put_number(t, c->before + 1);
+    put(t, ",\"u\":");
+    put_number(t, c->id);
+    put(t, ",\"b\":[");
+    (void)put_side(t, c, BOOK_BIDS, &quoted);
+    put(t, "],\"a\":[");
+    (void)put_side(t, c, BOOK_ASKS, &quoted);
+    put(t, "]}");
+}
+
+static void answer(struct book_text *t, const struct book_change *c)
+{
+    put(t, "{\"lastUpdateId\":");
+    put_number(t, c->id);
+    put(t, ",\"bids\":[");
+    (void)put_side(t, c, BOOK_BIDS, &quoted);
+    put(t, "],\"asks\":[");
+    (void)put_side(t, c, BOOK_ASKS, &quoted);
+    put(t, "]}");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
+{
+    static const struct book_venue venue = {
+        .of = {.id = "binance",
+               .market = {{.symbol = "BTC/USDT", .raw = "BTCUSDT", .price_exp = 0, .size_exp = 0},
+                          {.symbol = "ETH/BTC", .raw = "ETHBTC"}}},
+        .frame = frame,
+        .answer = answer,
+        .step_max = 4,
+        .has_ids = true,
+    };
+    return fuzz_book(&venue, bytes, count);
+}
