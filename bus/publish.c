@@ -21,6 +21,7 @@ static void write_words(struct tb_slot *slots, uint64_t mask, tb_seq seq,
 {
     for (size_t i = 0; i < count; i++, seq++) {
         uint64_t word[TB_SLOT_WORDS];
+        tb_slot_own(slots, mask, seq);
         tb_record_words(word, &records[i]);
         tb_slot_write(&slots[seq & mask], seq, word);
     }
@@ -51,6 +52,7 @@ static void write_16(struct tb_slot *slots, uint64_t mask, tb_seq seq,
         const tb_word_pair_anywhere *from = (const tb_word_pair_anywhere *)&records[i];
         volatile tb_word_pair *to = (volatile tb_word_pair *)(void *)slot;
         tb_word_pair a = from[1], b = from[2], c = from[3];
+        tb_slot_own(slots, mask, seq);
         begin(slot, seq, &records[i]);
         to[1] = a, to[2] = b, to[3] = c; /* P3 */
         end(slot, seq);
@@ -66,6 +68,7 @@ __attribute__((target("avx2"))) static void write_32(struct tb_slot *slots, uint
         const char *from = (const char *)&records[i];
         __m128i a = _mm_loadu_si128((const __m128i *)(const void *)(from + 16));
         __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(from + 32));
+        tb_slot_own(slots, mask, seq);
         begin(slot, seq, &records[i]);
         *(volatile __m128i *)(void *)&slot->word[1] = a; /* P3 */
         *(volatile __m256i *)(void *)&slot->word[3] = b; /* P3 */

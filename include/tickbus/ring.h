@@ -228,6 +228,25 @@ static inline void tb_record_words(uint64_t out_word[TB_SLOT_WORDS], const struc
     out_word[6] = side | action << 8 | count << 16 | (uint64_t)venue_seq << 32;
 }
 
+/*
+ * tb_slot_own: ask for the line of the slot that is written TB_SLOTS_AHEAD publishes from now. The store
+ * buffer holds about ten records, so without this no more than ten lines are on their way from a reader's
+ * core at a time. Between cores that share no cache: 33 -> 56 M/s one at a time, 104 -> 150 in runs; else
+ * no difference, at 0.1 ns (median and best of twelve on a busy machine; 16 and 64 ahead are much the same).
+ */
+#define TB_SLOTS_AHEAD 32
+static inline void tb_slot_own(const struct tb_slot *slots, uint64_t mask, tb_seq seq)
+{
+    const struct tb_slot *slot = &slots[(seq + TB_SLOTS_AHEAD) & mask];
+#ifdef __x86_64__
+    /* gcc makes a prefetch for reading of its builtin if it may not assume PREFETCHW, which every
+     * x86-64 executes, older Intels as nothing. */
+    __asm__ volatile("prefetchw %0" : : "m"(*slot));
+#else
+    __builtin_prefetch(slot, 1, 3);
+#endif
+}
+
 /* tb_word_of_parts: a record's word from its small fields, in registers: see tb_writer_publish_words. */
 static inline uint64_t tb_word_of_parts(uint8_t at_0, uint8_t at_1, uint16_t at_2, uint32_t at_4)
 {
@@ -248,6 +267,7 @@ static inline tb_seq tb_writer_publish_words(struct tb_writer *w,
     tb_seq seq = w->next_seq;
     if (TB_UNLIKELY(seq >= w->limit) && tb_writer_wait_for_room(w, seq) != 0)
         return 0;
+    tb_slot_own(w->slots, w->mask, seq);
     tb_slot_write(&w->slots[seq & w->mask], seq, word);
     w->next_seq = seq + 1;
     return seq;
