@@ -40,6 +40,7 @@ pid_t server_start(const char *path, const char *const argv[])
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* stays across exec */
     if (getppid() != bench)
         _exit(1);
+    (void)setsid(); /* an interrupt from the terminal is for the bench, which then stops it */
     (void)sched_setscheduler(0, SCHED_OTHER, &none); /* with --realtime, the measured processes alone */
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     (void)dup2(null, STDIN_FILENO);
