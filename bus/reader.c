@@ -162,50 +162,56 @@ static enum tb_read why_not(const struct tb_reader *r, enum tb_slot_state state)
     return state == TB_SLOT_LAPPED ? TB_READ_OVERRUN : TB_READ_EMPTY;
 }
 
-/* How many of the slots from the cursor are published, one look at each; *out_end why not all. */
-static size_t count_run(const struct tb_reader *r, const struct tb_slot *slot, size_t max,
+/*
+ * How many of the `max` (above 0) slots from the cursor are published; *out_end why not all.
+ * In flow, when the last run was there whole, look at the end first, where the producer was long ago: one look
+ * instead of max, which keeps off its line. When that is not there, one after the other from the cursor,
+ * because a reader that keeps up finds one or two.
+ */
+static size_t count_run(struct tb_reader *r, const struct tb_slot *slot, size_t max,
                         enum tb_read *out_end)
 {
-    for (size_t count = 0; count < max; count++) {
+    struct tb_reader_private *p = r->private_;
+    size_t count = 0;
+    *out_end = TB_READ_OK;
+    if (p->in_flow && atomic_load_explicit(&slot[max - 1].seq, memory_order_acquire) /* R1 */ ==
+                          r->cursor + max - 1)
+        return max;
+    for (; count < max; count++) {
         tb_seq seq = r->cursor + count;
         uint64_t seen = atomic_load_explicit(&slot[count].seq, memory_order_acquire); /* R1 */
         if (seen != seq) {
             *out_end = why_not(r, tb_slot_judge(seen, seq));
-            return count;
+            break;
         }
     }
-    *out_end = TB_READ_OK;
-    return max;
+    p->in_flow = count == max;
+    return count;
 }
 
-/*
- * max is above 0 and within the array. Looking first at the end, where the producer was long ago, is one
- * look instead of max, and keeps off its line; when that is not there, one after the other from the
- * cursor, because a reader that keeps up finds one or two.
- */
+/* TB_WAIT_BATCH: is it worth while to wait for the rest of the run? Not for ever. */
+static bool is_refused(struct tb_reader *r, const struct tb_slot *slot, size_t max)
+{
+    struct tb_reader_private *p = r->private_;
+    tb_seq last = r->cursor + max - 1;
+    uint64_t seen = atomic_load_explicit(&slot[max - 1].seq, memory_order_relaxed);
+    return max > 1 && !p->settled && !p->on_journal && seen != last &&
+           tb_slot_judge(seen, last) == TB_SLOT_EMPTY && !*r->broken &&
+           ++p->refusals < REFUSALS_MAX;
+}
+
+/* max is above 0 and within the array. */
 static size_t run_now(struct tb_reader *r, size_t max, enum tb_read *out_end)
 {
     struct tb_reader_private *p = r->private_;
     const struct tb_slot *slot = &r->slots[r->cursor & r->mask];
-    bool patient = p->policy == TB_WAIT_BATCH && max > 1 && !p->settled && !p->on_journal;
     p->wanted = max;
-    if (p->in_flow || patient) {
-        tb_seq last = r->cursor + max - 1;
-        uint64_t seen = atomic_load_explicit(&slot[max - 1].seq, memory_order_acquire); /* R1 */
-        if (seen == last) {
-            *out_end = TB_READ_OK;
-            p->in_flow = true;
-            p->refusals = 0;
-            return max;
-        }
-        if (patient && tb_slot_judge(seen, last) == TB_SLOT_EMPTY && !*r->broken &&
-            ++p->refusals < REFUSALS_MAX) {
-            *out_end = TB_READ_EMPTY;
-            return 0;
-        }
+    if (p->policy == TB_WAIT_BATCH && is_refused(r, slot, max)) {
+        p->in_flow = true; /* the next look, too, is for the end */
+        *out_end = TB_READ_EMPTY;
+        return 0;
     }
     size_t count = count_run(r, slot, max, out_end);
-    p->in_flow = count == max;
     p->settled = false;
     p->refusals = 0;
     if (TB_UNLIKELY(*r->broken)) {
