@@ -3,15 +3,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <tickbus/clock.h>
 
-#define OPTION(key, type, field, ...)                                                              \
-    {                                                                                              \
-        key, type, offsetof(struct alerts, field), __VA_ARGS__                                     \
-    }
+#define M(field) offsetof(struct alerts, field)
 
 /* A stream that was read to its end and is silent for longer has silence of its own. Less could be
  * the feed's or the scheduler's pause within a recording that is played flat out. */
@@ -25,35 +21,30 @@
 #define DRAIN_NS (3 * TB_NS_PER_S)
 
 static const struct tb_option options[] = {
-    OPTION("rules", TB_OPTION_TREE, tree, NULL, 0, 0, NULL,
-           "list of rules, or the path of a YAML file that has one", false),
-    OPTION("webhook", TB_OPTION_STRING, webhook, NULL, 0, 0, NULL,
-           "post each firing and resolved alert to this address; empty: do not", false),
-    OPTION("alertmanager", TB_OPTION_STRING, alertmanager, NULL, 0, 0, NULL,
-           "address of an Alertmanager, such as http://127.0.0.1:9093; empty: none", false),
-    OPTION("timeout", TB_OPTION_DURATION, timeout, "5s", 10 * TB_NS_PER_MS, 60 * TB_NS_PER_S, NULL,
-           "give up on a request to either after this long, and repeat it later", false),
+    {"rules", TB_OPTION_TREE, M(tree),
+     .help = "list of rules, or the path of a YAML file that has one"},
+    {"webhook", TB_OPTION_STRING, M(webhook),
+     .help = "post each firing and resolved alert to this address; empty: do not"},
+    {"alertmanager", TB_OPTION_STRING, M(alertmanager),
+     .help = "address of an Alertmanager, such as http://127.0.0.1:9093; empty: none"},
+    {"timeout", TB_OPTION_DURATION, M(timeout), "5s", 10 * TB_NS_PER_MS, 60 * TB_NS_PER_S,
+     .help = "give up on a request to either after this long, and repeat it later"},
 };
-
-static bool given(const char *text)
-{
-    return text != NULL && text[0] != '\0';
-}
 
 static void check(struct tb_service *svc, void *context, struct tb_faults *faults)
 {
     struct alerts *self = context;
     struct tb_error err;
     char where[96];
-    const char *section = given(svc->section) ? svc->section : "alerts";
+    const char *section = post_given(svc->section) ? svc->section : "alerts";
     (void)snprintf(where, sizeof(where), "%s.rules", section);
     if (rules_load(self->tree, svc->config_file, where, faults, &self->rules) != 0)
         tb_fault(faults, svc->config_file, 0, where, "no memory");
     (void)snprintf(where, sizeof(where), "%s.webhook", section);
-    if (given(self->webhook) && post_url_check(self->webhook, &err) != 0)
+    if (post_given(self->webhook) && post_url_check(self->webhook, &err) != 0)
         tb_fault(faults, svc->config_file, 0, where, "%s", err.text);
     (void)snprintf(where, sizeof(where), "%s.alertmanager", section);
-    if (given(self->alertmanager) && post_url_check(self->alertmanager, &err) != 0)
+    if (post_given(self->alertmanager) && post_url_check(self->alertmanager, &err) != 0)
         tb_fault(faults, svc->config_file, 0, where, "%s", err.text);
 }
 
@@ -187,10 +178,9 @@ static int start(struct tb_service *svc, void *context)
 {
     struct alerts *self = context;
     struct tb_error err = {{0}};
-    self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (self->wake_fd < 0)
-        return -errno;
-    svc->wake_fd = self->wake_fd;
+    int rc = post_wake_open(svc);
+    if (rc != 0)
+        return rc;
     self->started = tb_clock_mono();
     self->input = calloc(TB_INPUTS_MAX, sizeof(*self->input));
     self->outbox.event = calloc(ALERTS_OUTBOX_MAX, sizeof(*self->outbox.event));
@@ -199,8 +189,8 @@ static int start(struct tb_service *svc, void *context)
         tb_log(TB_LOG_ERROR, "start", "reason=\"no memory for %d alerts\"", ENGINE_ALERTS_MAX);
         return -ENOMEM;
     }
-    int rc = deliver_start(&self->deliver, &self->rules, self->webhook, self->alertmanager,
-                           self->timeout, self->wake_fd, &err);
+    rc = deliver_start(&self->deliver, &self->rules, self->webhook, self->alertmanager,
+                           self->timeout, svc->wake_fd, &err);
     if (rc != 0)
         tb_log(TB_LOG_ERROR, "start", "reason=\"%s\"", err.text);
     add_counters(svc, self);
@@ -211,15 +201,13 @@ static int start(struct tb_service *svc, void *context)
 static void stop(struct tb_service *svc, void *context)
 {
     struct alerts *self = context;
-    svc->wake_fd = -1;
     deliver_stop(&self->deliver);
     past_fini(&self->past);
     engine_fini(&self->engine);
     rules_free(&self->rules);
     free(self->outbox.event);
     free(self->input);
-    if (self->wake_fd > 0)
-        (void)close(self->wake_fd);
+    post_wake_close(svc);
 }
 
 /* ---- records ---- */
@@ -387,10 +375,7 @@ static void look_at_lag(struct tb_service *svc, struct alerts *self, tb_ns mono)
 static void deliver(struct tb_service *svc, struct alerts *self)
 {
     tb_ns now = tb_clock_mono();
-    uint64_t woken;
-    if (read(self->wake_fd, &woken, sizeof(woken)) < 0) {
-        /* Nobody woke us: it is empty. */
-    }
+    post_wake_take(svc);
     deliver_turn(&self->deliver, &self->engine, now, svc->now);
     const char *bad = deliver_bad(&self->deliver);
     if ((bad != NULL) != self->delivery_bad)

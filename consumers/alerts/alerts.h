@@ -14,6 +14,7 @@
 #include <consumers/alerts/engine.h>
 #include <consumers/alerts/past.h>
 #include <consumers/alerts/rules.h>
+#include <consumers/post/wake.h>
 #include <tickbus/service.h>
 
 /* One record may end and begin a story of every alert, and every deadline before it may be over. */
@@ -54,7 +55,6 @@ struct alerts {
     struct alerts_outbox outbox;
     struct past past;
     struct alerts_input *input; /* TB_INPUTS_MAX */
-    int wake_fd;
     bool looks_at_lag; /* a rule asks for it */
     tb_ns started;     /* monotonic, as are these */
     tb_ns lag_looked;

@@ -4,16 +4,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <consumers/metrics/market_text.h>
 #include <tickbus/clock.h>
 
-#define OPTION(key, type, field, ...)                                                              \
-    {                                                                                              \
-        key, type, offsetof(struct metrics, field), __VA_ARGS__                                    \
-    }
+#define M(field) offsetof(struct metrics, field)
 
 #define LINE_BYTES 320 /* the longest line: a name, a venue, a symbol with every byte escaped */
 #define LOOK_EVERY_NS TB_NS_PER_S
@@ -22,24 +18,23 @@
 #define RESERVED_MAX 2000
 
 static const struct tb_option options[] = {
-    OPTION("listen", TB_OPTION_STRING, listen, "127.0.0.1:9108", 0, 0, NULL,
-           "serve /metrics and /healthz on this address; empty: do not", false),
-    OPTION("push", TB_OPTION_STRING, push_to, NULL, 0, 0, NULL,
-           "address of a Pushgateway, such as http://127.0.0.1:9091; empty: do not push", false),
-    OPTION("push_every", TB_OPTION_DURATION, push_every, "100ms", 10 * TB_NS_PER_MS,
-           3600 * TB_NS_PER_S, NULL, "push what has changed this often", false),
-    OPTION("push_trades", TB_OPTION_INT, push_trades, "10", 1, 1000000, NULL,
-           "or after this many trades, whichever comes first", false),
-    OPTION("push_timeout", TB_OPTION_DURATION, push_timeout, "500ms", 10 * TB_NS_PER_MS,
-           60 * TB_NS_PER_S, NULL, "give up on a push after this long", false),
-    OPTION("push_delete", TB_OPTION_BOOL, push_delete, "true", 0, 0, NULL,
-           "when stopped before the streams are done, delete what was pushed", false),
-    OPTION("job", TB_OPTION_STRING, job, "tickbus", 0, 0, NULL, "label `job` of what is pushed",
-           false),
-    OPTION("instance", TB_OPTION_STRING, instance, NULL, 0, 0, NULL,
-           "label `instance` of what is pushed; default: the bus", false),
-    OPTION("series_max", TB_OPTION_INT, series_max, "10000", 1, 200000, NULL,
-           "most series ever exported", false),
+    {"listen", TB_OPTION_STRING, M(listen), "127.0.0.1:9108",
+     .help = "serve /metrics and /healthz on this address; empty: do not"},
+    {"push", TB_OPTION_STRING, M(push_to),
+     .help = "address of a Pushgateway, such as http://127.0.0.1:9091; empty: do not push"},
+    {"push_every", TB_OPTION_DURATION, M(push_every), "100ms", 10 * TB_NS_PER_MS,
+     3600 * TB_NS_PER_S, .help = "push what has changed this often"},
+    {"push_trades", TB_OPTION_INT, M(push_trades), "10", 1, 1000000,
+     .help = "or after this many trades, whichever comes first"},
+    {"push_timeout", TB_OPTION_DURATION, M(push_timeout), "500ms", 10 * TB_NS_PER_MS,
+     60 * TB_NS_PER_S, .help = "give up on a push after this long"},
+    {"push_delete", TB_OPTION_BOOL, M(push_delete), "true",
+     .help = "when stopped before the streams are done, delete what was pushed"},
+    {"job", TB_OPTION_STRING, M(job), "tickbus", .help = "label `job` of what is pushed"},
+    {"instance", TB_OPTION_STRING, M(instance),
+     .help = "label `instance` of what is pushed; default: the bus"},
+    {"series_max", TB_OPTION_INT, M(series_max), "10000", 1, 200000,
+     .help = "most series ever exported"},
 };
 
 size_t metrics_series_reserved(int64_t series_max)
@@ -93,11 +88,6 @@ static void configure_markets(struct tb_service *svc, struct metrics *self, size
     tb_yaml_free(root);
 }
 
-static bool given(const char *text)
-{
-    return text != NULL && text[0] != '\0';
-}
-
 static void check(struct tb_service *svc, void *context, struct tb_faults *faults)
 {
     struct metrics *self = context;
@@ -108,7 +98,7 @@ static void check(struct tb_service *svc, void *context, struct tb_faults *fault
     size_t markets = self->configured_count + over;
     reserved = metrics_series_reserved(self->series_max);
     (void)snprintf(field, sizeof(field), "%s.series_max",
-                   given(svc->section) ? svc->section : "metrics");
+                   post_given(svc->section) ? svc->section : "metrics");
     if (markets > metrics_markets_allowed(self->series_max))
         tb_fault(faults, svc->config_file, 0, field,
                  "%zu symbols make %zu series each and %zu are kept for the processes of the bus: "
@@ -118,12 +108,12 @@ static void check(struct tb_service *svc, void *context, struct tb_faults *fault
         tb_fault(faults, svc->config_file, 0, field,
                  "%lld is too little: one symbol makes %zu series", (long long)self->series_max,
                  each);
-    (void)snprintf(field, sizeof(field), "%s.push", given(svc->section) ? svc->section : "metrics");
-    if (given(self->push_to) && post_url_check(self->push_to, &err) != 0)
+    (void)snprintf(field, sizeof(field), "%s.push", post_given(svc->section) ? svc->section : "metrics");
+    if (post_given(self->push_to) && post_url_check(self->push_to, &err) != 0)
         tb_fault(faults, svc->config_file, 0, field, "%s", err.text);
     (void)snprintf(field, sizeof(field), "%s.listen",
-                   given(svc->section) ? svc->section : "metrics");
-    if (given(self->listen) && server_check(self->listen, &err) != 0)
+                   post_given(svc->section) ? svc->section : "metrics");
+    if (post_given(self->listen) && server_check(self->listen, &err) != 0)
         tb_fault(faults, svc->config_file, 0, field, "%s", err.text);
 }
 
@@ -135,13 +125,13 @@ static int start_push(struct tb_service *svc, struct metrics *self)
     struct tb_error err = {{0}};
     const char *bus = strrchr(svc->bus_dir, '/');
     bus = bus != NULL ? bus + 1 : svc->bus_dir;
-    int rc = push_url(self->push_to, self->job, given(self->instance) ? self->instance : bus, url,
+    int rc = push_url(self->push_to, self->job, post_given(self->instance) ? self->instance : bus, url,
                       sizeof(url));
     struct post_options post = {.url = url,
                                 .content_type = "text/plain; version=0.0.4; charset=utf-8",
                                 .body_max = self->text.capacity,
                                 .timeout_ns = self->push_timeout,
-                                .wake_fd = self->wake_fd};
+                                .wake_fd = svc->wake_fd};
     if (rc != 0)
         (void)tb_fail(&err, rc, "push, job and instance make too long an address");
     else
@@ -205,11 +195,10 @@ static int allocate(struct tb_service *svc, struct metrics *self)
 static int start(struct tb_service *svc, void *context)
 {
     struct metrics *self = context;
-    self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (self->wake_fd < 0)
-        return -errno;
-    svc->wake_fd = self->wake_fd;
-    int rc = allocate(svc, self);
+    int rc = post_wake_open(svc);
+    if (rc != 0)
+        return rc;
+    rc = allocate(svc, self);
     if (rc != 0) {
         tb_log(TB_LOG_ERROR, "start", "reason=\"no memory for %lld series\"",
                (long long)self->series_max);
@@ -223,9 +212,9 @@ static int start(struct tb_service *svc, void *context)
     self->stat.over_budget = tb_stats_add(&svc->stats, "markets_over_budget", TB_STAT_GAUGE);
     self->stat.scrapes = tb_stats_add(&svc->stats, "scrapes", TB_STAT_COUNTER);
     self->stat.push_ns = tb_stats_add_histogram(&svc->stats, "push_ns");
-    if (given(self->push_to))
+    if (post_given(self->push_to))
         rc = start_push(svc, self);
-    if (rc == 0 && given(self->listen))
+    if (rc == 0 && post_given(self->listen))
         rc = start_server(self);
     return rc;
 }
@@ -233,7 +222,6 @@ static int start(struct tb_service *svc, void *context)
 static void stop(struct tb_service *svc, void *context)
 {
     struct metrics *self = context;
-    svc->wake_fd = -1;
     server_stop(self->server);
     post_stop(self->push.post);
     for (size_t i = 0; self->market != NULL && i < self->market_max; i++)
@@ -242,8 +230,7 @@ static void stop(struct tb_service *svc, void *context)
     free(self->input);
     estate_fini(&self->estate);
     text_fini(&self->text);
-    if (self->wake_fd > 0)
-        (void)close(self->wake_fd);
+    post_wake_close(svc);
 }
 
 /* ---- rendering, pushing ---- */
@@ -309,10 +296,7 @@ static void send_push(struct metrics *self, tb_ns now)
 static void turn(struct tb_service *svc, struct metrics *self)
 {
     tb_ns now = tb_clock_mono(), next = now + SERVE_EVERY_NS;
-    uint64_t woken;
-    if (self->wake_fd > 0 && read(self->wake_fd, &woken, sizeof(woken)) < 0) {
-        /* Nobody woke us: it is empty. */
-    }
+    post_wake_take(svc);
     take_result(svc, self, now);
     tb_ns rested = self->rendered + 4 * self->render_took;
     tb_ns due = self->push.post != NULL ? push_due(&self->push, self->changed, self->trades_since)

@@ -11,6 +11,7 @@
 #include <consumers/metrics/server.h>
 #include <consumers/metrics/text.h>
 #include <tickbus/log.h>
+#include <consumers/post/wake.h>
 #include <tickbus/service.h>
 
 #define METRICS_MARKETS_MAX 1024
@@ -55,7 +56,6 @@ struct metrics {
     struct text text;
     struct push push;
     struct server *server;
-    int wake_fd;
 
     bool changed;          /* since the last push */
     bool text_changed;     /* since the last rendering */

@@ -118,7 +118,11 @@ def lose_everything(bus, chance, whole):
         p.kill()
         p.popen.wait()
     shutil.rmtree(os.path.join(bus.base, "t"))
-    known = len(stream(bus.journal, "binance"))
+    known, again = 0, -1
+    while known != again:  # writes of a process that was killed may still arrive
+        known = len(stream(bus.journal, "binance"))
+        time.sleep(0.2)
+        again = len(stream(bus.journal, "binance"))
     feed.arguments = [a for a in feed.arguments if not a.startswith("--from")] + [f"--from={known + 1}"]
     for p in bus.processes.values():
         p.start()

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Services behind their rings: they catch up from the journal, by themselves, and nobody can tell from the result.
 
-    catch_up.py stopped|late|epochs|damage|locked
+    catch_up.py stopped|metrics|late|epochs|damage|locked
 """
 import json
 import os
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from contextlib import closing
 SOURCE = os.environ.get("TICKBUS_SOURCE") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(SOURCE, "tests", "faults"))
 import journal_kills as journals  # noqa: E402
-from supervise import BUILD, facts  # noqa: E402
+from supervise import BUILD, Process, facts  # noqa: E402
 
 
 def until(what, condition, seconds=60):
@@ -105,6 +106,52 @@ def locked():
     print(f"locked until it was {lag} records behind, which was seen: rows equal")
 
 
+def with_metrics(bus):
+    """The bus with metrics beside the others, on a port of its own."""
+    with open(bus.config) as f:
+        text = f.read()
+    with open(bus.config, "w") as f:
+        f.write(text.replace("services:\n", "services:\n  metrics: {listen: '127.0.0.1:0', streams: [binance, candles]}\n"))
+    served = bus.processes["services.metrics"] = Process(bus, "services.metrics", "metrics", [])
+    return served
+
+
+def cursor(bus, stream):
+    with open(os.path.join(bus.base, "t", stream + ".metrics.cursor"), "rb") as f:
+        return struct.unpack_from("<Q", f.read(144), 96)[0]
+
+
+def metrics():
+    """metrics stands still, or is killed, while the rings go round; then it serves what one serves that never stopped."""
+    from watchlook import get, listening_port, samples
+    capture, seen = facts.demo(), {}
+    for how in (None, signal.SIGSTOP, signal.SIGKILL):
+        with journals.make(capture, 70, "journal") as bus:
+            served = with_metrics(bus)
+            bus.start()
+            if how:
+                until("it reads", lambda: os.path.exists(os.path.join(bus.base, "t", "binance.metrics.cursor")) and cursor(bus, "binance") > 10000)
+                served.popen.send_signal(how)
+                time.sleep(2)  # 12 times round
+                if how == signal.SIGKILL:
+                    served.popen.wait()
+                    os.truncate(served.log.name, 0)  # its port is another one now
+                    served.start()
+                served.popen.send_signal(signal.SIGCONT)
+            until("the recording was played", lambda: all(p.poll() is not None for p in bus.processes.values() if p is not served), 120)
+            ends = {s: len(journals.journal(bus.journal, s)) + 1 for s in ("binance", "candles")}
+            until("all was read", lambda: all(cursor(bus, s) == ends[s] for s in ends))
+            served.popen.log = served.log.name
+            url = "http://127.0.0.1:%d/metrics" % listening_port(served.popen)
+            seen[how] = {n: v for n, v in samples(get(url)).items() if n.startswith(("crypto_", "tickbus_candle", "tickbus_book", "tickbus_last"))}
+            assert said(bus, "services.metrics", "overrun") == 0, served.last_lines()
+            assert how is None or said(bus, "services.metrics", "catching_up") > 0, served.last_lines()
+    for how in (signal.SIGSTOP, signal.SIGKILL):
+        differ = {n: (seen[None].get(n), seen[how].get(n)) for n in set(seen[None]) | set(seen[how]) if seen[None].get(n) != seen[how].get(n)}
+        assert not differ, (how, differ)
+    print(f"metrics, stopped and killed for 2 s: {len(seen[None])} numbers equal")
+
+
 def late():
     """Consumers that are started for the first time when everything has left the rings."""
     capture = facts.demo()
@@ -189,4 +236,4 @@ def damage():
 
 
 if __name__ == "__main__":
-    {"stopped": stopped, "late": late, "epochs": epochs, "damage": damage, "locked": locked}[sys.argv[1]]()
+    {"stopped": stopped, "metrics": metrics, "late": late, "epochs": epochs, "damage": damage, "locked": locked}[sys.argv[1]]()
