@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <curl/curl.h>
+#include <openssl/ssl.h>
 
 #include <tickbus/clock.h>
 
@@ -87,6 +88,15 @@ static void want_stamps(struct socket *s)
     s->fd = lws_get_socket_fd(s->wsi);
     /* Refused: then there are no stamps, and our clock is taken. */
     (void)setsockopt(s->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
+}
+
+/* libwebsockets has OpenSSL give its buffers back after every record: an allocation for each. */
+static void keep_buffers(struct socket *s)
+{
+    SSL *ssl = lws_get_ssl(s->wsi);
+
+    if (ssl != NULL)
+        (void)SSL_clear_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
 }
 
 /* ---- what libwebsockets reports ---- */
@@ -169,6 +179,7 @@ static int on_event(struct socket *s, enum lws_callback_reasons reason, void *in
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
         s->open = true;
         want_stamps(s);
+        keep_buffers(s);
         s->last_mono = tb_clock_mono();
         s->handler.opened(s->handler.context);
         return 0;

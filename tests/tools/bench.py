@@ -20,6 +20,7 @@ SUITES = {
     "latency": [("100 k/s", {"tickbus", "ck_ring", "one line, no ring"})],
     "fanout": [("free readers", {"tickbus, 8 readers", "8 ck_rings"})],
     "wait": [("", {"tickbus park"})],
+    "wire": [("flat out, TLS", {"tickbus-feed", "libwebsockets, decode"})],
 }
 KEYS = {"suite", "kind", "measure", "subject", "role", "place", "n", "min", "median", "max", "unit",
         "better", "peer", "ratio_peer", "limit", "ratio_limit"}
