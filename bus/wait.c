@@ -54,11 +54,12 @@
 #define LOOKS_PER_CLOCK 64
 
 /*
- * Looking before parking, PARK. To sleep and be woken costs some 10 us; what that much looking did not
- * find, sleeping would not have found sooner. Doubled when it was found, halved when it was not.
+ * Looking before parking, PARK: doubled when it found something, halved when not. At most about what it costs
+ * the two sides to sleep and to wake, so that it is never more than twice as dear as the better of the two,
+ * whatever the stream does, and services that share a core do not take it from one another.
  */
-#define SPIN_MIN_NS TB_NS_PER_US
-#define SPIN_MAX_NS (20 * TB_NS_PER_US)
+#define SPIN_MIN_NS (500)
+#define SPIN_MAX_NS (5 * TB_NS_PER_US)
 
 /*
  * BATCH: how many PAUSE between two looks (21 ns each on Zen 5, 35 on Skylake): long enough that the

@@ -57,8 +57,8 @@ enum tb_from {
  * between two cores is a reader that looks at the line which the producer is about to write: each look takes
  * it away. It costs least latency, too. So there is a choice:
  *   PARK   the default. Sleeps on the stream's event count; no CPU while idle. Before it sleeps it looks
- *          for up to 20 us if that was worth it the last times, and for 1 us if it was not: a steady stream is
- *          read without system calls, a slow one costs nothing.
+ *          for up to 5 us if that was worth it the last times, and for 0.5 us if it was not: a fast stream is
+ *          read without system calls on either side, a slow one costs nothing.
  *   YIELD  sched_yield between looks, for ever.
  *   SPIN   looks without a break, for ever: the lowest latency, for a pinned core of its own.
  *   BATCH  the highest throughput, for a core of its own while records come: keeps away from the producer

@@ -43,7 +43,8 @@
  * so on x86-64: ordinary stores of any width (not the non-temporal ones) become visible in program order
  * and ordinary loads happen in program order (Intel SDM vol. 3, 9.2; AMD APM vol. 2, 7.2). A store of 16 or
  * 32 bytes that the processor carries out in parts has all of its parts between P1 and P4, and a load
- * all of its parts between R1 and R4; that is what cases A and B use. No promise that 16 bytes are
+ * all of its parts between R1 and R4; that is what cases A and B use (in which P3 and R2 are relaxed and may be
+ * seen in any order among themselves: tests/model tries all). No promise that 16 bytes are
  * atomic is needed, and none that 32 or 64 are. P1 and P4 stay stores of word 0 alone. To the
  * compiler the wide accesses are volatile, behind the fence P2 or the acquire of R1, and before the release
  * of P4 or the fence R3. Elsewhere, under ThreadSanitizer, and with TB_SLOT_PORTABLE defined, words
@@ -54,8 +55,9 @@
  * the stores it saves: tb_slot_write stays by words. A record that was in memory for a while 1.2 by words,
  * 0.8 by 16 bytes, 0.6 by 32, 0.6 by 64: tb_writer_publish_many. A record whose fields were stored just now
  * 2.9 by words and 5.0 by anything wider, which waits until the stores are in the cache.
- * One 64-byte store without marks is not faster than P1 .. P4 where the reader keeps up, and marks set
- * some slots ahead are slower.
+ * Not taken: one 64-byte store without marks, which is seen whole on this processor and promised by none (one at a
+ * time no faster: 470 M/s all alike where cores share a cache, limited by the reader); marks set 16 slots
+ * ahead (slower: 250 to 380).
  *
  * Source: Boehm, "Can seqlocks get along with programming language memory models?", MSPC 2012; the
  * mark that names the new sequence is that of Firedancer's tango (fd_mcache.h) made explicit.
