@@ -102,19 +102,19 @@ static int kraken_frame(struct protocol *p, const struct capture_event *event,
     if (pair < 0)
         return -ENOENT;
     out_frame->stream = kraken_stream((size_t)pair, (enum kraken_channel)channel_of(&m));
-    out_frame->bare = event->text;
-    out_frame->bare_length = event->length;
-    if (!p->v1)
-        return 0;
     out_frame->combined = event->text;
     out_frame->combined_length = event->length;
+    if (!p->v1)
+        return 0;
+    out_frame->bare = event->text;
+    out_frame->bare_length = event->length;
     if (m.kind == KRAKEN_SNAPSHOT) /* v2's has a checksum: of the book that it makes */
         set_book(&p->pair[pair], &m);
     p->made.length = 0;
     kraken_v2_translate(p, &m, (size_t)pair, (struct json_span){event->text, event->length},
                         &p->made);
-    out_frame->bare = p->made.text;
-    out_frame->bare_length = p->made.length;
+    out_frame->combined = p->made.text;
+    out_frame->combined_length = p->made.length;
     return p->made.failed ? -ENOENT : 0;
 }
 
@@ -147,17 +147,17 @@ static void kraken_played(struct protocol *p, const struct capture_event *event,
                           const struct protocol_frame *frame)
 {
     struct kraken_message m;
-    int number = frame->bare == NULL ? -1 : read_message(p, event, &m);
+    int number = frame->combined == NULL ? -1 : read_message(p, event, &m);
 
     if (number < 0)
         return;
     struct kraken_pair *pair = &p->pair[number];
     if (m.kind == KRAKEN_TRADES) {
-        keep_trades(pair, (struct json_span){frame->bare, frame->bare_length});
+        keep_trades(pair, (struct json_span){frame->combined, frame->combined_length});
     } else if (m.kind == KRAKEN_QUOTES) {
-        keep_ticker(pair->ticker[0], frame->bare, frame->bare_length);
-        if (frame->combined != NULL)
-            keep_ticker(pair->ticker[1], frame->combined, frame->combined_length);
+        keep_ticker(pair->ticker[0], frame->combined, frame->combined_length);
+        if (frame->bare != NULL)
+            keep_ticker(pair->ticker[1], frame->bare, frame->bare_length);
     } else {
         set_book(pair, &m);
         pair->begun = pair->begun || m.kind == KRAKEN_SNAPSHOT;
@@ -287,8 +287,8 @@ static int kraken_connect(struct protocol *p, struct protocol_client *c, const c
                           const char *query)
 {
     (void)query;
-    c->combined = strcmp(path, "/") == 0;
-    return strcmp(path, "/v2") == 0 || (c->combined && p->v1) ? 0 : 404;
+    c->combined = strcmp(path, "/v2") == 0;
+    return c->combined || (strcmp(path, "/") == 0 && p->v1) ? 0 : 404;
 }
 
 static void kraken_disconnect(struct protocol *p, struct protocol_client *c)
@@ -300,7 +300,7 @@ static void kraken_disconnect(struct protocol *p, struct protocol_client *c)
 static void kraken_greet(struct protocol *p, struct protocol_client *c, struct protocol_text *out)
 {
     (void)p;
-    (c->combined ? kraken_v1_greet : kraken_v2_greet)(out);
+    (c->combined ? kraken_v2_greet : kraken_v1_greet)(out);
 }
 
 static void kraken_beat(struct protocol *p, struct protocol_client *c, tb_ns now,
@@ -308,7 +308,7 @@ static void kraken_beat(struct protocol *p, struct protocol_client *c, tb_ns now
 {
     (void)p, (void)now;
     if (c->subscriptions > 0 || c->beats)
-        protocol_put(out, c->combined ? "{\"event\":\"heartbeat\"}" : "{\"channel\":\"heartbeat\"}");
+        protocol_put(out, c->combined ? "{\"channel\":\"heartbeat\"}" : "{\"event\":\"heartbeat\"}");
 }
 
 static int kraken_message(struct protocol *p, struct protocol_client *c, const char *bytes,
@@ -319,9 +319,9 @@ static int kraken_message(struct protocol *p, struct protocol_client *c, const c
     if (!json_whole(text))
         text.length = 0;
     if (c->combined)
-        kraken_v1_message(p, c, text, out);
-    else
         kraken_v2_message(p, c, text, now, out);
+    else
+        kraken_v1_message(p, c, text, out);
     return 0;
 }
 

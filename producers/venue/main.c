@@ -20,6 +20,8 @@
 #define PLAY_AT_ONCE 256 /* events in one turn of the loop: signals and requests come between */
 /* For a client to take a snapshot in before frames go on: flat out, it would have thousands to keep. */
 #define SNAPSHOT_LINGER (20 * TB_NS_PER_MS)
+/* For a client that was cut off to come back and hear that the recording is over. */
+#define EXIT_LINGER (10 * TB_NS_PER_S)
 
 enum start { START_ON_SUBSCRIBE, START_AT_ONCE };
 
@@ -29,7 +31,7 @@ struct venue {
     struct server_options listen;
     int start;
     int64_t wait_subscriptions;
-    tb_ns wait_snapshot;
+    tb_ns wait_snapshot, close_after;
     bool close_at_end, exit_at_end;
     const struct tb_yaml *fault_tree;
     const char *fault_file;
@@ -45,6 +47,7 @@ struct venue {
     tb_ns hold_until; /* at a recorded snapshot: the latest time to go on; 0: not at one */
     tb_ns asked_mono; /* when a request was last seen to be awaited or under way */
     uint64_t requests_seen;
+    tb_ns ended_mono; /* the recording; 0: not yet */
     bool blocked; /* a subscriber has no room for the next frame */
     bool served;  /* somebody was connected */
     uint64_t skipped;
@@ -82,6 +85,8 @@ static const struct tb_option options[] = {
      "longest time to stand at a recorded snapshot until subscribers have asked for it", false},
     {"close_at_end", TB_OPTION_BOOL, FIELD(close_at_end), "true", 0, 0, NULL,
      "close the connections with 1000 when the recording is over", false},
+    {"close_after", TB_OPTION_DURATION, FIELD(close_after), "0s", 0, 600 * TB_NS_PER_S, NULL,
+     "connections are closed this long after its end; who comes meanwhile is still served", false},
     {"exit_at_end", TB_OPTION_BOOL, FIELD(exit_at_end), "false", 0, 0, NULL,
      "exit when the recording is over and every client is gone", false},
     {"ping_every", TB_OPTION_DURATION, FIELD(listen.ping_every), "0s", 0, 3600 * TB_NS_PER_S, NULL,
@@ -299,16 +304,19 @@ static bool play(struct venue *v, tb_ns mono)
     return true;
 }
 
-static int at_end(struct venue *v)
+static int at_end(struct venue *v, tb_ns mono)
 {
-    faultplay_end(&v->faults);
-    if (v->close_at_end && !v->server.finishing) {
+    if (v->ended_mono == 0) {
+        v->ended_mono = mono;
+        faultplay_end(&v->faults);
         tb_log(TB_LOG_INFO, "recording_over", "events=%" PRIu64 " frames_sent=%" PRIu64,
                v->session.played, v->server.counts.frames);
-        server_finish(&v->server);
     }
+    if (v->close_at_end && !v->server.finishing && mono - v->ended_mono >= v->close_after)
+        server_finish(&v->server);
     bool idle = v->server.client_count == 0 && v->server.http_count == 0;
-    return v->exit_at_end && v->served && idle ? TB_POLL_DONE : 0;
+    bool told = v->server.last_told || mono - v->server.last_gone > EXIT_LINGER;
+    return v->exit_at_end && v->served && idle && told ? TB_POLL_DONE : 0;
 }
 
 static int poll_venue(struct tb_service *svc, void *self)
@@ -331,7 +339,7 @@ static int poll_venue(struct tb_service *svc, void *self)
     if (played > 0)
         return played;
     if (session_ended(&v->session)) {
-        int rc = at_end(v);
+        int rc = at_end(v, mono);
         if (rc != 0)
             return rc;
     }

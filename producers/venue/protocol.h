@@ -38,7 +38,7 @@ void protocol_text_free(struct protocol_text *t);
 struct protocol_client {
     uint64_t on[PROTOCOL_STREAMS_MAX / 64]; /* subscribed streams, by number */
     unsigned subscriptions;
-    bool combined;     /* frames are sent in their other form: Binance's wrapper, Kraken's v1 */
+    bool combined;     /* frames are sent in their wrapper; Kraken: of v2 */
     bool beats;        /* heartbeats are wanted */
     uint64_t sequence; /* of the next message, where the venue numbers them */
 };

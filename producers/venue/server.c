@@ -139,6 +139,8 @@ static void on_closed(struct server *s, struct client *c)
         }
     c->listed = false;
     s->client_count--;
+    s->last_gone = tb_clock_mono();
+    s->last_told = c->close_sent && c->close_code == LWS_CLOSE_STATUS_NORMAL && s->finishing;
     tb_log(TB_LOG_INFO, "client_gone", "clients=%u subscriptions=%u unsent_bytes=%zu",
            s->client_count, c->protocol.subscriptions, c->tail - c->head);
     s->ops->disconnect(s->protocol, &c->protocol);

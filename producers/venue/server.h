@@ -40,6 +40,8 @@ struct server {
     bool finishing;           /* close every client with 1000 once its queue is empty */
     tb_ns refuse_until;       /* until then every new connection is closed at once */
     uint64_t last_client;     /* its id */
+    tb_ns last_gone;          /* when the last client went; was it told that the recording is over? */
+    bool last_told;
     tb_ns connect_mono[SERVER_CONNECTS_MAX]; /* when the last ones connected */
     uint64_t connect_count;
     struct protocol_text personal; /* a message in one client's form */
