@@ -93,7 +93,7 @@ static struct row make_row(const struct report *r, const struct figure *f, doubl
     return row;
 }
 
-/* What a row is held against: of the peers the best, of the limits the first. NULL: nothing. */
+/* What a row is held against: the best of the peers, or of the limits. NULL: nothing. */
 static const struct row *beside(const struct row *rows, size_t count, const struct row *of,
                                 enum bench_role role)
 {
@@ -104,9 +104,7 @@ static const struct row *beside(const struct row *rows, size_t count, const stru
         const struct row *x = &rows[i];
         if (x->of->role != role || !same_table(x->of, of->of))
             continue;
-        bool better = best == NULL || (role == BENCH_PEER && (x->median > best->median) ==
-                                                                (x->of->better == BENCH_HIGHER));
-        if (better)
+        if (best == NULL || (x->median > best->median) == (x->of->better == BENCH_HIGHER))
             best = x;
     }
     return best;
