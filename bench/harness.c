@@ -261,10 +261,13 @@ void bench_note(struct bench *b, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    if (b->options->json)
-        printf("{\"suite\":\"%s\",\"kind\":\"note\",\"text\":\"%s\"}\n", b->suite, text);
-    else
+    if (!b->options->json) {
         printf("%s\n", text);
+        return;
+    }
+    printf("{\"suite\":\"%s\",\"kind\":\"note\",\"text\":", b->suite);
+    report_text(text);
+    printf("}\n");
 }
 
 void bench_absent(struct bench *b, const char *subject, const char *why)
@@ -275,11 +278,13 @@ void bench_absent(struct bench *b, const char *subject, const char *why)
             return;
     if (p->absent_count < ABSENT_MAX)
         p->absent[p->absent_count++].subject = subject;
-    if (b->options->json)
-        printf("{\"suite\":\"%s\",\"kind\":\"absent\",\"subject\":\"%s\",\"why\":\"%s\"}\n",
-               b->suite, subject, why);
-    else
+    if (!b->options->json) {
         printf("left out: %s: %s\n", subject, why);
+        return;
+    }
+    printf("{\"suite\":\"%s\",\"kind\":\"absent\",\"subject\":\"%s\",\"why\":", b->suite, subject);
+    report_text(why);
+    printf("}\n");
 }
 
 int bench_end(struct bench *b)

@@ -14,6 +14,21 @@ struct row {
 
 static const char *const role_name[] = {"ours", "peer", "limit"};
 
+void report_text(const char *text)
+{
+    (void)putchar('"');
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            printf("\\%c", c);
+        else if (c < 0x20)
+            printf("\\u%04x", c);
+        else
+            (void)putchar(c);
+    }
+    (void)putchar('"');
+}
+
 bool report_add(struct report *r, const struct figure *f)
 {
     if (r->count == r->capacity) {

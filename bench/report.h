@@ -20,6 +20,9 @@ struct report {
     size_t count, capacity;
 };
 
+/* report_text: a JSON string, quotes and all, to stdout. */
+void report_text(const char *text);
+
 /* report_add: false: no memory. */
 bool report_add(struct report *r, const struct figure *f);
 
