@@ -12,6 +12,7 @@
 
 #define LISTING_REQUEST UINT32_C(0xfffffffe) /* no adapter asks for this number */
 #define LISTING_PATH_BYTES 16384
+#define LOOK_ASIDE 16 /* turns with data */
 #define LISTING_AGAIN_NS (60 * TB_NS_PER_S)
 #define COMPLETE_WAIT_NS (10 * TB_NS_PER_S)
 
@@ -362,8 +363,13 @@ int feed_turn(struct feed *f)
     for (size_t i = 0; i < TB_COUNT(f->link); i++)
         socket_look(&f->link[i].socket);
     net_loop_turn(&f->loop);
-    int done = rest_turn(&f->rest, f->mono);
-    tb_control_turn(&f->control, feed_request, f);
+    /* Market data first: what else may come costs a system call each, and is looked at in between. */
+    bool came = feed_frames(f) != before;
+    int done = 0;
+    if (!came || ++f->busy_turns % LOOK_ASIDE == 0) {
+        done = rest_turn(&f->rest, f->mono);
+        tb_control_turn(&f->control, feed_request, f);
+    }
     int rc = step(f);
     if (rc != 0)
         return rc;

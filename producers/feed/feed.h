@@ -95,6 +95,7 @@ struct feed {
     struct adapter_market_config *market; /* as resolved */
     size_t market_count;
 
+    unsigned busy_turns;
     uint32_t pid; /* ours, in status records */
     uint64_t published, connects, disconnects, refused_connects, handovers;
     bool published_in_turn;

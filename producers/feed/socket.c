@@ -1,5 +1,7 @@
 #include "socket.h"
 
+#include "last_read.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -147,6 +149,9 @@ static void peer_closes(struct socket *s, const unsigned char *bytes, size_t len
     if (length < 2)
         return;
     s->close_code = bytes[0] << 8 | bytes[1];
+    int sent = s->close_code == 1002 ? last_read_close_code(bytes + 2, length) : 0;
+    if (sent != 0)
+        s->close_code = sent;
     (void)snprintf(s->why, sizeof(s->why), "closed by the venue with %d%s%.*s", s->close_code,
                    length > 2 ? ": " : "", (int)(length - 2), (const char *)bytes + 2);
 }

@@ -191,6 +191,29 @@ def cut_connections_are_made_again():
         check(not server.errors, server.errors)
 
 
+def the_code_of_a_close_is_the_venues():
+    codes = [(1012, "service restart"), (1013, ""), (1002, "protocol"), (1014, "x"), (4004, "own"), (1001, "")]
+
+    def on_socket(stream, number):
+        subscribed(stream)
+        stream.send(trade(number))
+        if number <= len(codes):
+            stream.close(*codes[number - 1])
+        wait_close(stream)
+    for secure in (False, True):
+        with Bus() as bus:
+            at = certificates(bus.base)
+            tls = (at("good.pem"), at("good.key")) if secure else ()
+            with websocket.Server(on_socket, rest, *tls) as server:
+                host = "s://localhost:%d" % server.port if secure else "://127.0.0.1:%d" % server.port
+                feed = start_feed(bus, server.port, "--channels=trade", "--url=ws" + host, "--rest-url=http" + host,
+                                  "--ca-file", at("ca.pem"), "--backoff-most=250ms")
+                until(lambda: counters(bus).get("trades") == len(codes) + 1, "all connections")
+                stop(feed)
+                details = [s[2] for s in Stream(bus).status if s[0] == 2]
+                check(details == [code for code, _ in codes], secure, details)
+
+
 def what_was_sent_meanwhile_is_a_gap():
     def on_socket(stream, number):
         subscribed(stream)

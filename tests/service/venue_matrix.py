@@ -202,8 +202,7 @@ def cut(venue, good, rule, code, *feed_args):
 
 
 def closed(venue, good, code):
-    # The client's library takes 1012 for a code that there is none of.
-    cut(venue, good, {"do": "close", "code": code}, 1002 if code == 1012 else code)
+    cut(venue, good, {"do": "close", "code": code}, code)
 
 
 def reset(venue, good):
