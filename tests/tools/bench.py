@@ -21,6 +21,9 @@ SUITES = {
     "latency": [("100 k/s", {"tickbus", "ck_ring", "one line, no ring"})],
     "fanout": [("free readers", {"tickbus, 8 readers", "8 ck_rings"})],
     "wait": [("", {"tickbus park"})],
+    "candles": [("full ring", {"tickbus-candles", "its logic alone", "reading the ring"})],
+    "persist": [("trades", {"tickbus-persist", "prepared INSERT, same tables", "prepared INSERT, texts"})],
+    "numbers": [("decimal", {"tb_decimal_parse", "strtod"})],
     "wire": [("flat out, TLS", {"tickbus-feed", "libwebsockets, decode"})],
 }
 KEYS = {"suite", "kind", "measure", "subject", "role", "place", "n", "min", "median", "max", "unit",
