@@ -112,6 +112,26 @@ static char *dump(const char *path, const char *query)
     return text;
 }
 
+/* Names and declared types of a query's columns: what Grafana's SQLite source goes by. */
+static char *columns(const char *path, const char *query)
+{
+    sqlite3 *db;
+    sqlite3_stmt *q;
+    char *text;
+    size_t length;
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, query, -1, &q, NULL), SQLITE_OK);
+    FILE *out = open_memstream(&text, &length);
+    for (int k = 0; k < sqlite3_column_count(q); k++) {
+        const char *type = sqlite3_column_decltype(q, k);
+        fprintf(out, "%s %s|", sqlite3_column_name(q, k), type != NULL ? type : "none");
+    }
+    fclose(out);
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+    return text;
+}
+
 static void assert_same(const char *path, char *const expected[], const char *when)
 {
     for (size_t k = 0; k < TB_COUNT(queries); k++) {
@@ -201,6 +221,26 @@ static void every_query_finds_the_same_rows_all_the_time(void **state)
         free(expected[k]);
 }
 
+static void columns_keep_their_names_and_declared_types(void **state)
+{
+    struct fixture *f = *state;
+    struct tb_error err = {""};
+    char *expected[2], *found;
+    for (int k = 0; k < 2; k++)
+        expected[k] = columns(f->path, queries[k]);
+    open_sink(f);
+    for (int64_t left = 1; left > 0; left = sink_sqlite.upgrade(f->sink, &err))
+        for (int k = 0; k < 2; k++, free(found)) {
+            found = columns(f->path, queries[k]);
+            assert_string_equal(found, expected[k]);
+        }
+    for (int k = 0; k < 2; k++, free(found)) {
+        found = columns(f->path, queries[k]);
+        assert_string_equal(found, expected[k]);
+        free(expected[k]);
+    }
+}
+
 static void new_rows_are_stored_meanwhile(void **state)
 {
     struct fixture *f = *state;
@@ -232,6 +272,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_query_finds_the_same_rows_all_the_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(columns_keep_their_names_and_declared_types, setup, teardown),
         cmocka_unit_test_setup_teardown(new_rows_are_stored_meanwhile, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
