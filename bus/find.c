@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "mapping_guard.h"
 #include "segment.h"
@@ -48,8 +49,12 @@ int tb_bus_find(const char *base, const char *bus, char *out_path, size_t path_b
                 struct tb_error *err)
 {
     int rc = tb_bus_dir(base, bus, out_path, path_bytes, err);
+    struct stat st;
     if (rc != 0 || is_directory(out_path))
         return rc;
+    if (stat(out_path, &st) != 0 && errno == EACCES)
+        return tb_fail(err, -EACCES, "uid %u may not look at bus %s: run this as its user, or let it enter "
+                       "the directories above", (unsigned)geteuid(), out_path);
 
     char parent[512], only[TB_STREAM_BYTES], names[NAMES_BYTES];
     snprintf(parent, sizeof(parent), "%s", out_path);

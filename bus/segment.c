@@ -49,9 +49,32 @@ int tb_bus_dir(const char *base, const char *bus, char *out_path, size_t path_by
     return 0;
 }
 
+/* The directory that nothing could be made in: whose is it, and what then? */
+static int fail_refused(const char *path, const char *refused, int rc, struct tb_error *err)
+{
+    char parent[TB_PATH_BYTES];
+    struct stat st;
+    snprintf(parent, sizeof(parent), "%s", refused);
+    char *slash = strrchr(parent, '/');
+    if (slash == NULL)
+        strcpy(parent, ".");
+    else
+        slash[slash == parent] = '\0';
+    if (rc == -EROFS)
+        return tb_fail(err, rc, "cannot make %s: %s is read-only; give another directory with "
+                       "--directory or TICKBUS_DIR", path, parent);
+    if (stat(parent, &st) != 0)
+        return tb_fail(err, rc, "cannot make %s: %s can not be entered by uid %u; give another directory "
+                       "with --directory or TICKBUS_DIR", path, parent, (unsigned)geteuid());
+    return tb_fail(err, rc, "cannot make %s: %s belongs to uid %u, mode %04o, and this is uid %u; let it write "
+                   "there, or give another directory with --directory or TICKBUS_DIR", path, parent,
+                   (unsigned)st.st_uid, (unsigned)st.st_mode & 07777U, (unsigned)geteuid());
+}
+
 int tb_directory_make(const char *path, struct tb_error *err)
 {
-    char part[TB_PATH_BYTES];
+    char part[TB_PATH_BYTES], refused[TB_PATH_BYTES] = "";
+    int why = 0;
     if (strlen(path) >= sizeof(part))
         return tb_fail(err, -ENAMETOOLONG, "path too long: %.100s...", path);
     strcpy(part, path);
@@ -63,8 +86,13 @@ int tb_directory_make(const char *path, struct tb_error *err)
         if (mkdir(part, 0750) == 0) {
             if (strcmp(part, COMMON_BASE) == 0)
                 (void)chmod(part, 01777); /* else it is the first user's alone, who hears nothing of it */
-        } else if (errno != EEXIST && errno != EROFS && errno != EACCES)
+        } else if (errno == EROFS || errno == EACCES) { /* perhaps it is there all the same */
+            if (why == 0)
+                strcpy(refused, part);
+            why = why == 0 ? -errno : why;
+        } else if (errno != EEXIST) {
             return tb_fail(err, -errno, "cannot make directory %s: %s", part, strerror(errno));
+        }
         *c = kept;
         if (kept == '\0')
             break;
@@ -72,7 +100,8 @@ int tb_directory_make(const char *path, struct tb_error *err)
 
     struct stat st;
     if (stat(path, &st) != 0)
-        return tb_fail(err, -errno, "cannot make directory %s: %s", path, strerror(errno));
+        return why != 0 ? fail_refused(path, refused, why, err)
+                        : tb_fail(err, -errno, "cannot make directory %s: %s", path, strerror(errno));
     if (!S_ISDIR(st.st_mode))
         return tb_fail(err, -ENOTDIR, "%s is not a directory", path);
     if (geteuid() != 0 && st.st_uid != geteuid() && st.st_uid != 0)

@@ -62,6 +62,7 @@ static const char usage[] =
 
 struct screen {
     bool live;
+    int output_errno; /* why nothing more can be written; 0: it can */
     struct termios saved;
     bool paused;
     enum stat_order order;
@@ -103,13 +104,26 @@ static void screen_close(struct screen *s)
     (void)tcsetattr(STDIN_FILENO, TCSANOW, &s->saved);
 }
 
+static size_t line_count(const char *text)
+{
+    size_t count = 0;
+    for (; *text != '\0'; text++)
+        count += *text == '\n';
+    return count;
+}
+
 /*
- * Print text line by line, cut to the window, and the keys under it; escape sequences take no room.
+ * Print text line by line, cut to the window, and the keys under it; escape sequences take no room. What
+ * does not fit is said: the processes come last, and one that failed must not be overlooked.
  */
 static void screen_draw(const char *text, const char *keys, unsigned rows, unsigned columns)
 {
     printf("\033[H");
     for (unsigned row = 0; *text != 0 && row + 2 < rows; row++) {
+        if (row + 3 == rows && line_count(text) > 1) {
+            printf("... %zu more lines: a higher window, or tickbus stat --once\033[K\n", line_count(text));
+            break;
+        }
         unsigned column = 0;
         bool escape = false;
         for (; *text != 0 && *text != '\n'; text++) {
@@ -154,7 +168,8 @@ static void show(struct screen *s, struct stat_look *look, bool json)
                     window.ws_col ? window.ws_col : 80);
         free(text);
     }
-    (void)fflush(stdout);
+    if (fflush(stdout) != 0 && s->output_errno == 0)
+        s->output_errno = errno;
 }
 
 static bool take_keys(struct screen *s)
@@ -246,7 +261,7 @@ int main(int argc, char **argv)
     int rc = tb_bus_find(o.directory, o.bus, bus_dir, sizeof(bus_dir), &err);
     if (rc != 0) {
         fault(err.text);
-        return rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_USAGE;
+        return rc == -ENOENT ? TB_EXIT_UNAVAILABLE : rc == -EACCES ? TB_EXIT_IO : TB_EXIT_USAGE;
     }
 
     const char *no_color = getenv("NO_COLOR");
@@ -271,7 +286,12 @@ int main(int argc, char **argv)
     tb_config_release(&memory);
     if (rc != 0)
         return rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_IO;
-    if (ferror(stdout))
-        return errno == EPIPE ? TB_EXIT_OK : TB_EXIT_IO;
+    if (screen.output_errno == EPIPE)
+        return TB_EXIT_OK;
+    if (screen.output_errno != 0) {
+        snprintf(err.text, sizeof(err.text), "cannot write: %s", strerror(screen.output_errno));
+        fault(err.text);
+        return TB_EXIT_IO;
+    }
     return o.check && lost > 0 ? TB_EXIT_LOST : TB_EXIT_OK;
 }

@@ -94,6 +94,7 @@ struct tail {
     bool paths;     /* the operands are journals */
     struct journals journals;
     bool quiet_end; /* the reader of our output has gone */
+    int output_errno; /* why nothing more can be written; 0: it can */
     uint64_t rate_seen[FOLLOW_STREAMS_MAX];
 };
 
@@ -223,12 +224,19 @@ static int parse_all(struct tail *t, int operands, char **argv, const char **nam
 
 /* ---- output ---- */
 
+static void flush(struct tail *t)
+{
+    errno = 0;
+    if ((fflush(stdout) != 0 || ferror(stdout)) && t->output_errno == 0)
+        t->output_errno = errno != 0 ? errno : EIO;
+}
+
 /* stderr in the right place among the lines of stdout. */
 static void say(void *context, const char *line)
 {
     struct tail *t = context;
     if (t->both)
-        (void)fflush(stdout);
+        flush(t);
     fprintf(stderr, PROGRAM ": %s\n", line);
 }
 
@@ -329,19 +337,21 @@ static void run(struct tail *t)
             if (t->options.rate) {
                 print_rates(t, (double)(now - last_rate) / (double)TB_NS_PER_S);
                 last_rate = now;
-                (void)fflush(stdout);
+                flush(t);
             }
         }
         if (moved)
             continue;
         if (follow_over(&t->follow))
             break;
-        (void)fflush(stdout);
+        flush(t);
         struct timespec pause = {.tv_nsec = LOOK_EVERY};
         (void)nanosleep(&pause, NULL); /* cut short by a signal: then we stop */
     }
-    if (fflush(stdout) != 0 && errno == EPIPE)
-        t->quiet_end = true;
+    flush(t);
+    t->quiet_end = t->quiet_end || t->output_errno == EPIPE;
+    if (t->output_errno != 0 && !t->quiet_end)
+        fprintf(stderr, PROGRAM ": cannot write: %s\n", strerror(t->output_errno));
 }
 
 static int exit_code(const struct tail *t)
@@ -418,7 +428,7 @@ int main(int argc, char **argv)
                  : tb_bus_find(t.options.directory, t.options.bus, bus_dir, sizeof(bus_dir), &err);
     if (rc != 0) {
         fault("%s", err.text);
-        return rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_USAGE;
+        return rc == -ENOENT ? TB_EXIT_UNAVAILABLE : rc == -EACCES ? TB_EXIT_IO : TB_EXIT_USAGE;
     }
 
     struct sigaction action = {.sa_handler = on_signal};
