@@ -12,6 +12,7 @@
 
 #define LISTING_REQUEST UINT32_C(0xfffffffe) /* no adapter asks for this number */
 #define LISTING_PATH_BYTES 16384
+#define CONNECT_EVERY_NS (350 * TB_NS_PER_MS)
 #define LOOK_ASIDE 16 /* turns with data */
 #define LISTING_AGAIN_NS (60 * TB_NS_PER_S)
 #define COMPLETE_WAIT_NS (10 * TB_NS_PER_S)
@@ -31,6 +32,9 @@ void feed_retry(struct feed *f, enum feed_state state, const char *what, const c
     tb_ns wait = backoff_next(&f->backoff);
 
     f->next_attempt = f->mono + wait;
+    /* Chance makes short waits too: venues count connections (OKX: 3/s, the least of all). */
+    if (state == FEED_WAITING && f->next_attempt < f->last_connect + CONNECT_EVERY_NS)
+        f->next_attempt = f->last_connect + CONNECT_EVERY_NS;
     feed_enter(f, state);
     (void)snprintf(note, sizeof(note), "%s: %s; retrying", what, why);
     tb_service_degraded(f->svc, note);

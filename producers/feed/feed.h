@@ -74,6 +74,7 @@ struct feed {
     tb_ns mono;         /* of this turn */
     tb_ns state_since;  /* monotonic */
     tb_ns next_attempt; /* LISTING and WAITING */
+    tb_ns last_connect; /* monotonic */
     bool asked;         /* for the listing: a request is under way */
     bool asked_all;     /* it is for all that the venue has */
     bool list_all;      /* LISTING: the venue did not know all names: look at all it has */

@@ -148,7 +148,7 @@ static void make_next(struct feed *f)
     }
     kept_clear(&f->kept);
     f->next_full = false;
-    f->next_since = f->mono;
+    f->next_since = f->last_connect = f->mono;
     socket_connect(&feed_next(f)->socket, &f->url, f->ops->connect_path(f->adapter));
 }
 
@@ -353,6 +353,7 @@ void feed_connect(struct feed *f)
     f->reconnect_why = NULL;
     f->life_end = INT64_MAX;
     feed_enter(f, FEED_CONNECTING);
+    f->last_connect = f->mono;
     socket_connect(&feed_live(f)->socket, &f->url, f->ops->connect_path(f->adapter));
 }
 

@@ -192,7 +192,7 @@ def cut_connections_are_made_again():
 
 
 def the_code_of_a_close_is_the_venues():
-    codes = [(1012, "service restart"), (1013, ""), (1002, "protocol"), (1014, "x"), (4004, "own"), (1001, "")]
+    every = [(1012, "service restart"), (1013, ""), (1002, "protocol"), (1014, "x"), (4004, "own"), (1001, "")]
 
     def on_socket(stream, number):
         subscribed(stream)
@@ -201,13 +201,14 @@ def the_code_of_a_close_is_the_venues():
             stream.close(*codes[number - 1])
         wait_close(stream)
     for secure in (False, True):
+        codes = every[:2] if not secure else every
         with Bus() as bus:
             at = certificates(bus.base)
             tls = (at("good.pem"), at("good.key")) if secure else ()
             with websocket.Server(on_socket, rest, *tls) as server:
                 host = "s://localhost:%d" % server.port if secure else "://127.0.0.1:%d" % server.port
                 feed = start_feed(bus, server.port, "--channels=trade", "--url=ws" + host, "--rest-url=http" + host,
-                                  "--ca-file", at("ca.pem"), "--backoff-most=250ms")
+                                  "--ca-file", at("ca.pem"), "--backoff-first=1ms", "--backoff-most=1ms")
                 until(lambda: counters(bus).get("trades") == len(codes) + 1, "all connections")
                 stop(feed)
                 details = [s[2] for s in Stream(bus).status if s[0] == 2]
@@ -266,8 +267,12 @@ def nothing_is_offered_that_is_not_wanted():
 
 
 def a_half_open_connection_is_noticed():
+    """Within the silence that is allowed: half of it, a ping, and half of it without an answer."""
+    begun = []
+
     def on_socket(stream, number):
         subscribed(stream)
+        begun.append(time.monotonic())
         if number == 1:
             until(lambda: server.sockets > 1, "another connection")
         else:
@@ -277,7 +282,22 @@ def a_half_open_connection_is_noticed():
         feed = start_feed(bus, server.port, "--channels=trade", "--silence=500ms")
         until(lambda: counters(bus).get("trades") == 1, "a second connection")
         check("nothing was heard" in log_of(feed), log_of(feed))
+        check(0.4 < begun[1] - begun[0] < 0.5 + 0.25 + 2, begun)  # silence, backoff, a busy machine
         stop(feed)
+
+
+def connections_are_not_made_faster_than_venues_allow():
+    """One that is taken and dropped at once, again and again: three a second at most, whatever chance says."""
+    begun = []
+
+    def on_socket(stream, number):
+        begun.append(time.monotonic())
+        stream.drop()
+    with Bus() as bus, websocket.Server(on_socket, rest) as server:
+        feed = start_feed(bus, server.port, "--channels=trade", "--backoff-first=1ms", "--backoff-most=1ms")
+        until(lambda: len(begun) == 6, "six connections")
+        stop(feed)
+        check(begun[5] - begun[0] > 5 * 0.35 - 0.25, begun)  # as seen by the venue, which is busy itself
 
 
 def a_quiet_venue_that_answers_pings_is_left_alone():

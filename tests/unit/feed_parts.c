@@ -33,6 +33,22 @@ static void waits_double_up_to_the_most_and_fill_their_range(void **state)
     assert_in_range(backoff_next(&b), 0, 250 * TB_NS_PER_MS);
 }
 
+/* Every attempt fails at once. The least that a venue allows in ten minutes is Kraken's: 150. */
+static void attempts_stay_below_what_venues_allow(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 1000; seed++) {
+        struct backoff b;
+        tb_ns at = 0;
+        int attempts = 0;
+
+        backoff_init(&b, 250 * TB_NS_PER_MS, 30 * TB_NS_PER_S, seed);
+        for (; at < 600 * TB_NS_PER_S; attempts++)
+            at += backoff_next(&b);
+        assert_in_range(attempts, 20, 149);
+    }
+}
+
 static void two_seeds_wait_differently(void **state)
 {
     (void)state;
@@ -152,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waits_double_up_to_the_most_and_fill_their_range),
+        cmocka_unit_test(attempts_stay_below_what_venues_allow),
         cmocka_unit_test(two_seeds_wait_differently),
         cmocka_unit_test(the_widest_bounds_do_not_overflow),
         cmocka_unit_test(addresses_are_taken_apart),
