@@ -65,12 +65,6 @@ static int time_of(int64_t ms, tb_ns *out)
     return __builtin_mul_overflow(ms, TB_NS_PER_MS, out) ? -EBADMSG : 0;
 }
 
-static void settled(struct adapter *a, const struct adapter_market *m, enum adapter_channel channel)
-{
-    struct subscriptions *s = &self_of(a)->subscriptions;
-    subscriptions_agreed(s, subscriptions_find(s, m, channel));
-}
-
 /* ---- trades ---- */
 
 static int on_trade(struct adapter *a, struct adapter_market *m, const struct bybit_trade *t,
@@ -262,7 +256,7 @@ static int on_market_message(struct adapter *a, const struct bybit_message *msg,
     }
     if (!(a->config.channels & channel))
         return 0;
-    settled(a, m, channel);
+    adapter_answered(m, channel);
     int rc = channel == ADAPTER_TRADES   ? on_trades(a, m, msg, ts_recv)
              : channel == ADAPTER_QUOTES ? on_quote(a, m, msg, ts_recv)
                                          : on_book(a, m, msg, ts_recv);
@@ -311,7 +305,7 @@ static void on_refused(struct adapter *a, const struct bybit_message *msg)
     a->counter[ADAPTER_REFUSED]++;
     subscriptions_refused(s, request, item);
     if (there && item != SUBSCRIPTION_NONE)
-        s->item[item].state = SUBSCRIPTION_AGREED;
+        subscriptions_item(s, item)->state = ADAPTER_AGREED;
 }
 
 static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns ts_recv)
@@ -415,7 +409,6 @@ static void destroy(struct adapter *a)
 {
     if (a == NULL)
         return;
-    subscriptions_fini(&self_of(a)->subscriptions);
     bybit_decoder_destroy(self_of(a)->decoder);
     adapter_free(a);
 }
@@ -431,15 +424,10 @@ static int begin(struct adapter *a, struct tb_error *err)
     self->subscriptions.requests_max = REQUESTS_MAX;
     self->subscriptions.argument = argument;
     a->book_request = book_request;
-    if (self->decoder == NULL || subscriptions_init(&self->subscriptions, a) != 0)
+    self->subscriptions.a = a;
+    if (self->decoder == NULL)
         return tb_fail(err, -ENOMEM, "no memory for the adapter of %s", a->venue);
-    size_t length = subscriptions_length(&self->subscriptions);
-    if (length > ARGS_BYTES_MAX && !a->config.recorded)
-        return tb_fail(err, -E2BIG,
-                       "%zu symbols are too many for one connection of %s: their topics have %zu "
-                       "characters, %d are allowed",
-                       a->market_count, a->venue, length, ARGS_BYTES_MAX);
-    return 0;
+    return subscriptions_fit(&self->subscriptions, ARGS_BYTES_MAX, err);
 }
 
 static struct adapter *create(const struct adapter_config *config, const struct adapter_host *host,

@@ -109,16 +109,6 @@ static int on_quote(struct adapter *a, struct adapter_market *m, const struct co
 
 /* ---- books ---- */
 
-/* The book is wrong, or may be: said, and asked for anew. */
-static void lose_book(struct adapter *a, struct adapter_market *m, enum tb_gap_reason reason,
-                      tb_ns ts_recv)
-{
-    (void)adapter_gap(a, m, TB_CHANNEL_BOOK, 0, 0, reason, ts_recv);
-    adapter_book_unsync(a, m, ts_recv);
-    m->sync.reason = 0; /* said */
-    adapter_book_ask(a, m, ts_recv);
-}
-
 static int on_snapshot(struct adapter *a, struct adapter_market *m,
                        const struct adapter_event *event, uint32_t bids)
 {
@@ -156,7 +146,7 @@ static int on_book(struct adapter *a, struct adapter_market *m, const struct coi
         return on_snapshot(a, m, &event, item->bids.count);
     adapter_book_apply(a, m, &event, a->scratch);
     if (adapter_book_crossed(&m->sync, ts_recv))
-        lose_book(a, m, TB_GAP_CHECKSUM, ts_recv);
+        adapter_book_lost(a, m, TB_GAP_CHECKSUM, ts_recv);
     return 0;
 }
 
@@ -172,7 +162,7 @@ static int on_bad(struct adapter *a, struct adapter_text symbol, tb_ns ts_recv)
             continue;
         m->trade_reason = m->trade_reason == 0 ? TB_GAP_BAD_FRAME : m->trade_reason;
         if (m->sync.synced)
-            lose_book(a, m, TB_GAP_BAD_FRAME, ts_recv);
+            adapter_book_lost(a, m, TB_GAP_BAD_FRAME, ts_recv);
     }
     int rc = adapter_flush(a);
     a->counter[ADAPTER_FRAMES_BAD]++;
@@ -468,9 +458,8 @@ static const char *rest_url(const char *venue)
     .connect_path = connect_path, .silence_ns = 10 * TB_NS_PER_S, .on_time = adapter_deadlines,    \
     .on_connect = on_connect, .on_disconnect = adapter_disconnected, .on_frame = on_frame,         \
     .on_rest = on_rest, .resync = adapter_resync, .resume = adapter_resume,                        \
-    .resumed = adapter_resumed,                                                                    \
-    .counters = adapter_counters, .book = adapter_book, .listing_read = coinbase_listing_read,     \
-    .scan = coinbase_scan
+    .resumed = adapter_resumed, .counters = adapter_counters, .book = adapter_book,                \
+    .listing_read = coinbase_listing_read, .scan = coinbase_scan
 
 const struct adapter_ops coinbaseexchange_ops = {
     COINBASE_OPS,

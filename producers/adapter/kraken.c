@@ -155,16 +155,6 @@ static bool proven(struct adapter *a, struct adapter_market *m, const struct kra
     return equal;
 }
 
-/* The book is wrong, or may be: said, and asked for anew. */
-static void lose_book(struct adapter *a, struct adapter_market *m, enum tb_gap_reason reason,
-                      tb_ns ts_recv)
-{
-    (void)adapter_gap(a, m, TB_CHANNEL_BOOK, 0, 0, reason, ts_recv);
-    adapter_book_unsync(a, m, ts_recv);
-    m->sync.reason = 0; /* said */
-    adapter_book_ask(a, m, ts_recv);
-}
-
 static int on_snapshot(struct adapter *a, struct adapter_market *m,
                        const struct kraken_message *msg, const struct kraken_item *item,
                        tb_ns ts_recv)
@@ -189,7 +179,7 @@ static int on_snapshot(struct adapter *a, struct adapter_market *m,
     see_digits(own, &item->asks);
     if (!proven(a, m, item, true)) {
         s->asked = false; /* this was the answer */
-        lose_book(a, m, TB_GAP_CHECKSUM, ts_recv);
+        adapter_book_lost(a, m, TB_GAP_CHECKSUM, ts_recv);
         return 0;
     }
     rc = adapter_book_publish(a, m, item->time, ts_recv);
@@ -220,7 +210,7 @@ static int on_change(struct adapter *a, struct adapter_market *m, const struct k
         return 0;
     a->out_count = before; /* nobody shall see the book that this made */
     a->counter[ADAPTER_LEVELS_OUT] = levels;
-    lose_book(a, m, TB_GAP_CHECKSUM, ts_recv);
+    adapter_book_lost(a, m, TB_GAP_CHECKSUM, ts_recv);
     return 0;
 }
 
@@ -251,7 +241,7 @@ static void spoil(struct adapter *a, struct adapter_market *m, unsigned channel,
 {
     m->trade_reason = m->trade_reason == 0 ? TB_GAP_BAD_FRAME : m->trade_reason;
     if (m->sync.synced && (channel == 0 || channel == ADAPTER_BOOK))
-        lose_book(a, m, TB_GAP_BAD_FRAME, ts_recv);
+        adapter_book_lost(a, m, TB_GAP_BAD_FRAME, ts_recv);
 }
 
 /* A frame, or a number in it, could not be read. If it does not say whose it was, it may be anyone's. */

@@ -251,8 +251,8 @@ void adapter_disconnected(struct adapter *a, tb_ns ts_recv, int code, enum tb_ga
         adapter_book_unsync(a, m, ts_recv);
         m->sync.reason = reason;
         m->sync.asked = false;
-        m->awaited = 0;
     }
+    adapter_unsubscribed(a);
     (void)adapter_flush(a); /* as above */
 }
 

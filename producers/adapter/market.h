@@ -61,6 +61,18 @@ struct adapter_sync {
     struct adapter_pending pending; /* where the family keeps events */
 };
 
+/* What was asked of the venue for one channel of a market, on this connection. */
+enum adapter_ask { ADAPTER_NOT_ASKED, ADAPTER_ASKED, ADAPTER_AGREED, ADAPTER_DENIED };
+
+struct adapter_subscription {
+    enum adapter_ask state;
+    uint32_t request; /* the last one that asked for it, where the family numbers them */
+    tb_ns due;        /* of the answer; 0: from the next look at the clock on */
+};
+
+#define ADAPTER_CHANNELS 3 /* trades, quotes, book: the bits of enum adapter_channel */
+#define ADAPTER_ANSWER_NS (10 * TB_NS_PER_S) /* from asking to the answer, at the latest */
+
 struct adapter_market {
     struct adapter_market_config config;
     uint16_t index;
@@ -71,7 +83,7 @@ struct adapter_market {
     uint32_t quote_reason; /* quotes were missed since the last one; 0: none that we know of */
     uint64_t last_trade;
     uint64_t last_quote; /* where the family orders its quotes: the newest */
-    unsigned awaited;    /* channels whose subscription is not acknowledged yet */
+    struct adapter_subscription subscription[ADAPTER_CHANNELS];
     struct adapter_sync sync;
     void *own; /* the family's */
 };
@@ -230,13 +242,21 @@ int adapter_request(const struct adapter *a, const struct adapter_request *shape
                     char *out, size_t capacity);
 /* adapter_subscribed: on a new connection: all that is wanted is asked for, in `messages` of the family. */
 void adapter_subscribed(struct adapter *a, unsigned messages, tb_ns interval_ns, tb_ns ts_recv);
+/* adapter_subscription_of: one channel's. adapter_unsubscribed: nothing is asked for, of any market. */
+struct adapter_subscription *adapter_subscription_of(struct adapter_market *m, unsigned channel);
+void adapter_unsubscribed(struct adapter *a);
 /* adapter_answered: the venue acknowledged (or refused, or sends) these channels of a market. */
 void adapter_answered(struct adapter_market *m, unsigned channels);
+/* adapter_overdue: those whose answer did not come in time are counted and no longer awaited. How many. */
+size_t adapter_overdue(struct adapter *a, tb_ns now);
 /*
  * adapter_book_ask: unsubscribe and subscribe: at once the first time, after a growing pause if it did not
  * help for long. Nothing while an answer is awaited.
  */
 void adapter_book_ask(struct adapter *a, struct adapter_market *m, tb_ns ts_recv);
+/* adapter_book_lost: it is wrong, or may be, and nobody can say since when: said, and asked for anew. */
+void adapter_book_lost(struct adapter *a, struct adapter_market *m, enum tb_gap_reason reason,
+                       tb_ns ts_recv);
 /*
  * adapter_resync: adapter_ops.resync where books are asked for by subscribing. adapter_resync_begin: its
  * beginning, for other ways of asking: the book is given up. 0 and the market, or as adapter_ops.resync.
@@ -246,6 +266,8 @@ int adapter_resync_begin(struct adapter *a, const char *symbol, tb_ns ts_recv,
                          struct adapter_market **out_market);
 /* adapter_deadlines: adapter_ops.on_time: what was not acknowledged, and books that did not come. */
 void adapter_deadlines(struct adapter *a, tb_ns now);
+/* adapter_book_deadlines: the books alone. */
+void adapter_book_deadlines(struct adapter *a, tb_ns now);
 
 /* ---- connections and restarts: as adapter_ops has them ---- */
 

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ANSWER_NS (10 * TB_NS_PER_S) /* from asking to the answer, at the latest */
 #define HELPED_NS (60 * TB_NS_PER_S) /* a book that was right for so long: asking anew did help */
 #define PAUSE_FIRST                                                                                \
     (500 * TB_NS_PER_MS) /* after the second request in a row, doubled by each next */
@@ -68,19 +67,60 @@ int adapter_request(const struct adapter *a, const struct adapter_request *shape
     return rc;
 }
 
+struct adapter_subscription *adapter_subscription_of(struct adapter_market *m, unsigned channel)
+{
+    return &m->subscription[__builtin_ctz(channel)];
+}
+
+void adapter_unsubscribed(struct adapter *a)
+{
+    for (size_t i = 0; i < a->market_count; i++)
+        memset(a->market[i].subscription, 0, sizeof(a->market[i].subscription));
+}
+
 void adapter_subscribed(struct adapter *a, unsigned messages, tb_ns interval_ns, tb_ns ts_recv)
 {
+    tb_ns asked_at = ts_recv + messages * interval_ns;
     for (size_t i = 0; i < a->market_count; i++) {
         struct adapter_market *m = &a->market[i];
-        m->awaited = a->config.channels & (ADAPTER_TRADES | ADAPTER_QUOTES | ADAPTER_BOOK);
+        for (unsigned channel = 1; channel < 1U << ADAPTER_CHANNELS; channel <<= 1)
+            if (a->config.channels & channel)
+                *adapter_subscription_of(m, channel) =
+                    (struct adapter_subscription){ADAPTER_ASKED, 0, asked_at + ADAPTER_ANSWER_NS};
         m->sync.asked = (a->config.channels & ADAPTER_BOOK) != 0;
-        m->sync.asked_at = ts_recv + messages * interval_ns;
+        m->sync.asked_at = asked_at;
     }
 }
 
 void adapter_answered(struct adapter_market *m, unsigned channels)
 {
-    m->awaited &= ~channels;
+    for (; channels != 0; channels &= channels - 1) {
+        struct adapter_subscription *s = adapter_subscription_of(m, channels);
+        if (s->state == ADAPTER_ASKED)
+            s->state = ADAPTER_AGREED;
+    }
+}
+
+static bool is_overdue(struct adapter_subscription *s, tb_ns now)
+{
+    if (s->state != ADAPTER_ASKED)
+        return false;
+    if (s->due == 0)
+        s->due = now + ADAPTER_ANSWER_NS;
+    return now > s->due;
+}
+
+size_t adapter_overdue(struct adapter *a, tb_ns now)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < a->market_count; i++)
+        for (int k = 0; k < ADAPTER_CHANNELS; k++)
+            if (is_overdue(&a->market[i].subscription[k], now)) {
+                a->market[i].subscription[k].state = ADAPTER_NOT_ASKED;
+                count++;
+            }
+    a->counter[ADAPTER_UNANSWERED] += count;
+    return count;
 }
 
 void adapter_book_ask(struct adapter *a, struct adapter_market *m, tb_ns ts_recv)
@@ -102,6 +142,15 @@ void adapter_book_ask(struct adapter *a, struct adapter_market *m, tb_ns ts_recv
             a->host.send(a->host.context, text, (size_t)length, pause);
     }
     a->counter[ADAPTER_RESUBSCRIBED]++;
+}
+
+void adapter_book_lost(struct adapter *a, struct adapter_market *m, enum tb_gap_reason reason,
+                       tb_ns ts_recv)
+{
+    (void)adapter_gap(a, m, TB_CHANNEL_BOOK, 0, 0, reason, ts_recv);
+    adapter_book_unsync(a, m, ts_recv);
+    m->sync.reason = 0; /* said */
+    adapter_book_ask(a, m, ts_recv);
 }
 
 int adapter_resync_begin(struct adapter *a, const char *symbol, tb_ns ts_recv,
@@ -134,15 +183,17 @@ int adapter_resync(struct adapter *a, const char *symbol, tb_ns ts_recv)
 
 void adapter_deadlines(struct adapter *a, tb_ns now)
 {
+    (void)adapter_overdue(a, now); /* counted; what the venue sends all the same is taken */
+    adapter_book_deadlines(a, now);
+}
+
+void adapter_book_deadlines(struct adapter *a, tb_ns now)
+{
     for (size_t i = 0; i < a->market_count; i++) {
         struct adapter_market *m = &a->market[i];
-        if (now - m->sync.asked_at <= ANSWER_NS)
+        if (!m->sync.asked || m->sync.synced || now - m->sync.asked_at <= ADAPTER_ANSWER_NS)
             continue;
-        for (; m->awaited != 0; m->awaited &= m->awaited - 1)
-            a->counter[ADAPTER_UNANSWERED]++;
-        if (m->sync.asked && !m->sync.synced) {
-            m->sync.asked = false;
-            adapter_book_ask(a, m, now);
-        }
+        m->sync.asked = false;
+        adapter_book_ask(a, m, now);
     }
 }

@@ -175,7 +175,7 @@ static int on_market_message(struct adapter *a, const struct okx_message *msg, t
     }
     if (!(a->config.channels & channel))
         return 0;
-    subscriptions_agreed(&self_of(a)->subscriptions, subscription_of(a, msg->channel, m));
+    adapter_answered(m, channel_of(msg->channel));
     for (uint32_t i = 0; i < msg->count; i++) {
         int rc = on_item(a, m, msg, &msg->item[i], ts_recv);
         if (rc == -EBADMSG)
@@ -189,10 +189,12 @@ static int on_market_message(struct adapter *a, const struct okx_message *msg, t
 static int on_agreed(struct adapter *a, const struct okx_message *msg)
 {
     struct adapter_market *m = adapter_market_find(a, msg->symbol);
-    size_t item = subscription_of(a, msg->channel, m);
+    unsigned channel = channel_of(msg->channel) & a->config.channels;
     a->counter[ADAPTER_ACKS]++;
-    subscriptions_agreed(&self_of(a)->subscriptions, item);
-    if (item == SUBSCRIPTION_NONE || channel_of(msg->channel) != ADAPTER_BOOK || m->sync.synced)
+    if (m == NULL || channel == 0)
+        return 0;
+    adapter_answered(m, channel);
+    if (channel != ADAPTER_BOOK || m->sync.synced)
         return 0;
     own(m)->agreed = true;
     adapter_pending_drop(&m->sync.pending); /* of the subscription before this one */
@@ -360,7 +362,6 @@ static void destroy(struct adapter *a)
 {
     if (a == NULL)
         return;
-    subscriptions_fini(&self_of(a)->subscriptions);
     okx_decoder_destroy(self_of(a)->decoder);
     adapter_free(a);
 }
@@ -374,15 +375,10 @@ static int begin(struct adapter *a, struct tb_error *err)
     self->subscriptions.requests_max = REQUESTS_MAX;
     self->subscriptions.argument = argument;
     a->book_request = book_request;
-    if (self->decoder == NULL || subscriptions_init(&self->subscriptions, a) != 0)
+    self->subscriptions.a = a;
+    if (self->decoder == NULL)
         return tb_fail(err, -ENOMEM, "no memory for the adapter of %s", a->venue);
-    size_t length = subscriptions_length(&self->subscriptions);
-    if (length > ARGS_BYTES_MAX && !a->config.recorded)
-        return tb_fail(err, -E2BIG,
-                       "%zu symbols are too many for one connection of %s: their channels have %zu "
-                       "bytes, %d are allowed",
-                       a->market_count, a->venue, length, ARGS_BYTES_MAX);
-    return 0;
+    return subscriptions_fit(&self->subscriptions, ARGS_BYTES_MAX, err);
 }
 
 static struct adapter *create(const struct adapter_config *config, const struct adapter_host *host,

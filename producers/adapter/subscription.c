@@ -6,42 +6,39 @@
 
 #define ARGUMENT_BYTES 160
 
-int subscriptions_init(struct subscriptions *s, struct adapter *a)
+struct adapter_subscription *subscriptions_item(const struct subscriptions *s, size_t item)
 {
-    static const enum adapter_channel channels[SUBSCRIPTION_CHANNELS] = {
-        ADAPTER_TRADES, ADAPTER_QUOTES, ADAPTER_BOOK};
-    s->a = a;
-    for (size_t i = 0; i < SUBSCRIPTION_CHANNELS; i++)
-        if (a->config.channels & channels[i])
-            s->channel[s->channel_count++] = channels[i];
-    s->count = a->market_count * s->channel_count;
-    s->item = calloc(s->count + 1, sizeof(*s->item));
-    return s->item == NULL ? -ENOMEM : 0;
-}
-
-void subscriptions_fini(struct subscriptions *s)
-{
-    free(s->item);
+    const struct adapter_market *m;
+    unsigned channel = adapter_subscription(s->a, item, &m);
+    return channel == 0 ? NULL : adapter_subscription_of(&s->a->market[m->index], channel);
 }
 
 static int put_argument(const struct subscriptions *s, size_t item, char *out, size_t capacity)
 {
-    return s->argument(s->a, &s->a->market[item / s->channel_count],
-                       s->channel[item % s->channel_count], out, capacity);
+    const struct adapter_market *m;
+    unsigned channel = adapter_subscription(s->a, item, &m);
+    return channel == 0 ? -ENOENT
+                        : s->argument(s->a, m, (enum adapter_channel)channel, out, capacity);
 }
 
-size_t subscriptions_length(const struct subscriptions *s)
+int subscriptions_fit(const struct subscriptions *s, size_t bytes_max, struct tb_error *err)
 {
     char argument[ARGUMENT_BYTES];
     size_t sum = 0;
-    for (size_t i = 0; i < s->count; i++)
-        sum += (size_t)put_argument(s, i, argument, sizeof(argument)) + 1;
-    return sum;
+    int length;
+    for (size_t i = 0; (length = put_argument(s, i, argument, sizeof(argument))) >= 0; i++)
+        sum += (size_t)length + 1;
+    if (sum <= bytes_max || s->a->config.recorded)
+        return 0;
+    return tb_fail(err, -E2BIG,
+                   "%zu symbols are too many for one connection of %s: their subscriptions have "
+                   "%zu characters, %zu are allowed",
+                   s->a->market_count, s->a->venue, sum, bytes_max);
 }
 
 void subscriptions_reset(struct subscriptions *s)
 {
-    memset(s->item, 0, s->count * sizeof(*s->item));
+    adapter_unsubscribed(s->a);
     s->sent = 0;
 }
 
@@ -67,8 +64,9 @@ static int request_begin(const struct subscriptions *s, struct request *r, const
 static bool request_add(const struct subscriptions *s, struct request *r, size_t item)
 {
     char argument[ARGUMENT_BYTES];
-    size_t length = (size_t)put_argument(s, item, argument, sizeof(argument));
-    if (r->args == s->args_max || length >= sizeof(argument) ||
+    int put = put_argument(s, item, argument, sizeof(argument));
+    size_t length = (size_t)put;
+    if (put < 0 || r->args == s->args_max || length >= sizeof(argument) ||
         r->used + length + 4 > r->capacity) /* comma, "]}", NUL */
         return false;
     if (r->args++ > 0)
@@ -86,19 +84,19 @@ static int request_end(struct request *r)
 
 static void mark_asked(struct subscriptions *s, size_t item, uint32_t request, tb_ns due)
 {
-    s->item[item] = (struct subscription){SUBSCRIPTION_ASKED, request, due};
+    *subscriptions_item(s, item) = (struct adapter_subscription){ADAPTER_ASKED, request, due};
 }
 
 /* Message by message from the first on: what fits into one depends on the names in it. */
 int subscriptions_text(struct subscriptions *s, unsigned index, char *out, size_t capacity)
 {
     size_t next = 0;
-    for (unsigned at = 0; next < s->count; at++) {
+    for (unsigned at = 0; subscriptions_item(s, next) != NULL; at++) {
         struct request r = {.out = out, .capacity = capacity};
         size_t first = next;
         if (request_begin(s, &r, "subscribe", at + 1) != 0)
             return -ENOSPC;
-        while (next < s->count && request_add(s, &r, next))
+        while (request_add(s, &r, next))
             next++;
         if (next == first)
             return -ENOSPC;
@@ -141,23 +139,25 @@ static void send_one(struct subscriptions *s, const char *op, size_t item, tb_ns
 size_t subscriptions_find(const struct subscriptions *s, const struct adapter_market *m,
                           enum adapter_channel channel)
 {
-    for (size_t k = 0; k < s->channel_count; k++)
-        if (s->channel[k] == channel)
-            return m->index * s->channel_count + k;
-    return SUBSCRIPTION_NONE;
+    unsigned wanted = s->a->config.channels & ((1U << ADAPTER_CHANNELS) - 1);
+    if (!(wanted & channel))
+        return SUBSCRIPTION_NONE;
+    return m->index * (size_t)__builtin_popcount(wanted) +
+           (size_t)__builtin_popcount(wanted & (channel - 1U));
 }
 
-void subscriptions_agreed(struct subscriptions *s, size_t item)
+/* The open ones of a request: asked for, and not answered. */
+static bool is_open(const struct adapter_subscription *item, uint32_t request)
 {
-    if (item != SUBSCRIPTION_NONE && s->item[item].state == SUBSCRIPTION_ASKED)
-        s->item[item].state = SUBSCRIPTION_AGREED;
+    return item->state == ADAPTER_ASKED && item->request == request;
 }
 
 void subscriptions_agreed_all(struct subscriptions *s, uint32_t request)
 {
-    for (size_t i = 0; i < s->count; i++)
-        if (s->item[i].request == request)
-            subscriptions_agreed(s, i);
+    struct adapter_subscription *item;
+    for (size_t i = 0; (item = subscriptions_item(s, i)) != NULL; i++)
+        if (is_open(item, request))
+            item->state = ADAPTER_AGREED;
 }
 
 /* What is left of a request whose culprit is known: in one again. */
@@ -168,9 +168,9 @@ static void send_rest(struct subscriptions *s, uint32_t request)
     uint32_t number = s->last_request + 1;
     if (request_begin(s, &r, "subscribe", number) != 0)
         return;
-    for (size_t i = 0; i < s->count; i++)
-        if (s->item[i].state == SUBSCRIPTION_ASKED && s->item[i].request == request &&
-            request_add(s, &r, i))
+    const struct adapter_subscription *item;
+    for (size_t i = 0; (item = subscriptions_item(s, i)) != NULL; i++)
+        if (is_open(item, request) && request_add(s, &r, i))
             mark_asked(s, i, number, 0);
     if (r.args == 0 || !may_send(s))
         return;
@@ -181,21 +181,19 @@ static void send_rest(struct subscriptions *s, uint32_t request)
 
 void subscriptions_refused(struct subscriptions *s, uint32_t request, size_t item)
 {
-    size_t open = 0, last = 0;
-    if (item != SUBSCRIPTION_NONE) {
-        s->item[item].state = SUBSCRIPTION_REFUSED;
-        send_rest(s, request);
-        return;
-    }
-    for (size_t i = 0; i < s->count; i++)
-        if (s->item[i].state == SUBSCRIPTION_ASKED && s->item[i].request == request) {
-            open++;
+    const struct adapter_subscription *open;
+    size_t count = 0, last = item;
+    for (size_t i = 0; item == SUBSCRIPTION_NONE && (open = subscriptions_item(s, i)) != NULL; i++)
+        if (is_open(open, request)) {
+            count++;
             last = i;
         }
-    if (open == 1)
-        s->item[last].state = SUBSCRIPTION_REFUSED;
-    for (size_t i = 0; open > 1 && i < s->count; i++)
-        if (s->item[i].state == SUBSCRIPTION_ASKED && s->item[i].request == request) {
+    if (item != SUBSCRIPTION_NONE || count == 1)
+        subscriptions_item(s, last)->state = ADAPTER_DENIED;
+    if (item != SUBSCRIPTION_NONE)
+        send_rest(s, request);
+    for (size_t i = 0; count > 1 && (open = subscriptions_item(s, i)) != NULL; i++)
+        if (is_open(open, request)) {
             send_one(s, "subscribe", i, 0);
             mark_asked(s, i, s->last_request, 0);
         }
@@ -208,31 +206,21 @@ static void look_at_books(struct subscriptions *s, tb_ns now)
 {
     for (size_t i = 0; i < s->a->market_count; i++) {
         struct adapter_market *m = &s->a->market[i];
-        size_t item = subscriptions_find(s, m, ADAPTER_BOOK);
-        if (item == SUBSCRIPTION_NONE || m->sync.synced || m->sync.asked ||
-            s->item[item].state != SUBSCRIPTION_AGREED)
+        if (m->sync.synced || m->sync.asked ||
+            adapter_subscription_of(m, ADAPTER_BOOK)->state != ADAPTER_AGREED)
             continue;
         m->sync.asked = true;
         m->sync.asked_at = now;
     }
-    adapter_deadlines(s->a, now);
+    adapter_book_deadlines(s->a, now);
 }
 
 void subscriptions_look(struct subscriptions *s, tb_ns now)
 {
-    uint64_t overdue = 0;
-    for (size_t i = 0; i < s->count; i++) {
-        struct subscription *item = &s->item[i];
-        if (item->state != SUBSCRIPTION_ASKED)
-            continue;
-        if (item->due == 0)
-            item->due = now + SUBSCRIPTION_DEADLINE;
-        overdue += now > item->due;
-    }
+    size_t overdue = adapter_overdue(s->a, now);
     look_at_books(s, now);
     if (overdue == 0)
         return;
-    s->a->counter[ADAPTER_UNANSWERED] += overdue;
     subscriptions_reset(s); /* said once */
     s->a->host.reconnect(s->a->host.context, "a subscription was not acknowledged");
 }
@@ -249,6 +237,6 @@ int subscriptions_book_text(struct subscriptions *s, const struct adapter_market
         !request_add(s, &r, item))
         return 0;
     if (subscribe)
-        mark_asked(s, item, s->last_request, m->sync.asked_at + SUBSCRIPTION_DEADLINE);
+        mark_asked(s, item, s->last_request, m->sync.asked_at + ADAPTER_ANSWER_NS);
     return request_end(&r);
 }

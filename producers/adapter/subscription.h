@@ -12,22 +12,7 @@
 
 #include "producers/adapter/market.h"
 
-#define SUBSCRIPTION_DEADLINE (10 * TB_NS_PER_S)
-#define SUBSCRIPTION_CHANNELS 3 /* trades, quotes, book */
 #define SUBSCRIPTION_NONE SIZE_MAX
-
-enum subscription_state {
-    SUBSCRIPTION_IDLE,
-    SUBSCRIPTION_ASKED,
-    SUBSCRIPTION_AGREED,
-    SUBSCRIPTION_REFUSED,
-};
-
-struct subscription {
-    enum subscription_state state;
-    uint32_t request; /* the last one that asked for it */
-    tb_ns due;        /* of the answer; 0: from the next look at the clock on */
-};
 
 struct subscriptions {
     struct adapter *a;
@@ -38,29 +23,24 @@ struct subscriptions {
     /* One argument of a request, as JSON. Its length; as snprintf. */
     int (*argument)(const struct adapter *a, const struct adapter_market *m,
                     enum adapter_channel channel, char *out, size_t capacity);
-    enum adapter_channel channel[SUBSCRIPTION_CHANNELS]; /* those that are wanted */
-    size_t channel_count;
-    struct subscription *item; /* market by market, channel by channel */
-    size_t count;
     uint32_t last_request;
     unsigned sent; /* requests of this connection, after the first round */
 };
 
-int subscriptions_init(struct subscriptions *s, struct adapter *a);
-void subscriptions_fini(struct subscriptions *s);
-/* subscriptions_length: of all arguments together, in bytes. */
-size_t subscriptions_length(const struct subscriptions *s);
+/* subscriptions_fit: all arguments together have at most so many bytes; a recording asks for nothing. 0 or -E2BIG. */
+int subscriptions_fit(const struct subscriptions *s, size_t bytes_max, struct tb_error *err);
 
 /* subscriptions_reset: a new connection: nothing is asked for yet. */
 void subscriptions_reset(struct subscriptions *s);
 /* subscriptions_text: as adapter_ops.subscribe. */
 int subscriptions_text(struct subscriptions *s, unsigned index, char *out, size_t capacity);
 
-/* subscriptions_find: the item; SUBSCRIPTION_NONE: not ours. */
+/* subscriptions_item: by its number, from 0 on; NULL: there are no more. */
+struct adapter_subscription *subscriptions_item(const struct subscriptions *s, size_t item);
+/* subscriptions_find: the item, as adapter_subscription() counts them; SUBSCRIPTION_NONE: not ours. */
 size_t subscriptions_find(const struct subscriptions *s, const struct adapter_market *m,
                           enum adapter_channel channel);
-/* subscriptions_agreed: one, or all of a request; those that were settled already do not count. */
-void subscriptions_agreed(struct subscriptions *s, size_t item);
+/* subscriptions_agreed_all: those of a request; one: adapter_answered(). */
 void subscriptions_agreed_all(struct subscriptions *s, uint32_t request);
 /*
  * subscriptions_refused: a request was, because of `item`; SUBSCRIPTION_NONE: it is not said which.

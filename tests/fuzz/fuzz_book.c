@@ -62,6 +62,19 @@ int put_side(struct book_text *t, const struct book_change *c, int side,
     return written;
 }
 
+void put_rest_book(struct book_text *t, const struct book_change *c, const char *between)
+{
+    static const struct book_words quoted = {"[\"", "\",\"", "\"]", ",", "", ""};
+    put(t, "{\"lastUpdateId\":");
+    put_number(t, c->id);
+    put(t, between);
+    put(t, ",\"bids\":[");
+    (void)put_side(t, c, BOOK_BIDS, &quoted);
+    put(t, "],\"asks\":[");
+    (void)put_side(t, c, BOOK_ASKS, &quoted);
+    put(t, "]}");
+}
+
 /* ---- the venue ---- */
 
 static const struct book_state *present(void)

@@ -45,6 +45,9 @@ struct book_words {
 int put_side(struct book_text *t, const struct book_change *c, int side,
              const struct book_words *words);
 
+/* put_rest_book: as Binance answers, and MEXC; `between` stands behind the id. */
+void put_rest_book(struct book_text *t, const struct book_change *c, const char *between);
+
 struct book_venue {
     struct fuzz_venue of;
     /* What the venue sends of a change or a snapshot; and answers, where there is a request for one. */

@@ -19,14 +19,7 @@ static void frame(struct book_text *t, const struct book_change *c)
 
 static void answer(struct book_text *t, const struct book_change *c)
 {
-    put(t, "{\"lastUpdateId\":");
-    put_number(t, c->id);
-    put(t, ",\"E\":1,\"T\":1"
-           ",\"bids\":[");
-    (void)put_side(t, c, BOOK_BIDS, &quoted);
-    put(t, "],\"asks\":[");
-    (void)put_side(t, c, BOOK_ASKS, &quoted);
-    put(t, "]}");
+    put_rest_book(t, c, ",\"E\":1,\"T\":1");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-static const struct book_words quoted = {"[\"", "\",\"", "\"]", ",", "", ""};
-
 /* One field of Protocol Buffers whose content has a length below 128. */
 static void field(struct book_text *t, unsigned number, const struct book_text *content)
 {
@@ -47,13 +45,7 @@ static void frame(struct book_text *t, const struct book_change *c)
 
 static void answer(struct book_text *t, const struct book_change *c)
 {
-    put(t, "{\"lastUpdateId\":");
-    put_number(t, c->id);
-    put(t, ",\"bids\":[");
-    (void)put_side(t, c, BOOK_BIDS, &quoted);
-    put(t, "],\"asks\":[");
-    (void)put_side(t, c, BOOK_ASKS, &quoted);
-    put(t, "]}");
+    put_rest_book(t, c, "");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)

@@ -1,5 +1,5 @@
 /* The Binance adapter: bytes that no venue should send. */
-#include "unit/adapter_fixture.h"
+#include "unit/adapter_abuse.h"
 
 /* ---- hostile bytes ---- */
 
@@ -15,36 +15,19 @@ static const char *const whole_frames[] = {
 static void frame_cut_at_any_byte_is_bad_and_publishes_nothing(void **state)
 {
     (void)state;
-    uint64_t bad = 0;
-    for (size_t f = 0; f < TB_COUNT(whole_frames); f++)
-        for (size_t cut = 0; cut < strlen(whole_frames[f]); cut++) {
-            assert_int_equal(frame_bytes(whole_frames[f], cut), -EBADMSG);
-            assert_int_equal(count_of(ADAPTER_FRAMES_BAD), ++bad);
-        }
-    assert_int_equal(host.count, 0);
-    assert_int_equal(host.asked_count, 0);
+    check_cut_frames(whole_frames, TB_COUNT(whole_frames));
+}
+
+static void renew(void)
+{
+    host.instrument_count = 0;
+    a = make(false, false);
 }
 
 static void changed_bytes_never_crash(void **state)
 {
     (void)state;
-    static const unsigned char changes[] = {0,   '"', '\\', '{', '}', '[',  ']',
-                                            ',', ':', '-',  '9', 'e', 0x80, 0xFF};
-    for (size_t f = 0; f < TB_COUNT(whole_frames); f++) {
-        size_t length = strlen(whole_frames[f]);
-        for (size_t at = 0; at < length; at++)
-            for (size_t c = 0; c < sizeof(changes); c++) {
-                char *copy = padded(whole_frames[f], length);
-                copy[at] = (char)changes[c];
-                host.count = host.asked_count = 0;
-                (void)ops->on_frame(a, copy, length, ++host.now);
-                (void)ops->on_rest(a, 1, NULL, 200, copy, length, ++host.now);
-                free(copy);
-            }
-        ops->destroy(a);
-        host.instrument_count = 0;
-        a = make(false, false);
-    }
+    change_each_byte(whole_frames, TB_COUNT(whole_frames), renew);
 }
 
 static void hostile_messages_are_refused(void **state)
