@@ -28,13 +28,11 @@ static void write_words(struct tb_slot *slots, uint64_t mask, tb_seq seq,
 }
 
 #if TB_SLOT_WIDE
-static inline void begin(struct tb_slot *slot, tb_seq seq, const struct tb_record *record)
+static inline void begin(struct tb_slot *slot, tb_seq seq)
 {
     TB_STORE(P1, &slot->seq, seq | TB_SEQ_BUSY, relaxed);
     TB_POINT("publish:after_P1");
     TB_FENCE(P2, release);
-    TB_STORE(P3, &slot->word[0], (uint64_t)record->ts_event, relaxed);
-    TB_POINT("publish:in_P3");
 }
 
 static inline void end(struct tb_slot *slot, tb_seq seq)
@@ -53,25 +51,31 @@ static void write_16(struct tb_slot *slots, uint64_t mask, tb_seq seq,
         volatile tb_word_pair *to = (volatile tb_word_pair *)(void *)slot;
         tb_word_pair a = from[1], b = from[2], c = from[3];
         tb_slot_own(slots, mask, seq);
-        begin(slot, seq, &records[i]);
+        begin(slot, seq);
+        TB_STORE(P3, &slot->word[0], (uint64_t)records[i].ts_event, relaxed);
+        TB_POINT("publish:in_P3");
         to[1] = a, to[2] = b, to[3] = c; /* P3 */
         end(slot, seq);
     }
 }
 
+/* Two stores: the lower one has the mark again in word 0, as P1 left it, so nobody sees a difference. */
 __attribute__((target("avx2"))) static void write_32(struct tb_slot *slots, uint64_t mask,
                                                      tb_seq seq, const struct tb_record *records,
                                                      size_t count)
 {
     for (size_t i = 0; i < count; i++, seq++) {
         struct tb_slot *slot = &slots[seq & mask];
-        const char *from = (const char *)&records[i];
-        __m128i a = _mm_loadu_si128((const __m128i *)(const void *)(from + 16));
-        __m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(from + 32));
+        const __m256i *from = (const __m256i *)(const void *)&records[i];
+        volatile __m256i *to = (volatile __m256i *)(void *)slot;
+        __m256i mark = _mm256_set1_epi64x((long long)(seq | TB_SEQ_BUSY));
+        __m256i low = _mm256_blend_epi32(_mm256_loadu_si256(from), mark, 3);
+        __m256i high = _mm256_loadu_si256(from + 1);
         tb_slot_own(slots, mask, seq);
-        begin(slot, seq, &records[i]);
-        *(volatile __m128i *)(void *)&slot->word[1] = a; /* P3 */
-        *(volatile __m256i *)(void *)&slot->word[3] = b; /* P3 */
+        begin(slot, seq);
+        to[0] = low; /* P3 */
+        TB_POINT("publish:in_P3");
+        to[1] = high; /* P3 */
         end(slot, seq);
     }
 }

@@ -45,8 +45,8 @@
  * 32 bytes that the processor carries out in parts has all of its parts between P1 and P4, and a load
  * all of its parts between R1 and R4; that is what cases A and B use (in which P3 and R2 are relaxed and may be
  * seen in any order among themselves: tests/model tries all). No promise that 16 bytes are
- * atomic is needed, and none that 32 or 64 are. P1 and P4 stay stores of word 0 alone. To the
- * compiler the wide accesses are volatile, behind the fence P2 or the acquire of R1, and before the release
+ * atomic is needed, and none that 32 or 64 are. P1 and P4 are stores of word 0 alone; a
+ * wide store in between may cover word 0 too, if it puts there what P1 did. To the compiler the wide accesses are volatile, behind the fence P2 or the acquire of R1, and before the release
  * of P4 or the fence R3. Elsewhere, under ThreadSanitizer, and with TB_SLOT_PORTABLE defined, words
  * are moved one by one.
  *
