@@ -236,8 +236,10 @@ long tb_journal_ahead_read(struct tb_journal_ahead *a, struct tb_journal_source 
     struct ahead_buffer *b = buffer_in(a, WINDOW);
     if (b != NULL)
         b->state = FREE;
-    if (count == TB_JOURNAL_AHEAD_PAGES && f->zstd == NULL && ring_ready(a) &&
-        (b = fetch(a, f, page)) != NULL) {
+    /* For the last pages of a file nobody sets up a ring. */
+    bool ahead = count == TB_JOURNAL_AHEAD_PAGES && f->zstd == NULL &&
+                 (a->ring != NULL || page + count < tb_journal_source_pages(f));
+    if (ahead && ring_ready(a) && (b = fetch(a, f, page)) != NULL) {
         b->state = WINDOW;
         *out_pages = memory_of(a, b);
         return b->result / TB_JOURNAL_PAGE;

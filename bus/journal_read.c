@@ -26,7 +26,7 @@
 #include "wait.h"
 
 /* Writes in flight that a later one has overtaken end within this time, or never. */
-#define SETTLE_NS TB_NS_PER_S
+tb_ns tb_journal_settle_ns = TB_NS_PER_S;
 #define PAUSE_NS TB_NS_PER_MS
 
 /* ---- opening ---- */
@@ -338,6 +338,21 @@ static long headless(struct tb_journal *j, size_t i, const struct tb_journal_sou
     return damage(j, source, 0, to, "the head and all records are unreadable", out_damage);
 }
 
+/* Not even its seek table can be read. How much it held only the next segment of its epoch can tell. */
+static long unreadable(struct tb_journal *j, size_t i, struct tb_journal_damage *out_damage)
+{
+    struct tb_journal_source nameless = {.data_page = 0};
+    if (i + 1 >= j->list.count)
+        return -EIO;
+    const struct tb_journal_item *then = &j->list.item[i + 1];
+    tb_seq to = then->epoch == j->epoch ? then->first_seq - 1 : j->seq;
+    tb_journal_name(&j->list.item[i], nameless.name);
+    long rc = damage(j, &nameless, 0, to > j->seq ? to : j->seq, "it can not be decompressed",
+                     out_damage);
+    (void)go_on(j, i);
+    return rc;
+}
+
 /* Records of segment i; 0: at the present end; 1 with *out_again: look again; or -errno. */
 static long read_segment(struct tb_journal *j, size_t i, struct tb_record *out_records, size_t max,
                          struct tb_journal_damage *out_damage, tb_ns *since, bool *out_again)
@@ -348,7 +363,7 @@ static long read_segment(struct tb_journal *j, size_t i, struct tb_record *out_r
     *out_again = false;
     int rc = tb_journal_list_use(&j->list, i, &source);
     if (rc != 0)
-        return rc;
+        return rc == -EBADMSG ? unreadable(j, i, out_damage) : rc;
     rc = tb_journal_source_head(source);
     if (rc != 0) {
         long n = headless(j, i, source, rc, out_damage);
@@ -388,7 +403,7 @@ static long read_segment(struct tb_journal *j, size_t i, struct tb_record *out_r
     case BEYOND_UNSURE:
         if (i + 1 >= j->list.count && is_written(j))
             return 0; /* a disk may be slow for longer than anybody would wait */
-        if (*since == 0 || tb_clock_mono() - *since < SETTLE_NS) {
+        if (*since == 0 || tb_clock_mono() - *since < tb_journal_settle_ns) {
             pause_a_little(since);
             *out_again = true;
             return 1;

@@ -155,6 +155,8 @@ struct tb_journal {
  * between, moves there. False: nothing is there (yet).
  */
 bool tb_journal_find_segment(struct tb_journal *j, size_t *out_i);
+/* How long damage at the end of what a dead writer left is looked at before it is believed; tests are hasty. */
+extern tb_ns tb_journal_settle_ns;
 
 /* tb_journal_tell: the position, moved to what is there. False: the journal is empty. */
 bool tb_journal_tell(struct tb_journal *j, uint64_t *out_epoch, tb_seq *out_seq);

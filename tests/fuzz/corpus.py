@@ -13,6 +13,8 @@ import sys
 import tempfile
 import zlib
 
+import corpus_journal
+
 SOURCE = os.environ.get("TICKBUS_SOURCE", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 DATA = os.path.join(SOURCE, "..", "shared", "data")
 DEMO = os.path.join(SOURCE, "deploy", "demo", "spot_btcusdt_20240808.gz")
@@ -284,7 +286,7 @@ def make(target, directory):
         maker = book
     else:
         maker = {"binance": binance, "binanceusdm": binanceusdm, "mexc": mexc, "capture": capture, "yaml": yaml, "kraken": kraken,
-                 "coinbase": coinbase, "coinbaseexchange": coinbaseexchange, "bybit": bybit, "okx": okx}[target]
+                 "coinbase": coinbase, "coinbaseexchange": coinbaseexchange, "bybit": bybit, "okx": okx, **corpus_journal.MAKERS}[target]
     inputs = list(maker())
     if target == "kraken":  # no change of bytes finds a checksum by chance: the target believes this one
         inputs += [re.sub(rb'"checksum":\d+', b'"checksum":1', data) for data in inputs]

@@ -330,6 +330,30 @@ static tb_seq read_told(struct tb_journal *j, tb_seq *out_damaged)
     return next - 1;
 }
 
+/* A compressed file that is no such file any more costs its records, told as damage; the last one is an error. */
+static void a_compressed_segment_that_is_cut(void **state)
+{
+    char packed[300];
+    tb_seq damaged;
+    struct tb_record record;
+    pages_begin(&pages, E1, 1);
+    pages_fill(&pages, 1000);
+    pages_end(&pages);
+    compress(pages.file);
+    assert_int_equal(unlink(pages.file), 0);
+    (void)snprintf(packed, sizeof(packed), "%s.zst", pages.file);
+    assert_int_equal(truncate(packed, 100), 0);
+    struct tb_journal *j = journal_of(*state, pages.dir);
+    assert_int_equal(tb_journal_read(j, &record, 1, NULL, NULL), -EIO);
+    pages_begin(&pages, E1, 1001);
+    pages_fill(&pages, 1100);
+    pages_flush(&pages);
+    tb_journal_seek_oldest(j);
+    assert_int_equal(read_told(j, &damaged), 1100);
+    assert_int_equal(damaged, 1000);
+    tb_journal_close(j);
+}
+
 /* A torn tail: whatever was cut off, what is before it is read, exactly. */
 static void cut_at_every_byte_of_the_last_two_pages(void **state)
 {
@@ -456,6 +480,7 @@ int main(void)
         TEST(a_time_is_found),
         TEST(instruments_grow_in_two_copies),
         TEST(a_compressed_segment_is_like_the_plain_one),
+        TEST(a_compressed_segment_that_is_cut),
         TEST(cut_at_every_byte_of_the_last_two_pages),
         TEST(every_bit_of_a_page_flipped),
         TEST(segments_are_listed),
