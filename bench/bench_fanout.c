@@ -33,7 +33,8 @@ static const struct tb_option options[] = {BENCH_OPTIONS(struct options, common)
 
 static const char usage[] =
     "tickbus bench fanout [options]: the producer's cost per record with 1, 2, 4 and 8 readers\n"
-    "bench/README.md says how to read it. Exit: 0; 64 bad command line; 70 a record was wrong, or a\n"
+    "bench/README.md says how to read it. Exit: 0; 64 bad command line; 70 a record was wrong, or "
+    "a\n"
     "process failed; 77 fewer than two processors.\n";
 
 struct ck_shared {
@@ -218,14 +219,23 @@ static int measure(struct bench *b, const struct bench_case *c)
 }
 
 #define FAN(subject, role, ...)                                                                    \
-    {"free readers", subject, role, 2, measure, &(const struct fan_setting){__VA_ARGS__}}
+    {                                                                                              \
+        "free readers", subject, role, 2, measure, &(const struct fan_setting)                     \
+        {                                                                                          \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
 
 /* Held against one reader, which is what it should cost with any number. */
 static const struct bench_case cases[] = {
-    FAN("tickbus, 1 reader", BENCH_LIMIT, 1, false), FAN("tickbus, 2 readers", BENCH_OURS, 2, false),
-    FAN("tickbus, 4 readers", BENCH_OURS, 4, false), FAN("tickbus, 8 readers", BENCH_OURS, 8, false),
-    FAN("1 ck_ring", BENCH_PEER, 1, true),           FAN("2 ck_rings", BENCH_PEER, 2, true),
-    FAN("4 ck_rings", BENCH_PEER, 4, true),          FAN("8 ck_rings", BENCH_PEER, 8, true),
+    FAN("tickbus, 1 reader", BENCH_LIMIT, 1, false),
+    FAN("tickbus, 2 readers", BENCH_OURS, 2, false),
+    FAN("tickbus, 4 readers", BENCH_OURS, 4, false),
+    FAN("tickbus, 8 readers", BENCH_OURS, 8, false),
+    FAN("1 ck_ring", BENCH_PEER, 1, true),
+    FAN("2 ck_rings", BENCH_PEER, 2, true),
+    FAN("4 ck_rings", BENCH_PEER, 4, true),
+    FAN("8 ck_rings", BENCH_PEER, 8, true),
 };
 
 int main(int argc, char **argv)
@@ -233,8 +243,9 @@ int main(int argc, char **argv)
     static struct bench b;
     static struct options o;
     bench_begin(&b, "fanout", usage, options, TB_COUNT(options), &o, &o.common, argc, argv);
-    bench_note(&b, "65,536 slots; readers on processor %d, the producer alone on %d; instructions by "
-                   "single steps over %d records, the harness's own filling of a record among them",
+    bench_note(&b,
+               "65,536 slots; readers on processor %d, the producer alone on %d; instructions by "
+               "single steps over %d records, the harness's own filling of a record among them",
                b.cpu[1], b.cpu[0], COUNTED);
     fan = bench_shared(sizeof(*fan));
     for (int i = 0; i < READERS_MAX; i++)

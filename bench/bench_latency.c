@@ -30,14 +30,13 @@ static int floor_ns(struct bench *b, const struct bench_case *c)
     return 0;
 }
 
-#define SET(name, ...) &(const struct transport_setting){.transport = name, __VA_ARGS__}
-#define OURS(measure, subject, name, ...)                                                          \
-    {measure, subject, BENCH_OURS, 2, transport_measure, SET(name, __VA_ARGS__)}
-#define PEER(measure, subject, name, ...)                                                          \
-    {measure, subject, BENCH_PEER, 2, transport_measure, SET(name, __VA_ARGS__)}
-#define FLOOR(measure) {measure, "floor", BENCH_LIMIT, 2, floor_ns, measure ", p50"}
-#define LIMIT(measure, subject, name, ...)                                                         \
-    {measure, subject, BENCH_LIMIT, 2, transport_measure, SET(name, __VA_ARGS__)}
+#define OURS(measure, subject, ...) TRANSPORT_CASE(measure, subject, BENCH_OURS, __VA_ARGS__)
+#define PEER(measure, subject, ...) TRANSPORT_CASE(measure, subject, BENCH_PEER, __VA_ARGS__)
+#define LIMIT(measure, subject, ...) TRANSPORT_CASE(measure, subject, BENCH_LIMIT, __VA_ARGS__)
+#define FLOOR(measure)                                                                             \
+    {                                                                                              \
+        measure, "floor", BENCH_LIMIT, 2, floor_ns, measure ", p50"                                \
+    }
 
 /* The polling ones: same ring size, and nobody pauses. */
 #define SPINNING(measure, rate_)                                                                   \
@@ -70,8 +69,10 @@ int main(int argc, char **argv)
     static struct bench b;
     static struct options o;
     bench_begin(&b, "latency", usage, options, TB_COUNT(options), &o, &o.common, argc, argv);
-    bench_note(&b, "from the intended send time; 4,096 slots; floor: half a round trip over two lines, and "
-                   "the clock readings");
+    bench_note(
+        &b,
+        "from the intended send time; 4,096 slots; floor: half a round trip over two lines, and "
+        "the clock readings");
     bench_at_end(transport_close);
     bench_run(&b, cases, TB_COUNT(cases));
     return bench_end(&b);

@@ -102,10 +102,11 @@ static int disk(struct bench *b, const struct bench_case *c)
         return -ENOTSUP;
     }
     snprintf(file, sizeof(file), "%.300s/tickbus-bench-%d.fio", o.directory, (int)getpid());
-    snprintf(command, sizeof(command),
-             "'%s' --minimal --name=bench --filename='%s' --size=%d --bs=%s --iodepth=%s --rw=write "
-             "--direct=1 --ioengine=io_uring --overwrite=1 --fallocate=posix 2>/dev/null",
-             fio, file, (int)(DISK_BYTES * b->scale), how[0], how[1]);
+    snprintf(
+        command, sizeof(command),
+        "'%s' --minimal --name=bench --filename='%s' --size=%d --bs=%s --iodepth=%s --rw=write "
+        "--direct=1 --ioengine=io_uring --overwrite=1 --fallocate=posix 2>/dev/null",
+        fio, file, (int)(DISK_BYTES * b->scale), how[0], how[1]);
     FILE *out = popen(command, "r");
     bool read = out != NULL && fgets(line, sizeof(line), out) != NULL;
     int status = out != NULL ? pclose(out) : -1;

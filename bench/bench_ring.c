@@ -19,7 +19,8 @@ static const struct tb_option options[] = {BENCH_OPTIONS(struct options, common)
 static const char usage[] =
     "tickbus bench ring [options]: records per second from one process to another, beside other\n"
     "rings, sockets and brokers, and beside what the processors can do at all. bench/README.md\n"
-    "says how to read it. Exit: 0; 64 bad command line; 70 a record was lost or wrong, or a process\n"
+    "says how to read it. Exit: 0; 64 bad command line; 70 a record was lost or wrong, or a "
+    "process\n"
     "failed; 77 fewer than two processors.\n";
 
 /* ---- the machine's own ---- */
@@ -98,12 +99,12 @@ static int publish(struct bench *b, const struct bench_case *c)
 static const size_t kib_256 = 256 << 10, mib_4 = 4 << 20, mib_64 = 64 << 20;
 static const bool wide = true, narrow = false;
 
-#define SET(name, ...) &(const struct transport_setting){.transport = name, __VA_ARGS__}
-#define OURS(measure, subject, name, ...)                                                          \
-    {measure, subject, BENCH_OURS, 2, transport_measure, SET(name, __VA_ARGS__)}
-#define PEER(measure, subject, name, ...)                                                          \
-    {measure, subject, BENCH_PEER, 2, transport_measure, SET(name, __VA_ARGS__)}
-#define LIMIT(measure, bytes) {measure, "core-to-core stream", BENCH_LIMIT, 2, stream, &(bytes)}
+#define OURS(measure, subject, ...) TRANSPORT_CASE(measure, subject, BENCH_OURS, __VA_ARGS__)
+#define PEER(measure, subject, ...) TRANSPORT_CASE(measure, subject, BENCH_PEER, __VA_ARGS__)
+#define LIMIT(measure, bytes)                                                                      \
+    {                                                                                              \
+        measure, "core-to-core stream", BENCH_LIMIT, 2, stream, &(bytes)                           \
+    }
 
 #define SINGLE_4K "one at a time, 4,096 slots"
 #define SINGLE_64K "one at a time, 65,536 slots"
@@ -172,8 +173,10 @@ static const struct bench_case cases[] = {
     PEER(KERNEL, "POSIX mq", "posix_mq", .expected = 1e6),
     PEER(KERNEL, "ZeroMQ push/pull", "zeromq", .slots = 100000, .crowd = true, .expected = 3e6),
     PEER(KERNEL, "nng push/pull", "nng", .crowd = true, .expected = 4e4),
-    PEER(KERNEL, "Redis pub/sub, 100 sent", "redis_pubsub", .batch = 100, .crowd = true, .expected = 5e5),
-    PEER(KERNEL, "Redis stream, 100 sent", "redis_stream", .batch = 100, .crowd = true, .expected = 3e5),
+    PEER(KERNEL, "Redis pub/sub, 100 sent", "redis_pubsub", .batch = 100, .crowd = true,
+         .expected = 5e5),
+    PEER(KERNEL, "Redis stream, 100 sent", "redis_stream", .batch = 100, .crowd = true,
+         .expected = 3e5),
     PEER(KERNEL, "NATS", "nats", .crowd = true, .expected = 1e6),
 };
 
@@ -182,8 +185,9 @@ int main(int argc, char **argv)
     static struct bench b;
     static struct options o;
     bench_begin(&b, "ring", usage, options, TB_COUNT(options), &o, &o.common, argc, argv);
-    bench_note(&b, "64-byte records, stores and checks of the limits %d bytes wide; pN: a reader "
-                   "that finds nothing executes PAUSE N times, p1 where nothing is said",
+    bench_note(&b,
+               "64-byte records, stores and checks of the limits %d bytes wide; pN: a reader "
+               "that finds nothing executes PAUSE N times, p1 where nothing is said",
                message_width());
     bench_at_end(transport_close);
     bench_run(&b, cases, TB_COUNT(cases));

@@ -163,12 +163,10 @@ static int calls(struct bench *b, const struct bench_case *c)
     return 0;
 }
 
-static const enum tb_wait_policy park = TB_WAIT_PARK, batch = TB_WAIT_BATCH,
-                                 yield = TB_WAIT_YIELD, spin = TB_WAIT_SPIN;
+static const enum tb_wait_policy park = TB_WAIT_PARK, batch = TB_WAIT_BATCH, yield = TB_WAIT_YIELD,
+                                 spin = TB_WAIT_SPIN;
 
-#define SET(name, ...) &(const struct transport_setting){.transport = name, __VA_ARGS__}
-#define BY(subject, role, name, ...)                                                               \
-    {WAKE, subject, role, 2, transport_measure, SET(name, .rate = 5e3, __VA_ARGS__)}
+#define BY(subject, role, ...) TRANSPORT_CASE(WAKE, subject, role, __VA_ARGS__, .rate = 5e3)
 
 static const struct bench_case cases[] = {
     {IDLE, "tickbus park", BENCH_OURS, 1, idle, &park},
@@ -194,9 +192,11 @@ int main(int argc, char **argv)
     static struct bench b;
     static struct options o;
     bench_begin(&b, "wait", usage, options, TB_COUNT(options), &o, &o.common, argc, argv);
-    bench_note(&b, "idle: getrusage over %.1f s; system calls: counted by tracing, with a wake after each "
-                   "record and housekeeping after each 100; the parked reader sleeps when they begin",
-               IDLE_SECONDS * b.scale);
+    bench_note(
+        &b,
+        "idle: getrusage over %.1f s; system calls: counted by tracing, with a wake after each "
+        "record and housekeeping after each 100; the parked reader sleeps when they begin",
+        IDLE_SECONDS * b.scale);
     control = bench_shared(sizeof(*control));
     bench_at_end(transport_close);
     bench_run(&b, cases, TB_COUNT(cases));

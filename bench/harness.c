@@ -30,7 +30,7 @@ struct bench_private {
     struct report report;
     struct tb_config_memory memory;
     const struct bench_case *now;
-    bool busy; /* the run at hand was disturbed */
+    bool busy;         /* the run at hand was disturbed */
     double round_trip; /* of the last probe, ended at probe_end */
     tb_ns probe_end;
     struct {
@@ -128,7 +128,8 @@ void bench_present(void *memory, size_t bytes)
         return;
     uintptr_t first = (uintptr_t)memory & ~(page - 1);
     size_t length = (uintptr_t)memory + bytes - first;
-    if (madvise((void *)first, length, 23 /* MADV_POPULATE_WRITE, not in every libc's headers */) == 0)
+    if (madvise((void *)first, length, 23 /* MADV_POPULATE_WRITE, not in every libc's headers */) ==
+        0)
         return;
     for (size_t at = 0; at < length; at += page) /* an older kernel: at least the reads */
         (void)*(volatile const char *)(first + at);
@@ -380,8 +381,8 @@ void bench_run(struct bench *b, const struct bench_case *cases, size_t count)
             fprintf(stderr, "%s: round %" PRId64 " of %" PRId64 "\n", b->suite, b->round + 1,
                     b->options->rounds);
         for (size_t first = 0, next; first < count; first = next) {
-            for (next = first; next < count && strcmp(cases[next].measure, cases[first].measure) == 0;
-                 next++)
+            for (next = first;
+                 next < count && strcmp(cases[next].measure, cases[first].measure) == 0; next++)
                 ;
             size_t n = next - first;
             for (size_t i = 0; i < n; i++) { /* who comes first must not matter */

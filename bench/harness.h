@@ -52,8 +52,8 @@ struct bench_options {
         {"json", TB_OPTION_BOOL, offsetof(type, field.json), .help = "one JSON object a line"},    \
         {"realtime", TB_OPTION_BOOL, offsetof(type, field.realtime),                               \
          .help = "SCHED_FIFO, for a machine that others use too; needs the right to it"},          \
-        {"rounds", TB_OPTION_INT, offsetof(type, field.rounds), .min = 1, .max = 1000,             \
-         .help = "runs of each; 0: 7, or 2 with --quick"},                                         \
+        {"rounds", TB_OPTION_INT, offsetof(type, field.rounds),                                    \
+         .min = 1, .max = 1000,   .help = "runs of each; 0: 7, or 2 with --quick"},                \
         {"only", TB_OPTION_LIST, offsetof(type, field.only),                                       \
          .help = "of the peers, only those whose names begin so (none: no peer)"},                 \
     {                                                                                              \

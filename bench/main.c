@@ -15,11 +15,13 @@
 #define PREFIX "bench_"
 #define ARGUMENTS_MAX 64
 
-static const char usage[] =
-    "tickbus bench [SUITE...] [options]: run the benchmarks, all or those named, one after the other\n"
-    "What follows the names is given to each of them: tickbus bench ring --quick --json. --list: which\n"
-    "there are. What the figures mean: bench/README.md. Exit: 0 if every suite ended so (77 skips one),\n"
-    "else that of the first that failed.\n";
+static const char usage[] = "tickbus bench [SUITE...] [options]: run the benchmarks, all or those "
+                            "named, one after the other\n"
+                            "What follows the names is given to each of them: tickbus bench ring "
+                            "--quick --json. --list: which\n"
+                            "there are. What the figures mean: bench/README.md. Exit: 0 if every "
+                            "suite ended so (77 skips one),\n"
+                            "else that of the first that failed.\n";
 
 static int is_suite(const struct dirent *entry)
 {

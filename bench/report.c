@@ -210,7 +210,8 @@ void report_print(const struct report *r, const char *suite, bool json)
     }
     sort_rows(rows, count);
     if (!json)
-        printf("\n| %-38s | %-26s | place   |  n |      min |   median |      max | unit        | to peer "
+        printf("\n| %-38s | %-26s | place   |  n |      min |   median |      max | unit        | "
+               "to peer "
                "| to limit |\n| --- | --- | --- | --: | --: | --: | --: | --- | --: | --: |\n",
                "measure", "subject");
     for (size_t i = 0; i < count; i++) {

@@ -21,7 +21,8 @@ bool server_find(const char *program, char *out_path, size_t bytes)
 {
     const char *path = getenv("PATH");
     char list[4096];
-    snprintf(list, sizeof(list), "%s:/usr/local/sbin:/usr/sbin:/sbin", path != NULL ? path : "/usr/bin");
+    snprintf(list, sizeof(list), "%s:/usr/local/sbin:/usr/sbin:/sbin",
+             path != NULL ? path : "/usr/bin");
     char *rest = list;
     for (const char *folder; (folder = strsep(&rest, ":")) != NULL;) {
         snprintf(out_path, bytes, "%s/%s", folder, program);
@@ -41,7 +42,8 @@ pid_t server_start(const char *path, const char *const argv[])
     if (getppid() != bench)
         _exit(1);
     (void)setsid(); /* an interrupt from the terminal is for the bench, which then stops it */
-    (void)sched_setscheduler(0, SCHED_OTHER, &none); /* with --realtime, the measured processes alone */
+    (void)sched_setscheduler(0, SCHED_OTHER,
+                             &none); /* with --realtime, the measured processes alone */
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     (void)dup2(null, STDIN_FILENO);
     (void)dup2(null, STDOUT_FILENO);

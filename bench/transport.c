@@ -37,8 +37,7 @@
     X(redis_stream, "libhiredis-dev")                                                              \
     X(nats, "libnats-dev")
 
-#define DECLARE(name, package)                                                                     \
-    extern const struct transport transport_##name __attribute__((weak));
+#define DECLARE(name, package) extern const struct transport transport_##name __attribute__((weak));
 PEERS(DECLARE)
 
 #define ENTRY(name, package) {#name, &transport_##name, package},

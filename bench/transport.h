@@ -26,8 +26,8 @@ struct transport_setting {
      * waiting for a processor is no disturbance.
      */
     bool crowd;
-    double rate;           /* messages/s by schedule, latency is measured; 0: as fast as it goes */
-    double expected;       /* flat out: messages/s, about: what a run's length is made from */
+    double rate;     /* messages/s by schedule, latency is measured; 0: as fast as it goes */
+    double expected; /* flat out: messages/s, about: what a run's length is made from */
 };
 
 /* What the two processes of a run and the parent tell each other. */
@@ -71,6 +71,18 @@ struct transport {
  */
 int transport_measure(struct bench *b, const struct bench_case *c);
 void transport_close(void);
+
+/*
+ * A row of a suite's table, with the setting's fields:
+ *     TRANSPORT_CASE("one at a time", "ck_ring", BENCH_PEER, "ck_ring", .slots = 4096, .pauses = 1)
+ */
+#define TRANSPORT_CASE(measure, subject, role, name, ...)                                          \
+    {                                                                                              \
+        measure, subject, role, 2, transport_measure, &(const struct transport_setting)            \
+        {                                                                                          \
+            .transport = name, __VA_ARGS__                                                         \
+        }                                                                                          \
+    }
 
 /* transport_ready, transport_await: one side tells the other that it can begin. */
 static inline void transport_ready(TB_ATOMIC(int) * flag)

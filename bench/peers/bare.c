@@ -40,7 +40,8 @@ static void futex(struct line *line, int what, uint32_t value)
 ALWAYS_INLINE void send_one(void *end, uint64_t seq, uint64_t intended)
 {
     struct end *e = end;
-    for (unsigned i = 1; atomic_load_explicit(&e->line->taken, memory_order_acquire) != seq - 1; i++)
+    for (unsigned i = 1; atomic_load_explicit(&e->line->taken, memory_order_acquire) != seq - 1;
+         i++)
         transport_stall(i);
     atomic_store_explicit(&e->line->intended, intended, memory_order_relaxed);
     atomic_store_explicit(&e->line->seq, (uint32_t)seq, memory_order_release);

@@ -30,7 +30,8 @@ static void prepare_sockets(struct transport_run *run, int type)
     int bytes = 4 << 20;
     if (socketpair(AF_UNIX, type, 0, run->fd) != 0)
         bench_fail("no sockets");
-    (void)setsockopt(run->fd[1], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)); /* as much as may be */
+    (void)setsockopt(run->fd[1], SOL_SOCKET, SO_SNDBUF, &bytes,
+                     sizeof(bytes)); /* as much as may be */
 }
 
 static void prepare_datagram(struct transport_run *run)
@@ -77,8 +78,8 @@ ALWAYS_INLINE bool receive_one(void *end, struct message *out)
     if (e->at == e->held) {
         size_t got = 0;
         do { /* a stream may end within a message */
-            ssize_t n = read(e->fd, (char *)e->message + got,
-                             e->batch * sizeof(struct message) - got);
+            ssize_t n =
+                read(e->fd, (char *)e->message + got, e->batch * sizeof(struct message) - got);
             if (n <= 0)
                 bench_fail("read: the writer is gone");
             got += (size_t)n;
@@ -110,8 +111,11 @@ static void read_all(struct transport_run *run)
     transport_read(run, &e, receive_one);
 }
 
-const struct transport transport_pipe = {
-    .name = "pipe", .prepare = prepare_pipe, .write = write_all, .read = read_all, .finish = finish};
+const struct transport transport_pipe = {.name = "pipe",
+                                         .prepare = prepare_pipe,
+                                         .write = write_all,
+                                         .read = read_all,
+                                         .finish = finish};
 const struct transport transport_unix_datagram = {.name = "unix_datagram",
                                                   .prepare = prepare_datagram,
                                                   .write = write_all,

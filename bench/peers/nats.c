@@ -44,8 +44,8 @@ static const char *unavailable(struct bench *b)
     if (!server_find("nats-server", path, sizeof(path)))
         return "nats-server is not installed";
     snprintf(directory, sizeof(directory), "%s", bench_directory(b));
-    const char *const argv[] = {"nats-server", "-a", "127.0.0.1", "-p", "-1", "--ports_file_dir",
-                                directory, NULL};
+    const char *const argv[] = {"nats-server",      "-a",      "127.0.0.1", "-p", "-1",
+                                "--ports_file_dir", directory, NULL};
     server = server_start(path, argv);
     if (!server_await(server, is_up, directory)) {
         server_stop(server);

@@ -46,8 +46,9 @@ static const char *unavailable(struct bench *b)
     if (!server_find("redis-server", path, sizeof(path)))
         return "redis-server is not installed";
     snprintf(socket_path, sizeof(socket_path), "%s/redis", bench_directory(b));
-    const char *const argv[] = {"redis-server", "--port", "0", "--unixsocket", socket_path, "--save",
-                                "", "--appendonly", "no", "--dir", bench_directory(b), NULL};
+    const char *const argv[] = {
+        "redis-server", "--port", "0",     "--unixsocket",     socket_path, "--save", "",
+        "--appendonly", "no",     "--dir", bench_directory(b), NULL};
     server = server_start(path, argv);
     if (!server_await(server, is_up, NULL)) {
         server_stop(server);
@@ -145,7 +146,8 @@ static bool receive_published(void *end, struct message *out)
 {
     struct end *e = end;
     redisReply *r = get_reply(e->c);
-    bool ok = r->type == REDIS_REPLY_ARRAY && r->elements == 3 && r->element[2]->len == sizeof(*out);
+    bool ok =
+        r->type == REDIS_REPLY_ARRAY && r->elements == 3 && r->element[2]->len == sizeof(*out);
     if (ok)
         memcpy(out, r->element[2]->str, sizeof(*out));
     freeReplyObject(r);

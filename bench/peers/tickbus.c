@@ -104,7 +104,8 @@ static void write_many(struct transport_run *run)
             n = run->count + 1 - seq;
         message_fill_run(m, seq, (size_t)n);
         /* A message has a record's size; word 0 is the sequence, which publish sets itself. */
-        (void)tb_writer_publish_many(&s.writer, (const struct tb_record *)(const void *)m, (size_t)n);
+        (void)tb_writer_publish_many(&s.writer, (const struct tb_record *)(const void *)m,
+                                     (size_t)n);
         tb_writer_wake(&s.writer);
     }
     c->writer_waited = machine_waited() - waited;
@@ -246,7 +247,7 @@ static void read_batch(struct transport_run *run)
     read_in_place(run, TB_WAIT_BATCH);
 }
 
-#define TRANSPORT(name_, write_, read_)                                                             \
+#define TRANSPORT(name_, write_, read_)                                                            \
     const struct transport transport_##name_ = {.name = #name_,                                    \
                                                 .prepare = prepare,                                \
                                                 .write = (write_),                                 \
