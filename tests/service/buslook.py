@@ -1,4 +1,5 @@
 """What the service tests need to see and do on a bus: rings, cursors and pages by their documented layout."""
+import concurrent.futures
 import contextlib
 import os
 import shutil
@@ -119,14 +120,18 @@ def stop(process, code=0, deadline=20):
     return end(process, code, deadline)
 
 
-def run_tests(tests):
-    failures = 0
-    for test in tests:
+def run_tests(tests, at_once=1):
+    """at_once: tests with buses of their own that mostly wait may do so side by side."""
+    def run(test):
         begun = time.monotonic()
         try:
             test()
-            print("ok    %-50s %.1f s" % (test.__name__, time.monotonic() - begun), flush=True)
+            return test.__name__, time.monotonic() - begun, None
         except AssertionError as failure:
-            failures += 1
-            print("FAIL  %s: %s" % (test.__name__, failure), flush=True)
+            return test.__name__, time.monotonic() - begun, failure
+    failures = 0
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        for name, took, failure in pool.map(run, tests):
+            failures += failure is not None
+            print("FAIL  %s: %s" % (name, failure) if failure else "ok    %-50s %.1f s" % (name, took), flush=True)
     sys.exit(1 if failures else 0)
