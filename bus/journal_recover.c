@@ -162,6 +162,7 @@ static struct tb_journal_page *spare_find(struct walk *walk, int *out_rc)
     for (long i = 0; i < count; i++) {
         struct tb_journal_page *spare = page_at(walk->chunk, (size_t)i);
         if (is_next(walk, spare, walk->end_page, TB_JOURNAL_SPARE) &&
+            spare->first_seq == walk->next && /* no page before it was ended early */
             (best == NULL || spare->generation > best->generation))
             best = spare;
     }
@@ -251,6 +252,10 @@ static void headless(struct tb_journal_writer *w, struct walk *walk)
 static int recover_open(struct tb_journal_writer *w, struct walk *walk, tb_seq limit,
                         tb_seq *out_last)
 {
+    /* A process that was killed lets go of its lock while direct writes of it are still under way, and they
+     * would land on what is written here. Space that is there already costs nothing, and is asked
+     * for only behind them; a file system that knows neither has no such writes. */
+    (void)fallocate(walk->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)(walk->pages * TB_JOURNAL_PAGE));
     int rc = walk_pages(walk);
     if (rc < 0)
         return rc;
