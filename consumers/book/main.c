@@ -76,6 +76,7 @@ struct display {
     struct screen screen;
     struct render_style style;
     bool paused;
+    int output_errno; /* why nothing more can be written; 0: it can */
 };
 
 static volatile sig_atomic_t stopped;
@@ -161,6 +162,12 @@ static uint32_t depth_for(const struct display *d, unsigned rows)
     return each < RENDER_LINES + 2 ? 1 : (each - RENDER_LINES) / 2;
 }
 
+static void flush(struct display *d)
+{
+    if (fflush(stdout) != 0 && d->output_errno == 0)
+        d->output_errno = errno;
+}
+
 static void picture(struct display *d, FILE *out, uint32_t depth)
 {
     tb_ns now = tb_clock_wall();
@@ -184,7 +191,7 @@ static void show(struct display *d)
     screen_size(&rows, &d->style.columns);
     if (!d->screen.live) {
         picture(d, stdout, wanted != 0 ? wanted : DEPTH_DEFAULT);
-        (void)fflush(stdout);
+        flush(d);
         return;
     }
     uint32_t fits = depth_for(d, rows);
@@ -194,7 +201,7 @@ static void show(struct display *d)
     picture(d, memory, wanted != 0 && wanted < fits ? wanted : fits);
     (void)fclose(memory);
     screen_draw(text, d->paused ? " q quit   space go on (paused)" : " q quit   space pause");
-    (void)fflush(stdout);
+    flush(d);
     free(text);
 }
 
@@ -220,7 +227,7 @@ static void watch(struct display *d)
     tb_ns due = 0;
     bool changed = true, on = true;
 
-    while (on && !stopped && !ferror(stdout)) {
+    while (on && !stopped && d->output_errno == 0) {
         changed |= turn(d);
         tb_ns now = tb_clock_mono();
         if (now >= due && !d->paused && (changed || d->screen.live)) {
@@ -259,8 +266,15 @@ static int run(struct display *d)
     else
         watch(d);
     screen_close(&d->screen);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return errno == EPIPE ? TB_EXIT_OK : TB_EXIT_IO;
+    flush(d);
+    if (d->output_errno == EPIPE) /* who read it has gone */
+        return TB_EXIT_OK;
+    if (d->output_errno != 0) {
+        char text[96];
+        (void)snprintf(text, sizeof(text), "cannot write: %s", strerror(d->output_errno));
+        (void)fault(text);
+        return TB_EXIT_IO;
+    }
     return once && !all_valid(d) ? TB_EXIT_LOST : TB_EXIT_OK;
 }
 

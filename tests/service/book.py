@@ -92,6 +92,22 @@ def a_gap_makes_it_bad_until_the_next_snapshot():
         check("its feed was stopped" in book(bus, "--once", code=75))
 
 
+def output_that_goes_nowhere_ends_it():
+    with Bus() as bus:
+        market = Market(bus)
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([PROGRAM, "--directory", bus.base, "--bus", "b", "--once"], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=30)
+        check(done.returncode == 74 and "cannot write: No space left" in done.stderr, done)
+        reader = subprocess.Popen([PROGRAM, "--directory", bus.base, "--bus", "b", "--json", "--interval=20ms"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        check(json.loads(reader.stdout.readline())["state"] == "valid")
+        reader.stdout.close()
+        market.send(11, 11, [["1.50", "1"]])
+        check(reader.wait(20) == 0 and reader.stderr.read() == "")
+        stop(market.process)
+
+
 def unknown_names_are_answered_with_near_ones():
     with Bus() as bus:
         market = Market(bus, symbols="BTC/USDT,BTC/EUR")
@@ -209,6 +225,7 @@ def a_recorded_session_ends_with_the_book_of_its_facts():
 if __name__ == "__main__":
     run_tests([every_digit_is_the_venues,
                a_gap_makes_it_bad_until_the_next_snapshot,
+               output_that_goes_nowhere_ends_it,
                unknown_names_are_answered_with_near_ones,
                several_venues_are_shown_together,
                it_is_watched_on_terminals_of_any_size,
