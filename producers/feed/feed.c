@@ -12,8 +12,8 @@
 
 #define LISTING_REQUEST UINT32_C(0xfffffffe) /* no adapter asks for this number */
 #define LISTING_PATH_BYTES 16384
-#define CONNECT_EVERY_NS (350 * TB_NS_PER_MS)
-#define LOOK_ASIDE 16 /* turns with data */
+#define CONNECTS_NS (1100 * TB_NS_PER_MS) /* in which FEED_CONNECTS connections may be made */
+#define LOOK_ASIDE 16                     /* turns with data */
 #define LISTING_AGAIN_NS (60 * TB_NS_PER_S)
 #define COMPLETE_WAIT_NS (10 * TB_NS_PER_S)
 
@@ -33,8 +33,9 @@ void feed_retry(struct feed *f, enum feed_state state, const char *what, const c
 
     f->next_attempt = f->mono + wait;
     /* Chance makes short waits too: venues count connections (OKX: 3/s, the least of all). */
-    if (state == FEED_WAITING && f->next_attempt < f->last_connect + CONNECT_EVERY_NS)
-        f->next_attempt = f->last_connect + CONNECT_EVERY_NS;
+    tb_ns room = f->connect_at[f->connect_count % FEED_CONNECTS] + CONNECTS_NS;
+    if (state == FEED_WAITING && f->connect_count >= FEED_CONNECTS && f->next_attempt < room)
+        f->next_attempt = room;
     feed_enter(f, state);
     (void)snprintf(note, sizeof(note), "%s: %s; retrying", what, why);
     tb_service_degraded(f->svc, note);
@@ -102,7 +103,8 @@ static void host_send(void *context, const char *text, size_t length, tb_ns not_
 static void ask_listing(struct feed *f)
 {
     static char path[LISTING_PATH_BYTES];
-    bool no_copy = f->listing_file.directory[0] != '\0' && !f->cached.complete;
+    bool no_copy = f->listing_file.directory[0] != '\0' && !f->cached.complete &&
+                   !f->ops->listing_in_parts;
     bool all = f->list_all || feed_wants_all(f) || (no_copy && f->adapter == NULL);
     int rc = f->ops->listing_path(all ? NULL : f->options.symbols.item,
                                   all ? 0 : f->options.symbols.count, path, sizeof(path));

@@ -34,6 +34,8 @@ enum feed_state {
 
 enum feed_trades { FEED_TRADES_SINGLE, FEED_TRADES_AGGREGATED };
 
+#define FEED_CONNECTS 3
+
 struct feed_options {
     const char *venue;
     struct tb_list symbols, channels;
@@ -71,13 +73,14 @@ struct feed {
 
     enum feed_state state;
     struct backoff backoff;
-    tb_ns mono;         /* of this turn */
-    tb_ns state_since;  /* monotonic */
-    tb_ns next_attempt; /* LISTING and WAITING */
-    tb_ns last_connect; /* monotonic */
-    bool asked;         /* for the listing: a request is under way */
-    bool asked_all;     /* it is for all that the venue has */
-    bool list_all;      /* LISTING: the venue did not know all names: look at all it has */
+    tb_ns mono;                      /* of this turn */
+    tb_ns state_since;               /* monotonic */
+    tb_ns next_attempt;              /* LISTING and WAITING */
+    tb_ns connect_at[FEED_CONNECTS]; /* monotonic: the last so many attempts, in turn */
+    uint64_t connect_count;
+    bool asked;     /* for the listing: a request is under way */
+    bool asked_all; /* it is for all that the venue has */
+    bool list_all;  /* LISTING: the venue did not know all names: look at all it has */
     struct listing_file listing_file;
     struct listing cached; /* LISTING: the copy on disk */
     tb_ns listing_taken;   /* wall clock: what we go by; 0: nothing yet */

@@ -139,6 +139,11 @@ static void take_over(struct feed *f)
            f->options.venue, f->connects, count);
 }
 
+static void count_connect(struct feed *f)
+{
+    f->connect_at[f->connect_count++ % FEED_CONNECTS] = f->mono;
+}
+
 static void make_next(struct feed *f)
 {
     f->life_end = INT64_MAX;
@@ -148,7 +153,8 @@ static void make_next(struct feed *f)
     }
     kept_clear(&f->kept);
     f->next_full = false;
-    f->next_since = f->last_connect = f->mono;
+    f->next_since = f->mono;
+    count_connect(f);
     socket_connect(&feed_next(f)->socket, &f->url, f->ops->connect_path(f->adapter));
 }
 
@@ -353,7 +359,7 @@ void feed_connect(struct feed *f)
     f->reconnect_why = NULL;
     f->life_end = INT64_MAX;
     feed_enter(f, FEED_CONNECTING);
-    f->last_connect = f->mono;
+    count_connect(f);
     socket_connect(&feed_live(f)->socket, &f->url, f->ops->connect_path(f->adapter));
 }
 

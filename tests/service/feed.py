@@ -297,7 +297,7 @@ def connections_are_not_made_faster_than_venues_allow():
         feed = start_feed(bus, server.port, "--channels=trade", "--backoff-first=1ms", "--backoff-most=1ms")
         until(lambda: len(begun) == 6, "six connections")
         stop(feed)
-        check(begun[5] - begun[0] > 5 * 0.35 - 0.25, begun)  # as seen by the venue, which is busy itself
+        check(begun[3] - begun[0] > 0.9 and begun[5] - begun[2] > 0.9, begun)
 
 
 def a_quiet_venue_that_answers_pings_is_left_alone():
