@@ -231,20 +231,29 @@ static void switch_stream(struct protocol *p, struct protocol_client *c, const c
     p->dialect->book(out, s, &p->market[s->market]);
 }
 
-/* The first argument that can not be, by name; false: all are well. */
-static bool find_wrong(const struct protocol *p, struct json_span args,
-                       char out[PROTOCOL_STREAM_BYTES])
+/* The first argument that can not be, by name; empty: there are too many, or no list of them. False: all are well. */
+static bool find_wrong(struct protocol *p, const struct protocol_client *c, struct json_span args,
+                       bool on, char out[PROTOCOL_STREAM_BYTES], bool *out_again)
 {
+    const struct v5_dialect *d = p->dialect;
     struct json_walk w;
     struct json_span item;
     size_t market;
+    unsigned count = 0;
 
+    *out_again = false;
     out[0] = '\0';
     if (!json_enter(args, &w) || w.close != ']')
         return true;
     while (json_item(&w, &item)) {
         out[0] = '\0';
-        if (!p->dialect->argument_name(item, out) || !find_market(p, out, &market))
+        if (d->args_max != 0 && ++count > d->args_max)
+            return true;
+        if (!d->argument_name(item, out) || !find_market(p, out, &market))
+            return true;
+        int number = d->once && on ? meant(p, out) : -1;
+        *out_again = number >= 0 && protocol_subscribed(c, (uint32_t)number);
+        if (*out_again)
             return true;
     }
     return false;
@@ -257,13 +266,14 @@ static void request(struct protocol *p, struct protocol_client *c, struct json_s
     struct json_span args = {"", 0}, item;
     struct json_walk w;
     char name[PROTOCOL_STREAM_BYTES];
+    bool again;
 
     (void)json_find(text, "args", &args);
-    if (find_wrong(p, args, name)) {
+    if (find_wrong(p, c, args, op[0] == 's', name, &again)) {
         for (char *at = name; *at != '\0'; at++)
             if (*at == '"' || *at == '\\' || (unsigned char)*at < ' ')
                 *at = '?';
-        d->refuse(out, text, name, op);
+        d->refuse(out, text, name, op, again);
         return;
     }
     if (!d->agrees_each)
@@ -292,11 +302,24 @@ static int v5_message(struct protocol *p, struct protocol_client *c, const char 
     else if (json_whole(text) && json_find(text, "op", &op) && json_is(op, "\"unsubscribe\""))
         request(p, c, text, "unsubscribe", out);
     else
-        p->dialect->refuse(out, text, "", "");
+        p->dialect->refuse(out, text, "", "", false);
     return 0;
 }
 
 /* ---- REST ---- */
+
+static int get_book(const struct protocol *p, const char *query, struct protocol_text *out)
+{
+    char name[PROTOCOL_STREAM_BYTES];
+    int number = p->dialect->rest_name(query, name) ? find_stream(p, name) : -1;
+
+    if (number < 0 || !p->stream[number].begun) {
+        protocol_put(out, "{\"code\":\"51001\",\"msg\":\"Instrument ID does not exist\",\"data\":[]}");
+        return 200; /* the venue's errors are in the body */
+    }
+    p->dialect->rest_answer(out, &p->stream[number]);
+    return 200;
+}
 
 static int v5_get(struct protocol *p, const char *path, const char *query, tb_ns now,
                   struct protocol_text *out)
@@ -305,6 +328,8 @@ static int v5_get(struct protocol *p, const char *path, const char *query, tb_ns
     const char *separator = "";
 
     (void)now;
+    if (d->rest_book != NULL && strcmp(path, d->rest_book) == 0)
+        return get_book(p, query, out);
     if (strcmp(path, d->listing) != 0) {
         protocol_printf(out, "{\"msg\":\"not found\"}");
         return 404;

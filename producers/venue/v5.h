@@ -29,6 +29,7 @@ struct v5_dialect {
     const char *path; /* of the WebSocket */
     struct protocol_rules rules;
     const char *listing;
+    const char *rest_book; /* the book by REST; NULL: it is not served */
     const char *type, *bids, *asks;  /* keys of book frames */
     const char *ids[V5_IDS_MAX + 1]; /* NULL-ended */
     /* A frame's or an argument's stream name, and the raw symbol in it. False: it is no stream. */
@@ -42,13 +43,19 @@ struct v5_dialect {
     bool (*same_stream)(const char *wanted, const char *recorded);
     void (*agree)(struct protocol_text *out, struct json_span request, struct json_span argument,
                   const char *op);
+    /* `again`: it is subscribed to already. */
     void (*refuse)(struct protocol_text *out, struct json_span request, const char *argument,
-                   const char *op);
+                   const char *op, bool again);
+    unsigned args_max; /* of one request; 0: any */
+    bool once;         /* what is subscribed to already is refused */
     bool agrees_each; /* an answer for each argument, not one for the request */
     bool (*pong)(struct protocol_text *out, struct json_span message);
     void (*list)(struct protocol_text *out, const struct adapter_market_config *m);
     bool (*listed)(const char *query, const struct adapter_market_config *m);
     const char *list_begin, *list_end;
+    /* The stream whose book a query asks for, and the answer. */
+    bool (*rest_name)(const char *query, char out[PROTOCOL_STREAM_BYTES]);
+    void (*rest_answer)(struct protocol_text *out, const struct v5_stream *s);
     void (*book)(struct protocol_text *out, const struct v5_stream *s,
                  const struct adapter_market_config *m);
 };

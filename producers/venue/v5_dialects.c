@@ -78,11 +78,13 @@ static void bybit_agree(struct protocol_text *out, struct json_span request,
 }
 
 static void bybit_refuse(struct protocol_text *out, struct json_span request, const char *argument,
-                         const char *op)
+                         const char *op, bool again)
 {
-    bybit_answer(
-        out, request, false,
-        argument[0] == '\0' ? "error:bad request" : "error:handler not found,topic:", argument, op);
+    bybit_answer(out, request, false,
+                 argument[0] == '\0' ? "error:bad request"
+                 : again             ? "error:already subscribed,topic:"
+                                     : "error:handler not found,topic:",
+                 argument, op);
 }
 
 static bool bybit_pong(struct protocol_text *out, struct json_span message)
@@ -154,6 +156,8 @@ const struct v5_dialect v5_bybit = {
     .same_stream = bybit_same,
     .agree = bybit_agree,
     .refuse = bybit_refuse,
+    .args_max = 10,
+    .once = true,
     .pong = bybit_pong,
     .list = bybit_list,
     .listed = bybit_listed,
@@ -226,10 +230,10 @@ static void okx_agree(struct protocol_text *out, struct json_span request,
 }
 
 static void okx_refuse(struct protocol_text *out, struct json_span request, const char *argument,
-                       const char *op)
+                       const char *op, bool again)
 {
     const char *symbol = okx_symbol(argument);
-    (void)op;
+    (void)op, (void)again;
     protocol_put(out, "{");
     okx_id(out, request);
     if (symbol == NULL)
@@ -294,6 +298,29 @@ static void okx_book(struct protocol_text *out, const struct v5_stream *s,
     protocol_put(out, "}]}");
 }
 
+static bool okx_rest_name(const char *query, char out[PROTOCOL_STREAM_BYTES])
+{
+    struct json_span symbol;
+
+    if (!protocol_query(query, "instId", &symbol))
+        return false;
+    int length =
+        snprintf(out, PROTOCOL_STREAM_BYTES, "books:%.*s", (int)symbol.length, symbol.at);
+    return length < PROTOCOL_STREAM_BYTES;
+}
+
+static void okx_rest_answer(struct protocol_text *out, const struct v5_stream *s)
+{
+    protocol_put(out, "{\"code\":\"0\",\"msg\":\"\",\"data\":[{\"asks\":");
+    v5_levels(out, s, TB_SELL, ",\"0\",\"1\"");
+    protocol_put(out, ",\"bids\":");
+    v5_levels(out, s, TB_BUY, ",\"0\",\"1\"");
+    protocol_printf(out, ",\"ts\":%s", s->id[OKX_TS]);
+    if (s->id[OKX_SEQ][0] != '\0')
+        protocol_printf(out, ",\"seqId\":%s", s->id[OKX_SEQ]);
+    protocol_put(out, "}]}");
+}
+
 const struct v5_dialect v5_okx = {
     .path = "/ws/v5/public",
     .rules = {.messages = 480,
@@ -308,6 +335,9 @@ const struct v5_dialect v5_okx = {
               .idle = 30 * TB_NS_PER_S,
               .idle_code = 4004},
     .listing = "/api/v5/public/instruments",
+    .rest_book = "/api/v5/market/books",
+    .rest_name = okx_rest_name,
+    .rest_answer = okx_rest_answer,
     .type = "action",
     .bids = "bids",
     .asks = "asks",

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Recorded sessions of venues other than Binance spot through `venue` and `feed`: the stream equals the facts."""
+import gzip
 import json
 import os
 import sys
@@ -10,7 +11,7 @@ import facts
 import websocket
 from buslook import Bus, check, end, run_tests, stop
 from feed import Stream, counters, play, same_book, same_trades, start_feed
-from venue import ask, get, start
+from venue import ask, drain, get, start
 
 
 DATA = facts.SHARED
@@ -242,8 +243,127 @@ def okx_answers_as_the_venue_does():
         client.send("ping")
         check(client.receive() == b"pong")
         check(ask(client, op="dance")["code"] == "60012")
+        check(get(port, "/api/v5/market/books?instId=NOPE&sz=400")[1]["code"] == "51001")
         status, listing = get(port, "/api/v5/public/instruments?instType=SWAP")
         check([i["instId"] for i in listing["data"]] == ["UNI-USD-SWAP"], listing)
+        stop(venue)
+
+
+COINBASE = "2021-04-17_COINBASE"
+
+
+def files_of(name):
+    return [os.path.join(DATA, path) for path in published(name)["files"]]
+
+
+def kraken_answers_as_the_venue_does_in_both_protocols():
+    with Bus() as bus:
+        venue, port = start(bus, "--venue=kraken", "--wait-subscriptions=100", captures=files_of("2021-04-17_KRAKEN"))
+        client = websocket.connect(port, "/v2")
+        check(json.loads(client.receive())["data"][0]["system"] == "online")
+        agreed = ask(client, method="subscribe", req_id=3, params={"channel": "book", "symbol": ["BTC/CHF"], "depth": 10})
+        check(agreed["success"] and agreed["req_id"] == 3 and agreed["result"]["depth"] == 1000, agreed)
+        refused = ask(client, method="subscribe", req_id=4, params={"channel": "trade", "symbol": ["NO/PE"]})
+        check((refused["success"], refused["error"], refused["symbol"]) == (False, "Currency pair not supported NO/PE", "NO/PE"), refused)
+        check(ask(client, method="subscribe", params={"channel": "book", "symbol": ["BTC/CHF"]})["error"].startswith("Already subscribed"))
+        check(ask(client, method="ping", req_id=7)["method"] == "pong")
+        check(json.loads(client.receive()) == {"channel": "heartbeat"})
+        for garbage in ("", "{", "[]", '{"method":"subscribe"}', '{"method":"subscribe","params":{"channel":"book","symbol":[3]}}'):
+            client.send(garbage)
+            check("error" in json.loads(client.receive()), garbage)
+        old = websocket.connect(port, "/")
+        check(json.loads(old.receive())["event"] == "systemStatus")
+        agreed = ask(old, event="subscribe", pair=["XBT/CHF"], subscription={"name": "book"}, reqid=5)
+        check((agreed["channelName"], agreed["pair"], agreed["status"], agreed["reqid"]) == ("book-1000", "XBT/CHF", "subscribed", 5), agreed)
+        check(ask(old, event="subscribe", pair=["NO/PE"], subscription={"name": "trade"})["errorMessage"] == "Currency pair not supported NO/PE")
+        check(ask(old, event="ping", reqid=1) == {"reqid": 1, "event": "pong"})
+        pairs = get(port, "/0/public/AssetPairs")[1]["result"]
+        check(pairs["XBTCHF"]["wsname"] == "XBT/CHF" and pairs["XBTCHF"]["lot_decimals"] == 8, pairs["XBTCHF"])
+        stop(venue)
+
+
+def kraken_v1_clients_get_the_recorded_bytes():
+    with Bus() as bus:
+        venue, port = start(bus, "--venue=kraken", "--speed=max", captures=files_of("2021-04-17_KRAKEN"))
+        client = websocket.connect(port, "/")
+        client.send(json.dumps({"event": "subscribe", "pair": ["XBT/CHF"], "subscription": {"name": "book", "depth": 1000}}))
+        messages, _ = drain(client)
+        with gzip.open(files_of("2021-04-17_KRAKEN")[-1], "rb") as file:
+            wanted = [line.rstrip(b"\n").split(b": ", 1)[1] for line in file if b': [' in line and b'"XBT/CHF"]' in line]
+        check([m for m in messages if m.startswith(b"[")] == wanted, len(messages), len(wanted))
+        stop(venue)
+
+
+def mexc_answers_as_the_venue_does():
+    with Bus() as bus:
+        venue, port = start(bus, "--venue=mexc", "--wait-subscriptions=100", captures=files_of("mexc_protobuf"))
+        client = websocket.connect(port, "/ws")
+        deals, depth = ("spot@public.aggre.%s.v3.api.pb@100ms@BTCUSDT" % kind for kind in ("deals", "depth"))
+        check(ask(client, method="SUBSCRIPTION", params=[deals, depth]) == {"id": 0, "code": 0, "msg": deals + "," + depth})
+        mixed = ask(client, method="SUBSCRIPTION", params=[deals, "spot@public.deals.v3.api@BTCUSDT"])["msg"]
+        check("Subscribed successful! [%s]" % deals in mixed and "Not Subscribed successfully! [spot@public.deals" in mixed and "\uff1a Blocked!" in mixed, mixed)
+        check(ask(client, method="PING")["msg"] == "PONG")
+        for garbage in ("", "{", "[]", '{"method":"SUBSCRIPTION","params":3}'):
+            client.send(garbage)
+            check(json.loads(client.receive())["code"] == 0, garbage)
+        (symbol,) = get(port, "/api/v3/exchangeInfo?symbol=BTCUSDT")[1]["symbols"]
+        check((symbol["baseAsset"], symbol["quotePrecision"], symbol["status"]) == ("BTC", 2, "1"), symbol)
+        check(get(port, "/api/v3/depth?symbol=NOPE")[0] == 400 and "timestamp" in get(port, "/api/v3/depth?symbol=BTCUSDT&limit=5")[1])
+        stop(venue)
+
+
+def coinbase_advanced_numbers_every_message():
+    with Bus() as bus:
+        venue, port = start(bus, "--venue=coinbase", "--speed=max", "--wait-subscriptions=2", captures=files_of(COINBASE))
+        client = websocket.connect(port, "/")
+        check(ask(client, type="subscribe", channel="nope", product_ids=["NMR-EUR"])["type"] == "error")
+        for channel in ("heartbeats", "level2", "market_trades"):
+            client.send(json.dumps({"type": "subscribe", "channel": channel, "product_ids": ["NMR-EUR"]}))
+        messages = [json.loads(m) for m in drain(client)[0]]
+        check([m["sequence_num"] for m in messages] == list(range(len(messages))) and len(messages) > 600, len(messages))
+        check({m["channel"] for m in messages} >= {"subscriptions", "l2_data", "market_trades"})
+        stop(venue)
+
+
+def clients_are_held_to_the_limits_of_the_venue():
+    cases = (("binanceusdm", facts.futures()[0].files, "/ws", '{"method":"LIST_SUBSCRIPTIONS","id":1}', 10, (1008, "Too many requests")),
+             ("coinbase", files_of(COINBASE), "/", '{"type":"subscribe","channel":"heartbeats"}', 8, (1008, "rate limit exceeded")),
+             ("coinbaseexchange", files_of(COINBASE), "/", '{"type":"x"}', 100, (1008, "ErrSlowRead")),
+             ("mexc", files_of("mexc_protobuf"), "/ws", '{"method":"PING"}', 100, (1008, "too many messages")))
+    for name, files, path, message, most, closed in cases:
+        with Bus() as bus:
+            venue, port = start(bus, "--venue", name, "--wait-subscriptions=100", captures=files)
+            client = websocket.connect(port, path)
+            for _ in range(most + 1):
+                client.send(message)
+            messages, end_of_it = drain(client)
+            check(len(messages) == most and end_of_it == closed, name, len(messages), end_of_it)
+            stop(venue)
+    with Bus() as bus:
+        venue, port = start(bus, "--venue=okx", "--wait-subscriptions=100", captures=OKX)
+        client = websocket.connect(port, "/ws/v5/public")
+        for _ in range(481):
+            client.send('{"op":"x"}')
+        codes = [json.loads(client.receive())["code"] for _ in range(481)]
+        check(codes == ["60012"] * 480 + ["60014"], codes[-2:])
+        for _ in range(2):
+            websocket.connect(port, "/ws/v5/public")
+        try:
+            websocket.connect(port, "/ws/v5/public")
+            check(False, "a fourth connection within a second")
+        except ConnectionRefusedError as refused:
+            check(refused.args[0] == 429, refused)
+        stop(venue)
+
+
+def bybit_refuses_too_much_and_what_it_has():
+    with Bus() as bus:
+        venue, port = start(bus, "--venue=bybit", "--wait-subscriptions=100", captures=BYBIT)
+        client = websocket.connect(port, "/v5/public/spot")
+        check(not ask(client, op="subscribe", args=["publicTrade.BTCUSDT"] * 11)["success"])
+        check(ask(client, op="subscribe", args=["publicTrade.BTCUSDT"])["success"])
+        again = ask(client, op="subscribe", args=["publicTrade.BTCUSDT"])
+        check(again["ret_msg"] == "error:already subscribed,topic:publicTrade.BTCUSDT", again)
         stop(venue)
 
 
@@ -254,4 +374,4 @@ if __name__ == "__main__":
              if callable(value) and getattr(value, "__module__", "") == "__main__" and hasattr(value, "__code__")
              and value.__code__.co_argcount == 0 and value.__code__.co_flags & 0x04 == 0]
     wanted = sys.argv[1:]
-    run_tests([test for test in tests if not wanted or test.__name__ in wanted])
+    run_tests([test for test in tests if not wanted or test.__name__ in wanted], at_once=6)
