@@ -62,7 +62,7 @@ enum tb_from {
  *   YIELD  sched_yield between looks, for ever.
  *   SPIN   looks without a break, for ever: the lowest latency, for a pinned core of its own.
  *   BATCH  the highest throughput, for a core of its own while records come: keeps away from the producer
- *          until a whole run is there, some microseconds later at most, and parks when nothing comes.
+ *          until a whole run is there, some 50 us at most, and parks when nothing comes.
  *          tb_reader_run(r, max) then gives `max` records, and fewer only after tb_reader_wait() has waited for
  *          more in vain (or after 64 refusals, for those who do not call it).
  */
