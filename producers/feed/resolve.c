@@ -120,9 +120,10 @@ int feed_read_listing(struct feed *f, const char *body, size_t length, struct li
         rc = -EBADMSG; /* a venue without a market is none */
     if (rc < 0 || out->count == 0)
         return rc < 0 ? rc : 0;
-    if (!out->complete)
+    bool whole = out->complete && !f->ops->listing_in_parts;
+    if (!whole)
         listing_merge(&f->cached, out);
-    rc = listing_store(out->complete ? out : &f->cached, &f->listing_file, &err);
+    rc = listing_store(whole ? out : &f->cached, &f->listing_file, &err);
     if (rc != 0)
         tb_log(TB_LOG_WARN, "listing_not_kept", "reason=%s then=\"no offline start from it\"",
                tb_quote_text(err.text, quoted));
