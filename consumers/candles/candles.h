@@ -27,7 +27,7 @@
 #include <tickbus/service.h>
 
 #define CANDLES_MARKETS_MAX (TB_INPUTS_MAX * TB_INSTRUMENTS_MAX)
-#define CANDLES_STATE_VERSION 3
+#define CANDLES_STATE_VERSION 4
 /* What one record can make: each timeframe completed and forming, two records each. */
 #define CANDLES_RECORDS_MAX (4 * TB_TIMEFRAMES)
 

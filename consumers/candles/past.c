@@ -51,12 +51,29 @@ static struct candles_past_market *make(struct candles_past *p, const struct tb_
     return m;
 }
 
-/* Go on to this candle: one that is before the last begins the order anew. */
+static bool is_before(tb_ns start, uint64_t trades, tb_ns of_start, uint64_t of_trades)
+{
+    return start != of_start ? start < of_start : trades < of_trades;
+}
+
+/*
+ * Go on to this candle. One that is not behind the first begins the order anew; one in between is there
+ * a second time (writes that arrived when the next life had read them as missing), and changes nothing.
+ */
 static void go_on(struct candles_past_place *at, const struct tb_candle *candle, bool forming)
 {
     uint64_t trades = forming ? candle->trades : UINT64_MAX;
-    if (candle->start < at->start || (candle->start == at->start && trades < at->trades))
-        at->plays++;
+    bool fresh = at->trades == 0;
+    if (candle->start == at->start && trades == at->trades)
+        return;
+    bool anew = !fresh && !is_before(at->first_start, at->first_trades, candle->start, trades);
+    if (!fresh && !anew && is_before(candle->start, trades, at->start, at->trades))
+        return;
+    if (fresh || anew) {
+        at->first_start = candle->start;
+        at->first_trades = trades;
+        at->plays += anew;
+    }
     at->start = candle->start;
     at->trades = trades;
 }

@@ -23,7 +23,9 @@
 
 struct candles_past_place {
     tb_ns start;
-    uint64_t trades; /* UINT64_MAX: completed */
+    uint64_t trades; /* UINT64_MAX: completed; 0: none yet */
+    tb_ns first_start; /* where the order began */
+    uint64_t first_trades;
     uint64_t plays;  /* how often the order began anew */
 };
 
