@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -124,11 +125,16 @@ int tb_control_ask(const char *bus_dir, const char *stream, const char *request,
     (void)snprintf(name, sizeof(name), "%s%s", stream, SUFFIX);
     const struct sockaddr_un to = address_of(directory, name);
     size_t length = strlen(request);
+    /* A socket that nobody empties is full after some requests, and a send would wait for ever. */
+    const tb_ns least = timeout_ns > TB_NS_PER_US ? timeout_ns : TB_NS_PER_US; /* 0 would be for ever */
+    const struct timeval longest = {.tv_sec = least / TB_NS_PER_S,
+                                    .tv_usec = least % TB_NS_PER_S / TB_NS_PER_US};
     /* An address of ours, which the kernel chooses, for the answer to come to. */
-    if (rc == 0 && (bind(fd, (const struct sockaddr *)&any, sizeof(any.sun_family)) != 0 ||
+    if (rc == 0 && (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &longest, sizeof(longest)) != 0 ||
+                    bind(fd, (const struct sockaddr *)&any, sizeof(any.sun_family)) != 0 ||
                     connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0 ||
                     send(fd, request, length, MSG_NOSIGNAL) != (ssize_t)length))
-        rc = -errno;
+        rc = errno == EAGAIN ? -ETIMEDOUT : -errno;
     if (rc == 0)
         rc = receive(fd, timeout_ns, out_answer);
     close_both(directory, fd);
