@@ -166,7 +166,8 @@ static enum tb_read why_not(const struct tb_reader *r, enum tb_slot_state state)
  * How many of the `max` (above 0) slots from the cursor are published; *out_end why not all.
  * In flow, when the last run was there whole, look at the end first, where the producer was long ago: one look
  * instead of max, which keeps off its line. When that is not there, one after the other from the cursor,
- * because a reader that keeps up finds one or two.
+ * because a reader that keeps up finds one or two. Not where the journal's records are: nobody writes there in
+ * order, and behind the mark lies what was read before, perhaps of another epoch with the same sequences.
  */
 static size_t count_run(struct tb_reader *r, const struct tb_slot *slot, size_t max,
                         enum tb_read *out_end)
@@ -174,8 +175,9 @@ static size_t count_run(struct tb_reader *r, const struct tb_slot *slot, size_t 
     struct tb_reader_private *p = r->private_;
     size_t count = 0;
     *out_end = TB_READ_OK;
-    if (p->in_flow && atomic_load_explicit(&slot[max - 1].seq, memory_order_acquire) /* R1 */ ==
-                          r->cursor + max - 1)
+    if (p->in_flow && !p->on_journal &&
+        atomic_load_explicit(&slot[max - 1].seq, memory_order_acquire) /* R1 */ ==
+            r->cursor + max - 1)
         return max;
     for (; count < max; count++) {
         tb_seq seq = r->cursor + count;
@@ -285,8 +287,11 @@ bool tb_reader_confirm(struct tb_reader *r, size_t count)
     uint64_t seen =
         atomic_load_explicit(&r->slots[r->cursor & r->mask].seq, memory_order_relaxed); /* R4 */
     /* Of a mapping that was cut short in between, word 0 is 0 now (mapping_guard.c). */
-    if (seen != r->cursor)
+    if (seen != r->cursor) {
+        /* Whoever looked at the end again would find the same, if the ring is damaged, for ever. */
+        r->private_->in_flow = false;
         return false;
+    }
     r->cursor += count;
     return true;
 }

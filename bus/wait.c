@@ -286,6 +286,7 @@ static struct tb_wait_view view_of_all(struct tb_reader *const *readers, size_t 
             all.policy = view.policy;
         all.wanted = view.wanted > 0 ? view.wanted : 1;
         all.spin_ns = view.spin_ns > all.spin_ns ? view.spin_ns : all.spin_ns;
+        all.on_disk = all.on_disk || view.on_disk;
         *out_can_park = *out_can_park && view.page != NULL && !view.on_disk;
         if (i < FUTEX_WAITV_MAX)
             out_pages[i] = view.page;
@@ -307,7 +308,7 @@ void tb_readers_wait(struct tb_reader *const *readers, size_t count, tb_ns timeo
     if (timeout_ns <= 0)
         return;
     struct tb_wait_view view = view_of_all(readers, count, pages, &can_park);
-    bool batch = view.policy == TB_WAIT_BATCH && count == 1;
+    bool batch = view.policy == TB_WAIT_BATCH && count == 1 && !view.on_disk; /* no runs grow there */
     if (batch && wait_for_run(readers[0], view.wanted))
         return;
     if (any_ready(readers, count)) {

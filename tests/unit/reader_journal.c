@@ -247,6 +247,55 @@ static void an_old_epoch_is_read_to_its_end(void **state)
     tb_writer_close(&w, TB_STREAM_STOPPED);
 }
 
+static void fill_marked(uint64_t epoch, tb_seq last)
+{
+    pages_begin(&pages, epoch, 1);
+    while (pages.next_seq <= last) {
+        struct tb_record record = record_of(pages.next_seq);
+        record.ts_event = (tb_ns)epoch;
+        pages_append(&pages, &record);
+    }
+    pages_flush(&pages);
+    pages_drop(&pages);
+}
+
+/* What was read of the older epoch has the same sequences, and lies where the next one's records come to. */
+static void read_marked(struct bus *bus, size_t max, bool in_place)
+{
+    static struct tb_record batch[4096];
+    struct tb_reader r = reader_with(bus, (struct tb_reader_options){.from = TB_FROM_OLDEST});
+    for (uint64_t total = 0; total < 8000;) {
+        const struct tb_slot *run;
+        enum tb_read end;
+        tb_seq cursor = r.cursor;
+        size_t n = in_place ? tb_reader_run(&r, max, &run, &end)
+                            : tb_reader_read(&r, batch, max, &end);
+        for (size_t i = 0; i < n && in_place; i++)
+            tb_slot_copy(&run[i], cursor + i, &batch[i]);
+        if (n > 0 && in_place)
+            assert_true(tb_reader_confirm(&r, n));
+        for (size_t i = 0; i < n; i++)
+            if (batch[i].ts_event != (tb_ns)r.epoch || batch[i].ts_recv != (tb_ns)(5 * (cursor + i)))
+                fail_msg("epoch %lu, %lu: a record of epoch %ld, sequence %ld", (unsigned long)r.epoch,
+                         (unsigned long)(cursor + i), (long)batch[i].ts_event,
+                         (long)batch[i].ts_recv / 5);
+        if (n == 0)
+            assert_true(end == TB_READ_EPOCH);
+        total += n;
+    }
+    tb_reader_close(&r, false);
+}
+
+static void epochs_are_not_mixed(void **state)
+{
+    fill_marked(77, 3000);
+    fill_marked(78, 5000);
+    for (size_t max = 1; max <= 4096; max = max * 3 / 2 + 1) {
+        read_marked(*state, max, false);
+        read_marked(*state, max, true);
+    }
+}
+
 static void a_ring_made_anew_is_followed(void **state)
 {
     struct bus *bus = *state;
@@ -444,6 +493,7 @@ int main(void)
         TEST(what_neither_has_is_counted_exactly),
         TEST(damage_is_told_and_the_rest_delivered),
         TEST(an_old_epoch_is_read_to_its_end),
+        TEST(epochs_are_not_mixed),
         TEST(a_ring_made_anew_is_followed),
         TEST(without_a_ring_the_journal_is_enough),
         TEST(a_journal_that_nobody_writes_is_not_waited_for_for_ever),

@@ -169,6 +169,36 @@ static void random_damage_does_no_harm(void **state)
     (void)munmap(base, bytes);
 }
 
+/* A stranger has cleared a slot in the middle of the ring: what should be there is waited for, not asked for again
+ * and again. */
+static void a_reader_does_not_turn_in_circles(void **state)
+{
+    struct bus *bus = bus_of(state);
+    ring_at(bus, 1024, 1000);
+    struct tb_reader r = bus_reader(bus, NULL), runs = bus_reader(bus, NULL);
+    struct tb_record records[64];
+    const struct tb_slot *run;
+    enum tb_read end;
+    assert_int_equal(tb_reader_read(&r, records, 64, &end), 64);
+    assert_int_equal(tb_reader_run(&runs, 64, &run, &end), 64);
+    assert_true(tb_reader_confirm(&runs, 64));
+    void *base = bus_map(bus, "s.ring", NULL);
+    memset(&ring_slots(base)[65], 0, sizeof(struct tb_slot));
+    for (int look = 0; look < 2; look++) {
+        assert_int_equal(tb_reader_read(&r, records, 64, &end), 0);
+        if (end == TB_READ_OVERRUN)
+            assert_int_equal(tb_reader_resync(&r), 0);
+        size_t n = tb_reader_run(&runs, 64, &run, &end);
+        assert_true(n == 0 || !tb_reader_confirm(&runs, n));
+        assert_true(look == 0 || n == 0);
+    }
+    assert_int_equal(tb_reader_read(&r, records, 64, &end), 0);
+    assert_int_equal(end, TB_READ_EMPTY);
+    (void)munmap(base, TB_RING_SLOTS_OFFSET + 1024 * sizeof(struct tb_slot));
+    tb_reader_close(&r, false);
+    tb_reader_close(&runs, false);
+}
+
 /* The file is cut short while it is being read: BROKEN, not a crash; other readers go on. */
 static void a_ring_that_is_cut_short_breaks_only_its_readers(void **state)
 {
@@ -257,6 +287,7 @@ int main(void)
         BUS_TEST(a_strangers_ring_is_refused),
         BUS_TEST(things_that_are_no_files_are_refused),
         BUS_TEST(random_damage_does_no_harm),
+        BUS_TEST(a_reader_does_not_turn_in_circles),
         BUS_TEST(a_ring_that_is_cut_short_breaks_only_its_readers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
