@@ -58,7 +58,7 @@ const char *tb_channel_name(uint32_t channel)
 const char *tb_status_name(uint32_t code)
 {
     static const char *const names[] = {"unknown",  "connected",   "disconnected", "synced",
-                                        "unsynced", "maintenance", "end"};
+                                        "unsynced", "maintenance", "end",          "refused"};
     return name_of(names, TB_COUNT(names), code);
 }
 

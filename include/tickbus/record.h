@@ -98,6 +98,8 @@ enum tb_status_code {
     TB_STATUS_MAINTENANCE = 5,  /* the venue announced an interruption */
     TB_STATUS_END = 6,          /* a feed or recording is complete. Not all finite producers say so:
                                  * TB_STREAM_DONE (ring.h) is the end */
+    TB_STATUS_REFUSED = 7,      /* the venue refused what was asked for an instrument; detail: which channel
+                                 * (enum tb_channel). Instrument 0: it does not say of what */
 };
 
 /* A story is [pending] -> firing -> resolved, or pending -> resolved: it never fired. */

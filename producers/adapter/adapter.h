@@ -14,7 +14,8 @@
  * A quote whose side is empty has price 0 and size 0 there.
  *
  * Status records are the adapter's too: CONNECTED and DISCONNECTED in on_connect and on_disconnect (for
- * the whole stream), SYNCED and UNSYNCED of each book, MAINTENANCE. Their pid is 0, so that a replay
+ * the whole stream), SYNCED and UNSYNCED of each book, MAINTENANCE, REFUSED of
+ * each subscription that the venue refuses (the others live on). Their pid is 0, so that a replay
  * makes the same bytes each time; a live host may fill it in.
  */
 #ifndef TICKBUS_PRODUCERS_ADAPTER_H

@@ -18,6 +18,7 @@
 
 #define BOOK_DEPTH_DEFAULT 10000
 #define STREAMS_PER_REQUEST 100
+#define SUBSCRIBE_INTERVAL (250 * TB_NS_PER_MS) /* spot takes 5 messages/s, pongs included */
 /* Milliseconds end in the year 5138 here; microseconds began in 1973. */
 #define MILLISECONDS_MAX INT64_C(100000000000000)
 
@@ -102,6 +103,14 @@ static int on_quote(struct adapter *a, struct adapter_market *m, const struct bi
 
 /* ---- messages ---- */
 
+/* A whole small book is of the same channel as changes. */
+static unsigned channel_of(enum binance_kind kind)
+{
+    return kind == BINANCE_TRADE || kind == BINANCE_AGG_TRADE ? ADAPTER_TRADES
+           : kind == BINANCE_QUOTE                            ? ADAPTER_QUOTES
+                                                              : ADAPTER_BOOK;
+}
+
 static int on_market_message(struct adapter *a, const struct binance_message *msg, tb_ns ts_recv)
 {
     struct adapter_market *m = adapter_market_find(a, msg->symbol);
@@ -110,6 +119,7 @@ static int on_market_message(struct adapter *a, const struct binance_message *ms
         a->counter[ADAPTER_FRAMES_UNKNOWN]++;
         return 0;
     }
+    adapter_answered(m, channel_of(msg->kind));
     if (msg->kind == BINANCE_TRADE || msg->kind == BINANCE_AGG_TRADE)
         rc = on_trade(a, m, msg, ts_recv);
     else if (msg->kind == BINANCE_QUOTE)
@@ -117,6 +127,36 @@ static int on_market_message(struct adapter *a, const struct binance_message *ms
     else if (a->config.channels & ADAPTER_BOOK)
         rc = binance_on_depth(a, m, msg, ts_recv);
     return rc == -EBADMSG ? adapter_bad(a, m) : rc;
+}
+
+static int stream_name(const struct adapter_market *m, unsigned channel, bool aggregated, char *out,
+                       size_t capacity)
+{
+    const char *kind = channel == ADAPTER_QUOTES ? "bookTicker"
+                       : channel == ADAPTER_BOOK ? "depth@100ms"
+                       : aggregated              ? "aggTrade"
+                                                 : "trade";
+    char raw[TB_SYMBOL_BYTES];
+    for (size_t i = 0; i < sizeof(raw); i++) {
+        char c = m->config.raw[i];
+        raw[i] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    }
+    return snprintf(out, capacity, "\"%s@%s\"", raw, kind);
+}
+
+static const struct adapter_request subscription_request = {
+    "{\"method\":\"SUBSCRIBE\",\"params\":[", STREAMS_PER_REQUEST, stream_name};
+
+static int on_answer(struct adapter *a, const struct binance_message *msg, tb_ns ts_recv)
+{
+    if (msg->kind == BINANCE_ACK) {
+        a->counter[ADAPTER_ACKS]++;
+        (void)adapter_agreed(a, &subscription_request, msg->id); /* of none of ours: counted */
+        return 0;
+    }
+    if (adapter_refused_request(a, &subscription_request, msg->id, ts_recv))
+        return 0;
+    return adapter_refused(a, NULL, 0, ts_recv);
 }
 
 static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns ts_recv)
@@ -133,11 +173,8 @@ static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns t
     case BINANCE_IGNORED:
         return 0;
     case BINANCE_ACK:
-        a->counter[ADAPTER_ACKS]++;
-        return 0;
     case BINANCE_REFUSED:
-        a->counter[ADAPTER_REFUSED]++;
-        return 0;
+        return on_answer(a, &msg, ts_recv);
     case BINANCE_SHUTDOWN:
         adapter_status(a, NULL, TB_STATUS_MAINTENANCE, 0, ts_recv);
         a->host.reconnect(a->host.context, "the venue announced its shutdown");
@@ -162,26 +199,31 @@ static const char *connect_path(struct adapter *a)
     return "/stream"; /* combined: each message says of which stream it is */
 }
 
-static int stream_name(const struct adapter_market *m, unsigned channel, bool aggregated, char *out,
-                       size_t capacity)
-{
-    const char *kind = channel == ADAPTER_QUOTES ? "bookTicker"
-                       : channel == ADAPTER_BOOK ? "depth@100ms"
-                       : aggregated              ? "aggTrade"
-                                                 : "trade";
-    char raw[TB_SYMBOL_BYTES];
-    for (size_t i = 0; i < sizeof(raw); i++) {
-        char c = m->config.raw[i];
-        raw[i] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    }
-    return snprintf(out, capacity, "\"%s@%s\"", raw, kind);
-}
-
 static int subscribe(struct adapter *a, unsigned index, char *out_text, size_t capacity)
 {
-    static const struct adapter_request shape = {"{\"method\":\"SUBSCRIBE\",\"params\":[",
-                                                 STREAMS_PER_REQUEST, stream_name};
-    return adapter_request(a, &shape, index, out_text, capacity);
+    return adapter_request(a, &subscription_request, index, out_text, capacity);
+}
+
+static void all_asked(struct adapter *a, tb_ns ts_recv)
+{
+    char text[ADAPTER_REQUEST_BYTES];
+    unsigned messages = 0;
+    while (subscribe(a, messages, text, sizeof(text)) > 0)
+        messages++;
+    adapter_subscribed(a, messages, SUBSCRIBE_INTERVAL, ts_recv);
+}
+
+static void on_connect(struct adapter *a, tb_ns ts_recv)
+{
+    adapter_connected(a, ts_recv);
+    all_asked(a, ts_recv);
+}
+
+/* The answers of the connection that takes over are among what was kept of it. */
+static void on_handover(struct adapter *a, tb_ns ts_recv)
+{
+    adapter_handover(a, ts_recv);
+    all_asked(a, ts_recv);
 }
 
 /* ---- life ---- */
@@ -225,14 +267,13 @@ static struct adapter *create(const struct adapter_config *config, const struct 
 
 #define BINANCE_COMMON_OPS                                                                         \
     .destroy = destroy, .connect_path = connect_path, .subscribe = subscribe,                      \
-    .subscribe_interval_ns = 250 * TB_NS_PER_MS, /* spot takes 5 messages/s, pongs included */     \
-        .connection_life_ns = 24 * 3600 * TB_NS_PER_S, .is_answer = is_answer,                     \
-    .on_handover = adapter_handover,                                                               \
+    .subscribe_interval_ns = SUBSCRIBE_INTERVAL, .on_time = adapter_deadlines,                     \
+    .connection_life_ns = 24 * 3600 * TB_NS_PER_S, .is_answer = is_answer,                         \
+    .on_handover = on_handover,                                                                    \
     .silence_ns = 60 * TB_NS_PER_S, /* spot pings every 20 s; else a ping of ours is answered */   \
-        .on_connect = adapter_connected, .on_disconnect = snapshot_on_disconnect,                  \
-    .on_frame = on_frame, .on_rest = snapshot_on_rest, .resync = snapshot_resync,                  \
-    .resume = adapter_resume, .resumed = adapter_resumed, .counters = adapter_counters,            \
-    .book = adapter_book
+        .on_connect = on_connect, .on_disconnect = snapshot_on_disconnect, .on_frame = on_frame,   \
+    .on_rest = snapshot_on_rest, .resync = snapshot_resync, .resume = adapter_resume,              \
+    .resumed = adapter_resumed, .counters = adapter_counters, .book = adapter_book
 
 /* ---- spot ---- */
 

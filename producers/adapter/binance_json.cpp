@@ -291,6 +291,8 @@ void classify(const binance_decoder *d, binance_message *m)
         if (mark != nullptr)
             m->symbol = {m->stream.at, uint32_t(mark - m->stream.at)};
     } else {
+        if (t.has(REQUEST_ID) && d->fields[REQUEST_ID].type == NUMBER)
+            m->id = t.number(REQUEST_ID);
         if (t.has(ANSWER) && d->fields[ANSWER].type == TEXT)
             m->answer = d->fields[ANSWER].text;
         return;

@@ -46,7 +46,8 @@ struct binance_message {
     struct adapter_text ask_size;
     struct adapter_levels bids; /* depth and snapshots */
     struct adapter_levels asks;
-    int64_t id;          /* trades: t or a; quotes, depth: u; snapshots: lastUpdateId */
+    int64_t id;          /* trades: t or a; quotes, depth: u; snapshots: lastUpdateId; answers: the
+                          * request's, 0 if it has none */
     int64_t first;       /* aggregated trades: f; depth: U, of futures pu + 1 */
     int64_t last;        /* aggregated trades: l */
     int64_t event_time;  /* E, as sent; 0 if there is none */

@@ -295,17 +295,16 @@ static size_t culprit(struct adapter *a, struct adapter_text reason)
 }
 
 /* "already subscribed" refuses the whole request too, but the one it names is as it should be. */
-static void on_refused(struct adapter *a, const struct bybit_message *msg)
+static void on_refused(struct adapter *a, const struct bybit_message *msg, tb_ns ts_recv)
 {
     struct subscriptions *s = &self_of(a)->subscriptions;
     static const char already[] = "already subscribed";
     size_t item = culprit(a, msg->reason);
     uint32_t request = request_of(msg->request);
     bool there = memmem(msg->reason.at, msg->reason.length, already, sizeof(already) - 1) != NULL;
-    a->counter[ADAPTER_REFUSED]++;
-    subscriptions_refused(s, request, item);
     if (there && item != SUBSCRIPTION_NONE)
         subscriptions_item(s, item)->state = ADAPTER_AGREED;
+    subscriptions_refused(s, request, item, ts_recv);
 }
 
 static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns ts_recv)
@@ -327,7 +326,7 @@ static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns t
         subscriptions_agreed_all(&self_of(a)->subscriptions, request_of(msg.request));
         return 0;
     case BYBIT_REFUSED:
-        on_refused(a, &msg);
+        on_refused(a, &msg, ts_recv);
         return 0;
     case BYBIT_PONG:
         a->counter[ADAPTER_PONGS]++;

@@ -33,6 +33,8 @@ struct coinbase {
     bool advanced;
     bool has_sequence;
     uint64_t sequence; /* of the last frame of this connection */
+    tb_ns refused_at;  /* Advanced Trade refused something, and does not say what; 0: it did not */
+    bool asked_alone;  /* what was open then was asked for again, each in a request of its own */
 };
 
 struct coinbase_market {
@@ -272,6 +274,23 @@ static int on_items(struct adapter *a, const struct coinbase_message *msg, tb_ns
     return bad;
 }
 
+/*
+ * The Exchange names the product, "NOPE-USD is not a valid product", and refuses nothing else of ours: a
+ * message is of one. Advanced Trade names nothing, and refuses all of the message: see on_time.
+ */
+static int on_refused(struct adapter *a, const struct coinbase_message *msg, tb_ns ts_recv)
+{
+    struct coinbase *c = coinbase_of(a);
+    const char *blank = memchr(msg->reason.at, ' ', msg->reason.length);
+    struct adapter_text first = {msg->reason.at,
+                                 blank == NULL ? 0 : (uint32_t)(blank - msg->reason.at)};
+    if (!c->advanced)
+        return adapter_refused(a, adapter_market_find(a, first), ~0U, ts_recv);
+    if (c->refused_at == 0)
+        c->refused_at = ts_recv;
+    return 0;
+}
+
 static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns ts_recv)
 {
     struct coinbase *c = coinbase_of(a);
@@ -292,8 +311,7 @@ static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns t
     case COINBASE_IGNORED:
         return 0;
     case COINBASE_REFUSED:
-        a->counter[ADAPTER_REFUSED]++;
-        return 0;
+        return on_refused(a, &msg, ts_recv);
     case COINBASE_SUBSCRIBED:
         a->counter[ADAPTER_ACKS]++;
         return on_items(a, &msg, ts_recv);
@@ -351,22 +369,25 @@ static int advanced_request(const struct adapter *a, const char *channel, size_t
     return (int)used + 2;
 }
 
+static const char *advanced_name(unsigned channel)
+{
+    return channel == ADAPTER_TRADES   ? "market_trades"
+           : channel == ADAPTER_QUOTES ? "ticker"
+                                       : "level2";
+}
+
 static int advanced_subscribe(struct adapter *a, unsigned index, char *out_text, size_t capacity)
 {
-    static const struct {
-        unsigned channel;
-        const char *name;
-    } channels[] = {
-        {ADAPTER_TRADES, "market_trades"}, {ADAPTER_QUOTES, "ticker"}, {ADAPTER_BOOK, "level2"}};
+    static const unsigned channels[] = {ADAPTER_TRADES, ADAPTER_QUOTES, ADAPTER_BOOK};
     unsigned at = 1;
     if (index == 0) /* channels without updates are closed if there are no heartbeats */
         return snprintf(out_text, capacity, "{\"type\":\"subscribe\",\"channel\":\"heartbeats\"}");
     for (size_t i = 0; i < TB_COUNT(channels); i++) {
         size_t next = 0;
-        if (!(a->config.channels & channels[i].channel))
+        if (!(a->config.channels & channels[i]))
             continue;
         for (;; at++) {
-            int rc = advanced_request(a, channels[i].name, &next, out_text, capacity);
+            int rc = advanced_request(a, advanced_name(channels[i]), &next, out_text, capacity);
             if (rc < 0 || (rc > 0 && at == index))
                 return rc;
             if (rc == 0)
@@ -386,6 +407,60 @@ static int book_request(struct adapter *a, const struct adapter_market *m, bool 
     return length < 0 || (size_t)length >= capacity ? -ENOSPC : length;
 }
 
+/* ---- refusals of Advanced Trade ---- */
+
+#define ANSWERS_NS                                                                                 \
+    (2 * TB_NS_PER_S) /* answers to what went out before the refusal come meanwhile */
+
+/* Those that were refused with the one at fault will agree now. */
+static void ask_alone(struct adapter *a, tb_ns now)
+{
+    const struct adapter_market *m;
+    unsigned channel;
+    tb_ns due = now + ADAPTER_ANSWER_NS;
+    for (size_t i = 0; (channel = adapter_subscription(a, i, &m)) != 0; i++) {
+        struct adapter_subscription *s = adapter_subscription_of(&a->market[m->index], channel);
+        char text[ADAPTER_REQUEST_BYTES];
+        if (s->state != ADAPTER_ASKED)
+            continue;
+        int length =
+            snprintf(text, sizeof(text),
+                     "{\"type\":\"subscribe\",\"channel\":\"%s\",\"product_ids\":[\"%s\"]}",
+                     advanced_name(channel), m->config.raw);
+        due += ADVANCED_INTERVAL;
+        s->due = due;
+        if (a->host.send != NULL)
+            a->host.send(a->host.context, text, (size_t)length, 0);
+    }
+}
+
+static bool is_due(const struct adapter_subscription *s, tb_ns now)
+{
+    return s->state == ADAPTER_ASKED && now > s->due;
+}
+
+/* What got no answer though it was asked for alone, and something was refused: that is what. */
+static void settle_refused(struct adapter *a, tb_ns now)
+{
+    const struct adapter_market *m;
+    unsigned channel;
+    for (size_t i = 0; (channel = adapter_subscription(a, i, &m)) != 0; i++)
+        if (is_due(adapter_subscription_of(&a->market[m->index], channel), now))
+            (void)adapter_refused(a, &a->market[m->index], channel, now); /* a host that stops */
+}
+
+static void on_time(struct adapter *a, tb_ns now)
+{
+    struct coinbase *c = coinbase_of(a);
+    if (c->asked_alone) {
+        settle_refused(a, now);
+    } else if (c->refused_at != 0 && now - c->refused_at > ANSWERS_NS) {
+        c->asked_alone = true;
+        ask_alone(a, now);
+    }
+    adapter_deadlines(a, now);
+}
+
 /* ---- connections ---- */
 
 static void on_connect(struct adapter *a, tb_ns ts_recv)
@@ -394,6 +469,8 @@ static void on_connect(struct adapter *a, tb_ns ts_recv)
     char text[ADAPTER_REQUEST_BYTES];
     unsigned messages = 0;
     c->has_sequence = false;
+    c->asked_alone = false;
+    c->refused_at = 0;
     for (size_t i = 0; i < a->market_count; i++)
         own(&a->market[i])->heartbeat_trade = 0;
     while ((c->advanced ? advanced_subscribe : exchange_subscribe)(a, messages, text,
@@ -455,7 +532,7 @@ static const char *rest_url(const char *venue)
 /* What both feeds have in common. Heartbeats come each second. */
 #define COINBASE_OPS                                                                               \
     .websocket_url = websocket_url, .rest_url = rest_url, .create = create, .destroy = destroy,    \
-    .connect_path = connect_path, .silence_ns = 10 * TB_NS_PER_S, .on_time = adapter_deadlines,    \
+    .connect_path = connect_path, .silence_ns = 10 * TB_NS_PER_S, .on_time = on_time,              \
     .on_connect = on_connect, .on_disconnect = adapter_disconnected, .on_frame = on_frame,         \
     .on_rest = on_rest, .resync = adapter_resync, .resume = adapter_resume,                        \
     .resumed = adapter_resumed, .counters = adapter_counters, .book = adapter_book,                \

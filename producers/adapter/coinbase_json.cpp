@@ -21,7 +21,7 @@ namespace
 {
 
 struct root { /* what stands around the items */
-    adapter_text channel, type;
+    adapter_text channel, type, reason;
     tb_ns time;
     uint64_t sequence;
     bool has_sequence, has_events, wrong;
@@ -314,6 +314,10 @@ bool read_root_field(coinbase_decoder *d, coinbase_item *item, adapter_text name
         return json_string(r, top.type);
     if (json_is(name, "channel"))
         return json_string(r, top.channel);
+    if (json_is(name, "reason")) {
+        (void)json_string(r, top.reason); /* of another type: none */
+        return true;
+    }
     if (json_is(name, "events"))
         return read_events(d, r);
     if (json_is(name, "bids"))
@@ -399,6 +403,7 @@ void classify(coinbase_decoder *d, coinbase_message *m)
     m->symbol = m->count > 0 ? m->item[0].symbol : adapter_text{"", 0};
     if (m->kind == COINBASE_UNKNOWN || m->kind == COINBASE_IGNORED || m->kind == COINBASE_REFUSED) {
         m->count = 0;
+        m->reason = top.reason;
         return;
     }
     bool whole = !top.wrong && (!m->advanced || (top.has_sequence && top.has_events));

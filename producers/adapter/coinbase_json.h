@@ -60,6 +60,7 @@ struct coinbase_message {
     bool has_sequence; /* Advanced Trade: of every frame of the connection */
     uint64_t sequence;
     struct adapter_text symbol; /* of the first item; of a bad message as far as it tells */
+    struct adapter_text reason; /* refusals of the Exchange */
     const struct coinbase_item *item;
     uint32_t count;
 };

@@ -290,18 +290,20 @@ static int on_items(struct adapter *a, struct kraken_message *msg, tb_ns ts_recv
     return bad;
 }
 
-static void on_answer(struct adapter *a, const struct kraken_message *msg)
+static int on_answer(struct adapter *a, const struct kraken_message *msg, tb_ns ts_recv)
 {
     struct adapter_market *m = adapter_market_find(a, msg->symbol);
     unsigned channel = channel_of(msg->channel);
-    bool refused = msg->kind == KRAKEN_REFUSED;
-    a->counter[refused ? ADAPTER_REFUSED : ADAPTER_ACKS]++;
+    if (msg->kind ==
+        KRAKEN_REFUSED) /* which may not say of which channel: a pair that is not listed */
+        return adapter_refused(a, m, channel != 0 ? channel : ~0U, ts_recv);
+    a->counter[ADAPTER_ACKS]++;
     if (m == NULL)
-        return;
-    adapter_answered(m,
-                     channel != 0 || !refused ? channel : ~0U); /* a refusal may not say of what */
-    if (!refused && channel == ADAPTER_BOOK && msg->depth > 0)
+        return 0;
+    adapter_answered(m, channel);
+    if (channel == ADAPTER_BOOK && msg->depth > 0)
         m->sync.window = depth_for(msg->depth);
+    return 0;
 }
 
 static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns ts_recv)
@@ -320,8 +322,7 @@ static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns t
         return 0;
     case KRAKEN_SUBSCRIBED:
     case KRAKEN_REFUSED:
-        on_answer(a, &msg);
-        return 0;
+        return on_answer(a, &msg, ts_recv);
     case KRAKEN_PONG:
         a->counter[ADAPTER_PONGS]++;
         return 0;

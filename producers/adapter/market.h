@@ -240,6 +240,13 @@ struct adapter_request {
 };
 int adapter_request(const struct adapter *a, const struct adapter_request *shape, unsigned index,
                     char *out, size_t capacity);
+/*
+ * adapter_agreed, adapter_refused_request: what the venue said to request `id`. It refused one of several
+ * names, and does not say which: both halves are asked for again, down to the one. False: no such request.
+ */
+bool adapter_agreed(struct adapter *a, const struct adapter_request *shape, int64_t id);
+bool adapter_refused_request(struct adapter *a, const struct adapter_request *shape, int64_t id,
+                             tb_ns ts_recv);
 /* adapter_subscribed: on a new connection: all that is wanted is asked for, in `messages` of the family. */
 void adapter_subscribed(struct adapter *a, unsigned messages, tb_ns interval_ns, tb_ns ts_recv);
 /* adapter_subscription_of: one channel's. adapter_unsubscribed: nothing is asked for, of any market. */
@@ -247,6 +254,11 @@ struct adapter_subscription *adapter_subscription_of(struct adapter_market *m, u
 void adapter_unsubscribed(struct adapter *a);
 /* adapter_answered: the venue acknowledged (or refused, or sends) these channels of a market. */
 void adapter_answered(struct adapter_market *m, unsigned channels);
+/*
+ * adapter_refused: the venue refused these channels of a market: of those that were asked for, each is said.
+ * m NULL: it does not tell what it refused, which is said. 0, or -errno of the host.
+ */
+int adapter_refused(struct adapter *a, struct adapter_market *m, unsigned channels, tb_ns ts_recv);
 /* adapter_overdue: those whose answer did not come in time are counted and no longer awaited. How many. */
 size_t adapter_overdue(struct adapter *a, tb_ns now);
 /*

@@ -5,6 +5,7 @@
 #include "producers/adapter/market.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,19 +28,18 @@ unsigned adapter_subscription(const struct adapter *a, size_t i,
 }
 
 /* Put as many as fit, from the *i-th on, into one request. */
-static int request(const struct adapter *a, const struct adapter_request *shape, unsigned index,
-                   size_t *i, char *out, size_t capacity)
+static int request(const struct adapter *a, const struct adapter_request *shape, int64_t id,
+                   size_t most, size_t *i, char *out, size_t capacity)
 {
     const struct adapter_market *m;
     char name[TB_SYMBOL_BYTES + 64], tail[32];
-    int tail_length = snprintf(tail, sizeof(tail), "],\"id\":%u}", index + 1);
+    int tail_length = snprintf(tail, sizeof(tail), "],\"id\":%" PRId64 "}", id);
     size_t used = strlen(shape->head), count = 0;
     unsigned channel;
     if (capacity < used + (size_t)tail_length + 1)
         return -ENOSPC;
     memcpy(out, shape->head, used);
-    for (; count < shape->most && (channel = adapter_subscription(a, *i, &m)) != 0;
-         count++, (*i)++) {
+    for (; count < most && (channel = adapter_subscription(a, *i, &m)) != 0; count++, (*i)++) {
         int length = shape->name(m, channel, a->config.aggregated, name, sizeof(name));
         if (used + (size_t)length + (size_t)tail_length + 2 > capacity)
             break;
@@ -60,11 +60,89 @@ int adapter_request(const struct adapter *a, const struct adapter_request *shape
     size_t next = 0;
     int rc = 0;
     for (unsigned at = 0; at <= index; at++) {
-        rc = request(a, shape, at, &next, out, capacity);
+        rc = request(a, shape, (int64_t)at + 1, shape->most, &next, out, capacity);
         if (rc <= 0)
             return rc;
     }
     return rc;
+}
+
+/* ---- what was said to a request ---- */
+
+/* Later requests are of some subscriptions in a row, which their id tells; the first have ids below. */
+#define PART_SHIFT 16
+#define PART_COUNT ((1 << PART_SHIFT) - 1)
+
+static int64_t part_id(size_t first, size_t count)
+{
+    return (int64_t)((first + 1) << PART_SHIFT | count);
+}
+
+/* Which subscriptions a request was of. False: none of ours. */
+static bool request_range(const struct adapter *a, const struct adapter_request *shape, int64_t id,
+                          size_t *first, size_t *end)
+{
+    char text[ADAPTER_REQUEST_BYTES];
+    const struct adapter_market *m;
+    if (id > PART_COUNT) {
+        *first = (size_t)(id >> PART_SHIFT) - 1;
+        *end = *first + (size_t)(id & PART_COUNT);
+    } else {
+        size_t next = *first = *end = 0;
+        for (int64_t at = 1; at <= id; at++, *end = next) {
+            *first = next;
+            if (request(a, shape, at, shape->most, &next, text, sizeof(text)) <= 0)
+                return false;
+        }
+    }
+    return *end > *first && adapter_subscription(a, *end - 1, &m) != 0;
+}
+
+bool adapter_agreed(struct adapter *a, const struct adapter_request *shape, int64_t id)
+{
+    size_t first, end;
+    if (!request_range(a, shape, id, &first, &end))
+        return false;
+    for (; first < end; first++) {
+        const struct adapter_market *m;
+        unsigned channel = adapter_subscription(a, first, &m);
+        adapter_answered(&a->market[m->index], channel);
+    }
+    return true;
+}
+
+static void ask_part(struct adapter *a, const struct adapter_request *shape, size_t first,
+                     size_t count, tb_ns ts_recv)
+{
+    char text[ADAPTER_REQUEST_BYTES];
+    size_t next = first;
+    int length = request(a, shape, part_id(first, count), count, &next, text, sizeof(text));
+    if (length <= 0 || a->host.send == NULL)
+        return;
+    for (; first < next; first++) {
+        const struct adapter_market *m;
+        unsigned channel = adapter_subscription(a, first, &m);
+        adapter_subscription_of(&a->market[m->index], channel)->due = ts_recv + ADAPTER_ANSWER_NS;
+    }
+    a->host.send(a->host.context, text, (size_t)length, 0);
+}
+
+bool adapter_refused_request(struct adapter *a, const struct adapter_request *shape, int64_t id,
+                             tb_ns ts_recv)
+{
+    const struct adapter_market *m;
+    size_t first, end;
+    if (!request_range(a, shape, id, &first, &end))
+        return false;
+    if (end - first > 1) {
+        size_t half = (end - first) / 2;
+        ask_part(a, shape, first, half, ts_recv);
+        ask_part(a, shape, first + half, end - first - half, ts_recv);
+        return true;
+    }
+    unsigned channel = adapter_subscription(a, first, &m);
+    (void)adapter_refused(a, &a->market[m->index], channel, ts_recv); /* a host that stops */
+    return true;
 }
 
 struct adapter_subscription *adapter_subscription_of(struct adapter_market *m, unsigned channel)
@@ -99,6 +177,30 @@ void adapter_answered(struct adapter_market *m, unsigned channels)
         if (s->state == ADAPTER_ASKED)
             s->state = ADAPTER_AGREED;
     }
+}
+
+static uint8_t channel_said(unsigned channel)
+{
+    return channel == ADAPTER_TRADES   ? TB_CHANNEL_TRADES
+           : channel == ADAPTER_QUOTES ? TB_CHANNEL_QUOTES
+                                       : TB_CHANNEL_BOOK;
+}
+
+int adapter_refused(struct adapter *a, struct adapter_market *m, unsigned channels, tb_ns ts_recv)
+{
+    a->counter[ADAPTER_REFUSED]++;
+    if (m == NULL)
+        adapter_status(a, NULL, TB_STATUS_REFUSED, 0, ts_recv);
+    for (unsigned channel = 1; m != NULL && channel < 1U << ADAPTER_CHANNELS; channel <<= 1) {
+        struct adapter_subscription *s = adapter_subscription_of(m, channel);
+        if (!(channels & channel) || s->state != ADAPTER_ASKED)
+            continue;
+        s->state = ADAPTER_DENIED;
+        if (channel == ADAPTER_BOOK)
+            m->sync.asked = false; /* nor will its snapshot come */
+        adapter_status(a, m, TB_STATUS_REFUSED, channel_said(channel), ts_recv);
+    }
+    return adapter_flush(a);
 }
 
 static bool is_overdue(struct adapter_subscription *s, tb_ns now)

@@ -255,7 +255,7 @@ static int subscribe(struct adapter *a, unsigned index, char *out_text, size_t c
     return adapter_request(a, &shape, index, out_text, capacity);
 }
 
-static void on_name(struct adapter *a, struct adapter_text name, bool agreed)
+static void on_name(struct adapter *a, struct adapter_text name, bool agreed, tb_ns ts_recv)
 {
     for (size_t k = 0; k < TB_COUNT(channels); k++) {
         uint32_t length = (uint32_t)strlen(channels[k].name);
@@ -265,8 +265,12 @@ static void on_name(struct adapter *a, struct adapter_text name, bool agreed)
         struct adapter_market *m = adapter_market_find(a, raw);
         if (m == NULL)
             return;
+        if (!agreed) {
+            (void)adapter_refused(a, m, channels[k].channel, ts_recv); /* a host that stops */
+            return;
+        }
         adapter_answered(m, channels[k].channel);
-        a->counter[agreed ? ADAPTER_ACKS : ADAPTER_REFUSED]++;
+        a->counter[ADAPTER_ACKS]++;
     }
 }
 
@@ -274,7 +278,7 @@ static void on_name(struct adapter *a, struct adapter_text name, bool agreed)
  * "a,b", or "Subscribed successful! [a,b]. Not Subscribed successfully! [c].  Reason: ..." with a colon of
  * full width: names up to "Not Subscribed" are agreed to, those behind it are not.
  */
-static void on_answer(struct adapter *a, struct adapter_text text)
+static void on_answer(struct adapter *a, struct adapter_text text, tb_ns ts_recv)
 {
     static const char refusal[] = "Not Subscribed", prefix[] = "spot@";
     const char *at = text.at, *end = text.at + text.length;
@@ -288,22 +292,25 @@ static void on_answer(struct adapter *a, struct adapter_text text)
         const char *stop = at;
         while (stop < end && *stop != ',' && *stop != ']' && *stop != ' ')
             stop++;
-        on_name(a, (struct adapter_text){at, (uint32_t)(stop - at)}, no == NULL || at < no);
+        on_name(a, (struct adapter_text){at, (uint32_t)(stop - at)}, no == NULL || at < no,
+                ts_recv);
         any = true;
         at = stop;
     }
-    if (!any)
-        a->counter[no != NULL ? ADAPTER_REFUSED : ADAPTER_FRAMES_UNKNOWN]++;
+    if (!any && no != NULL)
+        (void)adapter_refused(a, NULL, 0, ts_recv); /* as above */
+    else if (!any)
+        a->counter[ADAPTER_FRAMES_UNKNOWN]++;
 }
 
-static int on_text(struct adapter *a, const char *bytes, size_t length)
+static int on_text(struct adapter *a, const char *bytes, size_t length, tb_ns ts_recv)
 {
     struct binance_message msg;
     binance_decode(self_of(a)->json, bytes, length, &msg);
     if (msg.kind == BINANCE_BAD)
         return adapter_bad(a, NULL);
     if (msg.kind == BINANCE_REFUSED && msg.answer.length > 0) /* it has a `code` */
-        on_answer(a, msg.answer);
+        on_answer(a, msg.answer, ts_recv);
     else
         a->counter[ADAPTER_FRAMES_UNKNOWN]++;
     return 0;
@@ -351,7 +358,7 @@ static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns t
 {
     a->counter[ADAPTER_FRAMES]++;
     if (length > 0 && bytes[0] == '{')
-        return on_text(a, bytes, length);
+        return on_text(a, bytes, length, ts_recv);
     const Mexc__Push *push = mexc_decode(self_of(a)->decoder, bytes, length);
     if (push == NULL)
         return on_bad(a);
@@ -392,6 +399,7 @@ static void on_handover(struct adapter *a, tb_ns ts_recv)
     for (size_t i = 0; i < a->market_count; i++)
         own(&a->market[i])->before = own(&a->market[i])->trade_count;
     adapter_handover(a, ts_recv);
+    adapter_subscribed(a, 1, SUBSCRIBE_INTERVAL, ts_recv); /* its answer is in what was kept */
 }
 
 static const char *connect_path(struct adapter *a)

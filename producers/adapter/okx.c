@@ -215,15 +215,14 @@ static struct adapter_text word_behind(struct adapter_text text, const char *key
     return (struct adapter_text){at, (uint32_t)(stop - at)};
 }
 
-static int on_refused(struct adapter *a, const struct okx_message *msg)
+static int on_refused(struct adapter *a, const struct okx_message *msg, tb_ns ts_recv)
 {
     int64_t request;
     const struct adapter_market *m = adapter_market_find(a, word_behind(msg->reason, "instId:"));
     size_t item = subscription_of(a, word_behind(msg->reason, "channel:"), m);
-    a->counter[ADAPTER_REFUSED]++;
     if (!read_integer(msg->request, &request) || request > UINT32_MAX)
         request = 0;
-    subscriptions_refused(&self_of(a)->subscriptions, (uint32_t)request, item);
+    subscriptions_refused(&self_of(a)->subscriptions, (uint32_t)request, item, ts_recv);
     return 0;
 }
 
@@ -252,7 +251,7 @@ static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns t
     case OKX_SUBSCRIBED:
         return on_agreed(a, &msg);
     case OKX_REFUSED:
-        return on_refused(a, &msg);
+        return on_refused(a, &msg, ts_recv);
     case OKX_NOTICE:
         return on_notice(a, ts_recv);
     case OKX_PONG:

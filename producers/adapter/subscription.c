@@ -179,7 +179,15 @@ static void send_rest(struct subscriptions *s, uint32_t request)
     s->a->host.send(s->a->host.context, text, (size_t)length, 0);
 }
 
-void subscriptions_refused(struct subscriptions *s, uint32_t request, size_t item)
+static void deny(struct subscriptions *s, size_t item, tb_ns ts_recv)
+{
+    const struct adapter_market *m = NULL;
+    unsigned channel = item == SUBSCRIPTION_NONE ? 0 : adapter_subscription(s->a, item, &m);
+    (void)adapter_refused(s->a, m == NULL ? NULL : &s->a->market[m->index], channel,
+                          ts_recv); /* a host that stops needs no more */
+}
+
+void subscriptions_refused(struct subscriptions *s, uint32_t request, size_t item, tb_ns ts_recv)
 {
     const struct adapter_subscription *open;
     size_t count = 0, last = item;
@@ -188,8 +196,10 @@ void subscriptions_refused(struct subscriptions *s, uint32_t request, size_t ite
             count++;
             last = i;
         }
-    if (item != SUBSCRIPTION_NONE || count == 1)
-        subscriptions_item(s, last)->state = ADAPTER_DENIED;
+    if (count <= 1)
+        deny(s, last, ts_recv);
+    else
+        s->a->counter[ADAPTER_REFUSED]++;
     if (item != SUBSCRIPTION_NONE)
         send_rest(s, request);
     for (size_t i = 0; count > 1 && (open = subscriptions_item(s, i)) != NULL; i++)

@@ -47,7 +47,7 @@ void subscriptions_agreed_all(struct subscriptions *s, uint32_t request);
  * The others of the request that have not agreed may have been refused with it: they are asked for again,
  * each alone if it is not known which one it was.
  */
-void subscriptions_refused(struct subscriptions *s, uint32_t request, size_t item);
+void subscriptions_refused(struct subscriptions *s, uint32_t request, size_t item, tb_ns ts_recv);
 /* subscriptions_look: deadlines. An answer that is overdue asks for a reconnection; a book that was agreed
  * to, and has no snapshot, is asked for again. */
 void subscriptions_look(struct subscriptions *s, tb_ns now);

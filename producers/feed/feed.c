@@ -43,6 +43,22 @@ void feed_retry(struct feed *f, enum feed_state state, const char *what, const c
 
 /* ---- what the adapter may ask of its host ---- */
 
+/* It goes on without; a person has to look at what was asked for. */
+static void say_refused(struct feed *f, const struct tb_record *r)
+{
+    const struct tb_instrument *i = tb_writer_instrument(f->svc->out, r->instrument);
+    const char *symbol = i == NULL ? "" : i->symbol;
+    const char *channel = i == NULL ? "unknown" : tb_channel_name((uint32_t)r->status.detail);
+
+    tb_log(TB_LOG_WARN, "subscription_refused",
+           "venue=%s symbol=%s channel=%s then=\"the others go on\"", f->options.venue, symbol,
+           channel);
+    if (f->refused_count++ == 0)
+        (void)snprintf(f->refused, sizeof(f->refused), "%s%s%s", symbol, i == NULL ? "" : " ",
+                       channel);
+    feed_well(f);
+}
+
 int feed_publish(void *context, struct tb_record *records, size_t count)
 {
     struct feed *f = context;
@@ -52,6 +68,8 @@ int feed_publish(void *context, struct tb_record *records, size_t count)
         records[i].publish_delta_ns = tb_publish_delta(now, records[i].ts_recv);
         if (records[i].type == TB_STATUS)
             records[i].status.pid = f->pid;
+        if (records[i].type == TB_STATUS && records[i].status.code == TB_STATUS_REFUSED)
+            say_refused(f, &records[i]);
     }
     if (tb_writer_publish_many(f->svc->out, records, count) < count) {
         f->stopping = true;
@@ -103,8 +121,8 @@ static void host_send(void *context, const char *text, size_t length, tb_ns not_
 static void ask_listing(struct feed *f)
 {
     static char path[LISTING_PATH_BYTES];
-    bool no_copy = f->listing_file.directory[0] != '\0' && !f->cached.complete &&
-                   !f->ops->listing_in_parts;
+    bool no_copy =
+        f->listing_file.directory[0] != '\0' && !f->cached.complete && !f->ops->listing_in_parts;
     bool all = f->list_all || feed_wants_all(f) || (no_copy && f->adapter == NULL);
     int rc = f->ops->listing_path(all ? NULL : f->options.symbols.item,
                                   all ? 0 : f->options.symbols.count, path, sizeof(path));
@@ -126,6 +144,12 @@ void feed_well(struct feed *f)
 {
     char note[160], taken[TB_TIME_BYTES];
 
+    if (f->refused_count > 0) {
+        (void)snprintf(note, sizeof(note), "the venue refused %" PRIu32 " subscriptions: %s%s",
+                       f->refused_count, f->refused, f->refused_count > 1 ? ", ..." : "");
+        tb_service_degraded(f->svc, note);
+        return;
+    }
     (void)snprintf(note, sizeof(note),
                    "by the copy of the listing of %s: the venue does not give it",
                    tb_time_format(f->listing_taken, taken));

@@ -100,6 +100,8 @@ struct feed {
     size_t market_count;
 
     unsigned busy_turns;
+    uint32_t refused_count; /* subscriptions that the venue refused on this connection */
+    char refused[TB_SYMBOL_BYTES + 16]; /* the first of them: "BTC/USDT trades" */
     uint32_t pid; /* ours, in status records */
     uint64_t published, connects, disconnects, refused_connects, handovers;
     bool published_in_turn;

@@ -54,6 +54,7 @@ static void begin_life(struct feed *f)
     tb_ns life = life_of(f);
 
     f->ping_sent = 0;
+    f->refused_count = 0;
     f->own_ping_due = f->ops->ping == NULL ? INT64_MAX : f->mono + own_ping_interval(f);
     f->look_due = f->ops->on_time == NULL ? INT64_MAX : f->mono + LOOK_NS;
     f->life_end = life == INT64_MAX ? INT64_MAX : f->mono + life;
@@ -130,6 +131,7 @@ static void take_over(struct feed *f)
     begin_life(f);
     f->state_since = f->mono;
     f->handovers++;
+    feed_well(f);
     f->ops->on_handover(f->adapter, tb_clock_wall());
     while ((frame = kept_next(&f->kept, &at, &length, &ts_recv)) != NULL)
         give(f, frame, length, ts_recv);
