@@ -41,7 +41,8 @@ using std::memory_order_seq_cst;
 
 TB_EXTERN_BEGIN
 
-/* 64: the line of every x86-64, and of the aarch64 servers this runs on; it is part of the layout. */
+/* 64: the line of every x86-64, and of the aarch64 servers this runs on; it is part of the
+ * layout. */
 #define TB_CACHE_LINE 64
 
 /* A record's place on its stream: the first is 1, each next is one more; 0 means none. */
@@ -64,7 +65,8 @@ struct tb_error {
     char text[320];
 };
 
-/* tb_fail: leave a line in *err (if err is not NULL) and return rc, so that `return tb_fail(...)` works. */
+/* tb_fail: leave a line in *err (if err is not NULL) and return rc, so that `return tb_fail(...)`
+ * works. */
 int tb_fail(struct tb_error *err, int rc, const char *format, ...) TB_PRINTF(3, 4);
 
 /* tb_assert_failed: say which invariant broke, and abort: the core is the report. */

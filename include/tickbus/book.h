@@ -3,11 +3,11 @@
  * sync and check), by venue (to serve snapshots), and by every consumer that needs depth.
  *
  * Sides are arrays sorted with the best level LAST, so that the many changes near the top move few
- * levels. A side that is full drops its worst level (counted in `dropped`): it does not come back when
- * there is room again, and a producer that drops one publishes no record of it. Below the depth of a
- * venue's snapshot there is only what has changed since. An overrun or another epoch makes a book
- * invalid as a gap does: call tb_book_clear(). Snapshots come when a producer syncs its book, not from
- * time to time.
+ * levels. A side that is full drops its worst level (counted in `dropped`): it does not come back
+ * when there is room again, and a producer that drops one publishes no record of it. Below the
+ * depth of a venue's snapshot there is only what has changed since. An overrun or another epoch
+ * makes a book invalid as a gap does: call tb_book_clear(). Snapshots come when a producer syncs
+ * its book, not from time to time.
  */
 #ifndef TICKBUS_BOOK_H
 #define TICKBUS_BOOK_H
@@ -62,8 +62,8 @@ void tb_book_cut(struct tb_book *book, uint32_t depth);
  * tb_book_apply: a record of the bus, of this book's instrument, whose exponents are price_exp and
  * size_exp (the book rescales itself to finer ones). Handles TB_LEVEL, TB_CLEAR, TB_GAP on the book
  * channel and TB_STATUS_UNSYNCED; others are ignored.
- * A gap or UNSYNCED makes the book invalid; only a whole snapshot, TB_CLEAR with F_SNAPSHOT up to its
- * F_LAST, makes it valid again, and only if that last record does not carry F_MAYBE_BAD_BOOK.
+ * A gap or UNSYNCED makes the book invalid; only a whole snapshot, TB_CLEAR with F_SNAPSHOT up to
+ * its F_LAST, makes it valid again, and only if that last record does not carry F_MAYBE_BAD_BOOK.
  * Returns true when an event is complete and the book is valid and consistent: look at it now.
  */
 bool tb_book_apply(struct tb_book *book, const struct tb_record *record, int8_t price_exp,
@@ -77,8 +77,8 @@ bool tb_book_crossed(const struct tb_book *book);
 
 /*
  * tb_book_save, tb_book_load: the book as bytes for a checkpoint, levels in use only. save returns
- * the bytes written, 0 if `capacity` is too small; load returns the bytes used, 0 if they are no book
- * or do not fit this book's depth.
+ * the bytes written, 0 if `capacity` is too small; load returns the bytes used, 0 if they are no
+ * book or do not fit this book's depth.
  */
 size_t tb_book_save(const struct tb_book *book, void *bytes, size_t capacity);
 size_t tb_book_load(struct tb_book *book, const void *bytes, size_t count);

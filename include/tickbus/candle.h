@@ -2,13 +2,15 @@
  * OHLCV: all timeframes of one market in one pass over its trades.
  *
  * A bucket is half-open, [start, start + width), aligned to the Unix epoch in UTC, by the venue's
- * trade time. A candle opens at its first trade (as Binance and Kraken do); an empty bucket makes no
- * candle. A bucket is complete when a trade of a later bucket arrives; the last bucket of a stream that
- * ends stays forming. A trade older than the open bucket (venues do step back) is counted in `late` and
- * otherwise left out of that timeframe. Sums that do not fit are held at the limit.
+ * trade time. A candle opens at its first trade (as Binance and Kraken do); an empty bucket makes
+ * no candle. A bucket is complete when a trade of a later bucket arrives; the last bucket of a
+ * stream that ends stays forming. A trade older than the open bucket (venues do step back) is
+ * counted in `late` and otherwise left out of that timeframe. Sums that do not fit are held at the
+ * limit.
  *
- * Trades of one second are in one bucket of every timeframe, so they are summed once, in `recent`, and
- * added to the eight candles together: when a trade of another second comes, or by tb_candles_settle().
+ * Trades of one second are in one bucket of every timeframe, so they are summed once, in `recent`,
+ * and added to the eight candles together: when a trade of another second comes, or by
+ * tb_candles_settle().
  */
 #ifndef TICKBUS_CANDLE_H
 #define TICKBUS_CANDLE_H
@@ -31,7 +33,8 @@ enum tb_timeframe {
 };
 
 extern const tb_ns tb_timeframe_width[TB_TIMEFRAMES];
-extern const char *const tb_timeframe_name[TB_TIMEFRAMES]; /* "1s" "1m" "5m" "15m" "30m" "1h" "4h" "1d" */
+/* "1s" "1m" "5m" "15m" "30m" "1h" "4h" "1d" */
+extern const char *const tb_timeframe_name[TB_TIMEFRAMES];
 int tb_timeframe_parse(const char *name);                  /* a timeframe, or -EINVAL */
 
 /* tb_bucket_start: of the bucket that holds t (also for t before 1970). */
@@ -75,9 +78,10 @@ struct tb_candles {
 void tb_candles_init(struct tb_candles *c, int8_t price_exp, int8_t size_exp);
 
 /*
- * tb_candles_trade: add one trade, `count` venue trades merged into it (what `trades` counts; 0 is 1).
- * `time` is the trade's ts_event, or ts_recv if that is 0. Each candle that this trade completes is handed
- * to `completed` with its timeframe, shortest timeframe first, before the new bucket is opened.
+ * tb_candles_trade: add one trade, `count` venue trades merged into it (what `trades` counts; 0 is
+ * 1). `time` is the trade's ts_event, or ts_recv if that is 0. Each candle that this trade
+ * completes is handed to `completed` with its timeframe, shortest timeframe first, before the new
+ * bucket is opened.
  */
 void tb_candles_trade(struct tb_candles *c, tb_ns time, tb_ns ts_recv, int64_t price, int64_t size,
                       uint8_t side, uint16_t count,
@@ -88,7 +92,8 @@ void tb_candles_trade(struct tb_candles *c, tb_ns time, tb_ns ts_recv, int64_t p
 /* tb_candles_settle: bring candle[] up to the last trade. Call it before reading them. */
 void tb_candles_settle(struct tb_candles *c);
 
-/* tb_candles_refine: rescale to finer exponents. 0, -ERANGE (something no longer fits; unchanged). */
+/* tb_candles_refine: rescale to finer exponents. 0, -ERANGE (something no longer fits;
+ * unchanged). */
 int tb_candles_refine(struct tb_candles *c, int8_t price_exp, int8_t size_exp);
 
 /* tb_candle_to_records: the two records of a candle; seq and publish_delta_ns are left 0. */
@@ -96,8 +101,8 @@ void tb_candle_to_records(const struct tb_candle *candle, enum tb_timeframe time
                           uint16_t instrument, bool forming, struct tb_record out_records[2]);
 
 /*
- * tb_candle_from_records: the reverse. `prices` then `volume`, same instrument, timeframe and start.
- * False if they do not belong together. *out_forming may be NULL.
+ * tb_candle_from_records: the reverse. `prices` then `volume`, same instrument, timeframe and
+ * start. False if they do not belong together. *out_forming may be NULL.
  */
 bool tb_candle_from_records(const struct tb_record *prices, const struct tb_record *volume,
                             struct tb_candle *out_candle, enum tb_timeframe *out_timeframe,

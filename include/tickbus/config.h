@@ -1,8 +1,8 @@
 /*
- * Options: one table row each, from which parsing, ranges, --help, the config file and its check all
- * come. A value is given on the command line (--key=value, --key value, --flag) or in a section of a
- * YAML file; the command line wins. Keys are written with - or _ alike. An unknown key is an error
- * that names the nearest known one. Every fault is reported, not only the first, each as
+ * Options: one table row each, from which parsing, ranges, --help, the config file and its check
+ * all come. A value is given on the command line (--key=value, --key value, --flag) or in a section
+ * of a YAML file; the command line wins. Keys are written with - or _ alike. An unknown key is an
+ * error that names the nearest known one. Every fault is reported, not only the first, each as
  *
  *   demo.yaml:12: services.persist.commit_every: "5 sec" is not a duration; write 250ms, 5s, 1m
  */
@@ -24,7 +24,8 @@ enum tb_option_type {
     TB_OPTION_BYTES,    /* int64_t              "64KiB"; min..max in bytes */
     TB_OPTION_ENUM,     /* int: index in `choices`, "park|yield|spin" */
     TB_OPTION_LIST,     /* struct tb_list       YAML sequence, or "a,b,c"; repeats add up */
-    TB_OPTION_TREE,     /* const struct tb_yaml *: a structure, in the file only; the program reads it */
+    TB_OPTION_TREE,     /* const struct tb_yaml *: a structure, in the file only; the program reads
+                         * it */
 };
 
 struct tb_list {
@@ -35,7 +36,8 @@ struct tb_list {
 struct tb_option {
     const char *key;     /* "commit_every" */
     enum tb_option_type type;
-    size_t offset;       /* of the field in the options struct: offsetof(struct persist, commit_every) */
+    size_t offset;       /* of the field in the options struct: offsetof(struct persist,
+                          * commit_every) */
     const char *fallback; /* text of the default; NULL: none (0, NULL, empty) */
     int64_t min, max;    /* INT, DURATION, BYTES; both 0: no range */
     const char *choices; /* ENUM */
@@ -59,8 +61,8 @@ struct tb_yaml {
 
 /*
  * Faults found in configuration: printed as they are found, counted. If `section` is set, a fault
- * without a line (0) is placed by its field: the line of that key of the section, else of the section;
- * and the field is printed with `where` before it. So a check needs to name the key only.
+ * without a line (0) is placed by its field: the line of that key of the section, else of the
+ * section; and the field is printed with `where` before it. So a check needs to name the key only.
  */
 struct tb_faults {
     FILE *out; /* NULL: only count */
@@ -96,8 +98,8 @@ void tb_config_defaults(const struct tb_option *options, size_t count, void *out
                         struct tb_config_memory *memory);
 
 /*
- * tb_config_set: one option from text. 0; -ENOENT unknown key; -EINVAL, with the reason (which names
- * what would be right) in err.
+ * tb_config_set: one option from text. 0; -ENOENT unknown key; -EINVAL, with the reason (which
+ * names what would be right) in err.
  */
 int tb_config_set(const struct tb_option *options, size_t count, const char *key, const char *text,
                   void *out, struct tb_config_memory *memory, struct tb_error *err);
@@ -123,7 +125,8 @@ const char *tb_config_nearest(const struct tb_option *options, size_t count, con
 /* tb_config_help: print the rows as --help shows them: --commit-every=250ms  text (1ms .. 1m). */
 void tb_config_help(FILE *out, const struct tb_option *options, size_t count);
 
-/* tb_config_print: print the rows as YAML with their values (`--print-config`), each with its help. */
+/* tb_config_print: print the rows as YAML with their values (`--print-config`), each with its
+ * help. */
 void tb_config_print(FILE *out, const struct tb_option *options, size_t count, const void *values);
 
 /* tb_nearest: the candidate within edit distance 2 (or a third of the length) of word, or NULL. */

@@ -10,8 +10,9 @@
 TB_EXTERN_BEGIN
 
 /*
- * tb_decimal_parse: text[length], "[-]digits[.digits]" (an exponent as in "1e-7" too), to a mantissa
- * in `exp` (-18..0). Trailing zeros beyond exp are fine; a digit that is not zero there is not.
+ * tb_decimal_parse: text[length], "[-]digits[.digits]" (an exponent as in "1e-7" too), to a
+ * mantissa in `exp` (-18..0). Trailing zeros beyond exp are fine; a digit that is not zero there is
+ * not.
  * Errors    -EINVAL  no decimal
  *           -ERANGE  does not fit int64
  *           -EDOM    has more digits than exp can hold: the instrument must be refined, not rounded
@@ -25,7 +26,8 @@ int tb_decimal_parse(const char *text, size_t length, int exp, int64_t *out_mant
 int tb_decimal_exp(const char *text, size_t length, int *out_exp);
 
 #define TB_DECIMAL_BYTES 48
-/* tb_decimal_format: plain digits, no exponent, trailing zeros cut ("0.1", "61837.63", "-5", "0"). Returns the length. */
+/* tb_decimal_format: plain digits, no exponent, trailing zeros cut ("0.1", "61837.63", "-5", "0").
+ * Returns the length. */
 size_t tb_decimal_format(int64_t mantissa, int exp, char out[TB_DECIMAL_BYTES]);
 /* tb_decimal_format_fixed: all -exp digits after the point ("61837.60"), as screens want it. */
 size_t tb_decimal_format_fixed(int64_t mantissa, int exp, char out[TB_DECIMAL_BYTES]);

@@ -24,13 +24,14 @@ struct tb_place {
 };
 
 /*
- * tb_place_parse: oldest, newest, a sequence, a time (tb_time_parse) or "-5m"; NULL text leaves *out_place.
- * 0, or -EINVAL with a reason that names the option.
+ * tb_place_parse: oldest, newest, a sequence, a time (tb_time_parse) or "-5m"; NULL text leaves
+ * *out_place. 0, or -EINVAL with a reason that names the option.
  */
 int tb_place_parse(const char *option, const char *text, struct tb_place *out_place,
                    struct tb_error *err);
 
-/* tb_place_time: a record's publish time, by which places are found; the venue's where there is none. */
+/* tb_place_time: a record's publish time, by which places are found; the venue's where there is
+ * none. */
 tb_ns tb_place_time(const struct tb_record *record);
 
 /* tb_place_before: does the record lie before the place at which reading begins? tb_place_behind:

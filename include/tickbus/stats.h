@@ -78,7 +78,8 @@ struct tb_stats {
 };
 
 /*
- * tb_stats_open: make or take over the page. Counters of an earlier life are cleared; `starts` goes on.
+ * tb_stats_open: make or take over the page. Counters of an earlier life are cleared; `starts` goes
+ * on.
  * Errors    -EBUSY a living process holds the page; err names its pid
  */
 int tb_stats_open(const char *bus_dir, const char *service, const char *program,
@@ -99,7 +100,8 @@ struct tb_stats_histogram *tb_stats_add_histogram(struct tb_stats *s, const char
 void tb_stats_observe(struct tb_stats_histogram *h, tb_ns value_ns);
 
 void tb_stats_state(struct tb_stats *s, enum tb_service_state state, const char *note);
-/* tb_stats_housekeep: heartbeat, rss, cpu, fds. Every 100 ms or so; looks at /proc once a second. */
+/* tb_stats_housekeep: heartbeat, rss, cpu, fds. Every 100 ms or so; looks at /proc once a
+ * second. */
 void tb_stats_housekeep(struct tb_stats *s, tb_ns now);
 
 /*
@@ -109,7 +111,8 @@ void tb_stats_housekeep(struct tb_stats *s, tb_ns now);
 int tb_stats_inspect(const char *bus_dir, const char *service, struct tb_stats_page *out_page,
                      bool *out_alive, struct tb_error *err);
 
-/* tb_histogram_quantile: upper bound, in ns, of the bucket that holds quantile q (0..1); 0 if empty. */
+/* tb_histogram_quantile: upper bound, in ns, of the bucket that holds quantile q (0..1); 0 if
+ * empty. */
 int64_t tb_histogram_quantile(const struct tb_stats_histogram *h, double q);
 
 const char *tb_service_state_name(uint32_t state);
