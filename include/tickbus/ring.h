@@ -10,13 +10,14 @@
  *   <stream>.wait     64 bytes: the event count on which parked readers sleep (the only thing
  *                     that a reader may write and a producer reads, besides gate cursors)
  *   <stream>.<reader>.cursor   one reader's cursor page (reader.h), locked by that reader
+ *   <stream>.control  a socket: questions to a running producer (control.h)
  *   <service>.stats   a process's statistics page (stats.h)
  *   <service>.state   a service's checkpoint (checkpoint.h)
  *
  *   offset                                            written by
  *        0  +--------------------------------------+
  *           | struct tb_ring_fixed                 |  creator, before the name exists; never again
- *           |                                      |  but for the pace: each producer, when it opens
+ *           |                                      |  but for the pace: each producer, on opening
  *      256  +--------------------------------------+
  *           | struct tb_ring_live                  |  producer: state changes and housekeeping;
  *           |  last_seq may trail the slots        |  a relaxed hint, never needed for reading
@@ -36,13 +37,13 @@
  * Life: the file is made under a temporary name, filled, prefaulted and renamed, under the lock.
  * A producer that starts again finds the file, finds the greatest complete sequence by looking at
  * all slots, and continues the same epoch at the next one. The epoch is new (and the old file is
- * marked retired, for those who have it mapped) when the capacity, the layout or the tag changes, when
- * the file is damaged, or when the caller asks for it. Nothing is written to a retired file.
+ * marked retired, for those who have it mapped) when the capacity, the layout or the tag changes,
+ * when the file is damaged, or when the caller asks for it. Nothing is written to a retired file.
  *
  * Pace: `free` producers never wait. `gated` producers wait until every reader named as a gate has
- * released (tb_reader_release) what is about to be overwritten: seq is published when seq < needed +
- * capacity. A gate counts whether its reader lives or not; one that has no page, or that of another
- * epoch, needs 1: the first lap is free.
+ * released (tb_reader_release) what is about to be overwritten: seq is published when seq < needed
+ * + capacity. A gate counts whether its reader lives or not; one that has no page, or that of
+ * another epoch, needs 1: the first lap is free.
  */
 #ifndef TICKBUS_RING_H
 #define TICKBUS_RING_H
@@ -69,16 +70,19 @@ enum tb_pace { TB_PACE_FREE = 0, TB_PACE_GATED = 1 };
 enum tb_stream_state {
     TB_STREAM_STARTING = 1, /* a life has begun, no housekeeping yet */
     TB_STREAM_RUNNING = 2,  /* since its first housekeeping; stays if it crashes or fails */
-    TB_STREAM_DONE = 3,     /* finite producer: all is published, this life publishes nothing more */
+    TB_STREAM_DONE = 3,     /* finite producer: all is published, this life publishes nothing
+                             * more */
     TB_STREAM_STOPPED = 4,  /* stopped as asked; may be continued */
-    TB_STREAM_RETIRED = 5  /* replaced by a new file with a new epoch: attach again */
+    TB_STREAM_RETIRED = 5,  /* replaced by a new file with a new epoch: attach again */
 };
 
 struct tb_ring_fixed {
     uint64_t magic;
     uint32_t layout;
     uint32_t record_bytes;
-    uint64_t epoch; /* creation time in ns: unique, and rising as long as the clock does */
+    /* Unique: creation time in ns; or one more than the epoch of the file that this one replaced,
+     * or than tb_writer_options.after_epoch, where those are not less. */
+    uint64_t epoch;
     uint64_t capacity;
     uint64_t slots_offset;
     uint32_t instruments_offset;
@@ -125,19 +129,20 @@ int tb_bus_dir(const char *base, const char *bus, char *out_path, size_t path_by
                struct tb_error *err);
 
 /*
- * tb_directory_make: a bus directory and its parents, mode 0750; /dev/shm/tickbus itself like /tmp, so
- * that several users can have buses there.
+ * tb_directory_make: a bus directory and its parents, mode 0750; /dev/shm/tickbus itself like /tmp,
+ * so that several users can have buses there.
  * Errors    -EACCES it is another user's, or anybody may write in it; else of mkdir
  */
 int tb_directory_make(const char *path, struct tb_error *err);
 
 /*
- * Which size? A ring is the time that a reader may be away, and the memory that travels between two cores.
- * Where they share a cache, 4 MiB (65,536 slots) are fastest: 1000 M records/s were streamed so, 640 with
- * 256 KiB and 310 with 64 MiB, which goes through main memory. Where they do not, the producer has to take each
- * line back from the reader's cache, and a ring that is larger than the caches is faster, because the lines have
- * left it by then: 252 M/s with 64 MiB (2^20 slots), 136 with 4 MiB and less. Latency does not depend
- * on it. Huge pages made no difference to reading in order.
+ * Which size? A ring is the time that a reader may be away, and the memory that travels between two
+ * cores. Where they share a cache, 4 MiB (65,536 slots) are fastest: 1000 M records/s were streamed
+ * so, 640 with 256 KiB and 310 with 64 MiB, which goes through main memory. Where they do not, the
+ * producer has to take each line back from the reader's cache, and a ring that is larger than the
+ * caches is faster, because the lines have left it by then: 252 M/s with 64 MiB (2^20 slots), 136
+ * with 4 MiB and less. Latency does not depend on it. Huge pages made no difference to reading in
+ * order.
  */
 struct tb_writer_options {
     uint64_t capacity; /* slots, a power of two; 0: keep what is there, else TB_CAPACITY_DEFAULT */
@@ -176,8 +181,8 @@ struct tb_writer {
 
 /*
  * tb_writer_open: become the only producer of a stream: create or continue it.
- * Owns      *out_writer, until tb_writer_close(). A child that is forked meanwhile holds the lock too,
- *           until it calls exec or ends.
+ * Owns      *out_writer, until tb_writer_close(). A child that is forked meanwhile holds the lock
+ *           too, until it calls exec or ends.
  * Errors    -EBUSY   another process produces it; err names its pid
  *           -EINVAL  bad name or options
  *           -ENOSPC  the memory is not there (reserved at once, so a store can not fail later)
@@ -192,7 +197,8 @@ int tb_writer_open(const char *bus_dir, const char *stream, const struct tb_writ
  */
 void tb_writer_close(struct tb_writer *w, enum tb_stream_state state);
 
-/* tb_writer_unlink: remove a stream's files (not those of readers). Errors: -EBUSY it has a producer. */
+/* tb_writer_unlink: remove a stream's files (not those of readers). Errors: -EBUSY it has a
+ * producer. */
 int tb_writer_unlink(const char *bus_dir, const char *stream, struct tb_error *err);
 
 /*
@@ -206,24 +212,27 @@ int tb_writer_add_instrument(struct tb_writer *w, const struct tb_instrument *en
 const struct tb_instrument *tb_writer_instrument(const struct tb_writer *w, uint16_t id);
 
 /*
- * tb_writer_wait_for_room: gated only: wait until seq may be published. 0, or what on_wait returned.
- * tb_writer_room: how many records may surely be published now without waiting; free: UINT64_MAX.
+ * tb_writer_wait_for_room: gated only: wait until seq may be published. 0, or what on_wait
+ * returned. tb_writer_room: how many records may surely be published now without waiting; free:
+ * UINT64_MAX.
  */
 int tb_writer_wait_for_room(struct tb_writer *w, tb_seq seq);
 uint64_t tb_writer_room(struct tb_writer *w);
 
 /*
- * tb_record_words: words 1 .. 7 of a slot. The two words that consist of small fields are put together
- * from those fields: a record is mostly published right after its fields were stored, and an 8-byte
- * load of bytes that were just stored one by one has to wait until those stores are in the cache (10
- * against 2.5 ns a publish). The empty asm keeps the compiler from merging the loads again.
+ * tb_record_words: words 1 .. 7 of a slot. The two words that consist of small fields are put
+ * together from those fields: a record is mostly published right after its fields were stored, and
+ * an 8-byte load of bytes that were just stored one by one has to wait until those stores are in
+ * the cache (10 against 2.5 ns a publish). The empty asm keeps the compiler from merging the loads
+ * again.
  */
 #define TB_KEEP_APART(value) __asm__("" : "+r"(value))
 static inline void tb_record_words(uint64_t out_word[TB_SLOT_WORDS], const struct tb_record *record)
 {
     uint32_t instrument = record->instrument, type = record->type, flags = record->flags;
     uint32_t delta = record->publish_delta_ns;
-    /* A trade's or level's last word; of other types it is one number, and its parts are as good. */
+    /* A trade's or level's last word; of other types it is one number, and its parts are as
+     * good. */
     uint32_t side = record->trade.side, action = record->trade.action, count = record->trade.count;
     uint32_t venue_seq = record->trade.venue_seq;
 
@@ -237,10 +246,11 @@ static inline void tb_record_words(uint64_t out_word[TB_SLOT_WORDS], const struc
 }
 
 /*
- * tb_slot_own: ask for the line of the slot that is written TB_SLOTS_AHEAD publishes from now. The store
- * buffer holds about ten records, so without this no more than ten lines are on their way from a reader's
- * core at a time. Between cores that share no cache: 33 -> 56 M/s one at a time, 104 -> 150 in runs; else
- * no difference, at 0.1 ns (median and best of twelve on a busy machine; 16 and 64 ahead are much the same).
+ * tb_slot_own: ask for the line of the slot that is written TB_SLOTS_AHEAD publishes from now. The
+ * store buffer holds about ten records, so without this no more than ten lines are on their way
+ * from a reader's core at a time. Between cores that share no cache: 33 -> 56 M/s one at a time,
+ * 104 -> 150 in runs; else no difference, at 0.1 ns (median and best of twelve on a busy machine;
+ * 16 and 64 ahead are much the same).
  */
 #define TB_SLOTS_AHEAD 32
 static inline void tb_slot_own(const struct tb_slot *slots, uint64_t mask, tb_seq seq)
@@ -255,7 +265,8 @@ static inline void tb_slot_own(const struct tb_slot *slots, uint64_t mask, tb_se
 #endif
 }
 
-/* tb_word_of_parts: a record's word from its small fields, in registers: see tb_writer_publish_words. */
+/* tb_word_of_parts: a record's word from its small fields, in registers: see
+ * tb_writer_publish_words. */
 static inline uint64_t tb_word_of_parts(uint8_t at_0, uint8_t at_1, uint16_t at_2, uint32_t at_4)
 {
     return at_0 | (uint64_t)at_1 << 8 | (uint64_t)at_2 << 16 | (uint64_t)at_4 << 32;
@@ -263,8 +274,8 @@ static inline uint64_t tb_word_of_parts(uint8_t at_0, uint8_t at_1, uint16_t at_
 
 /*
  * tb_writer_publish_words: append the record whose bytes 8 .. 63 are these seven words, for a
- * producer that has them in registers: nothing is stored but the slot. Word 2 (instrument, type, flags,
- * publish_delta_ns) and a trade's or level's word 6 are made of parts:
+ * producer that has them in registers: nothing is stored but the slot. Word 2 (instrument, type,
+ * flags, publish_delta_ns) and a trade's or level's word 6 are made of parts:
  *     word[2] = instrument | (uint64_t)type << 16 | (uint64_t)flags << 24 | (uint64_t)delta << 32
  *     word[6] = tb_word_of_parts(side, action, count, venue_seq)
  * Role, ordering, cost and result as tb_writer_publish.
@@ -299,8 +310,9 @@ static inline tb_seq tb_writer_publish(struct tb_writer *w, const struct tb_reco
 /*
  * tb_writer_publish_many: append `count` records. Returns how many were published: all of them,
  * unless a gated wait was ended. Readers see them one by one; nothing is delayed to the end.
- * Cost      half of that of single publishes: what does not change is looked up once, and the words are
- *           moved by the widest stores that this processor has (slot.h)
+ * Cost      half of that of single publishes: what does not change is looked up once, and the words
+ *           are moved by stores of 32 bytes, or 16 where there is no AVX2 (slot.h); fewer than four
+ *           records go by words
  */
 size_t tb_writer_publish_many(struct tb_writer *w, const struct tb_record *records, size_t count);
 
@@ -314,8 +326,8 @@ void tb_writer_wake(struct tb_writer *w);
 void tb_writer_housekeep(struct tb_writer *w, tb_ns now);
 
 /*
- * tb_writer_read_back: copy the record seq of this very ring (a restarted producer looks up where it
- * was). False if it is no longer, or not yet, there.
+ * tb_writer_read_back: copy the record seq of this very ring (a restarted producer looks up where
+ * it was). False if it is no longer, or not yet, there.
  */
 bool tb_writer_read_back(const struct tb_writer *w, tb_seq seq, struct tb_record *out_record);
 

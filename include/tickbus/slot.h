@@ -1,7 +1,7 @@
 /*
  * One slot of the ring, and the protocol by which one writer and any number of readers share it.
- * This file is the protocol: production, the Relacy test and the ThreadSanitizer build compile these
- * same lines; the Spin model (tests/model) follows them label by label.
+ * This file is the protocol: production, the Relacy test and the ThreadSanitizer build compile
+ * these same lines; the Spin model (tests/model) follows them label by label.
  *
  *            word 0             words 1 .. 7
  *          +------------------+-----------------------------------------------+
@@ -25,8 +25,8 @@
  *   A  R1 reads the value of P4 for s, so P4 synchronises with R1: everything the writer did up to
  *      and including P3 of s happens before R2. R2 can not read values older than those of s.
  *   B  Suppose some R2 read a value of a later P3, that of s + k * capacity. Then P2 of that lap (a
- *      release fence before the store) and R3 (an acquire fence after the load) synchronise, so P1 of
- *      that lap happens before R4. By read-write coherence R4 sees that P1 or something later in
+ *      release fence before the store) and R3 (an acquire fence after the load) synchronise, so P1
+ *      of that lap happens before R4. By read-write coherence R4 sees that P1 or something later in
  *      word 0's modification order, never s again. R4 fails, and the copy is thrown away.
  *   So either all of R2 are words of s, or R4 fails.
  *   C  Words are atomics: a racing copy is defined. Only single 8-byte accesses are assumed whole.
@@ -38,26 +38,27 @@
  * writer goes in order: P4 of the last happens after P4 of all before it (case A), and whatever is
  * overwritten later than the first comes after P1 of the first's next lap (case B).
  *
- * Wide stores and loads. Nothing here asks that more than one word be seen whole, so P3 and R2 may move
- * several words with one instruction where that instruction keeps its place between the others. That is
- * so on x86-64: ordinary stores of any width (not the non-temporal ones) become visible in program order
- * and ordinary loads happen in program order (Intel SDM vol. 3, 9.2; AMD APM vol. 2, 7.2). A store of 16 or
- * 32 bytes that the processor carries out in parts has all of its parts between P1 and P4, and a load
- * all of its parts between R1 and R4; that is what cases A and B use (in which P3 and R2 are relaxed and may be
- * seen in any order among themselves: tests/model tries all). No promise that 16 bytes are
- * atomic is needed, and none that 32 or 64 are. P1 and P4 are stores of word 0 alone; a
- * wide store in between may cover word 0 too, if it puts there what P1 did. To the compiler the wide accesses are volatile, behind the fence P2 or the acquire of R1, and before the release
- * of P4 or the fence R3. Elsewhere, under ThreadSanitizer, and with TB_SLOT_PORTABLE defined, words
- * are moved one by one.
+ * Wide stores and loads. Nothing here asks that more than one word be seen whole, so P3 and R2 may
+ * move several words with one instruction where that instruction keeps its place between the
+ * others. That is so on x86-64: ordinary stores of any width (not the non-temporal ones) become
+ * visible in program order and ordinary loads happen in program order (Intel SDM vol. 3, 9.2; AMD
+ * APM vol. 2, 7.2). A store of 16 or 32 bytes that the processor carries out in parts has all of
+ * its parts between P1 and P4, and a load all of its parts between R1 and R4; that is what cases A
+ * and B use (in which P3 and R2 are relaxed and may be seen in any order among themselves:
+ * tests/model tries all). No promise that 16 bytes are atomic is needed, and none that 32 or 64
+ * are. P1 and P4 are stores of word 0 alone; a wide store in between may cover word 0 too, if it
+ * puts there what P1 did. To the compiler the wide accesses are volatile, behind the fence P2 or
+ * the acquire of R1, and before the release of P4 or the fence R3. Elsewhere, under
+ * ThreadSanitizer, and with TB_SLOT_PORTABLE defined, words are moved one by one.
  *
- * What it is worth (Zen 5, ns per record into a ring of 4 MiB; bench/README.md for rates): a record from
- * registers 1.1 by words, 2.0 by four 16-byte stores, because putting registers together costs more than
- * the stores it saves: tb_slot_write stays by words. A record that was in memory for a while 1.2 by words,
- * 0.8 by 16 bytes, 0.6 by 32, 0.6 by 64: tb_writer_publish_many. A record whose fields were stored just now
- * 2.9 by words and 5.0 by anything wider, which waits until the stores are in the cache.
- * Not taken: one 64-byte store without marks, which is seen whole on this processor and promised by none (one at a
- * time no faster: 470 M/s all alike where cores share a cache, limited by the reader); marks set 16 slots
- * ahead (slower: 250 to 380).
+ * What it is worth (Zen 5, ns per record into a ring of 4 MiB; bench/README.md for rates): a record
+ * from registers 1.1 by words, 2.0 by four 16-byte stores, because putting registers together costs
+ * more than the stores it saves: tb_slot_write stays by words. A record that was in memory for a
+ * while 1.2 by words, 0.8 by 16 bytes, 0.6 by 32, 0.6 by 64: tb_writer_publish_many. A record whose
+ * fields were stored just now 2.9 by words and 5.0 by anything wider, which waits until the stores
+ * are in the cache. Not taken: one 64-byte store without marks, which is seen whole on this
+ * processor and promised by none (one at a time no faster: 470 M/s all alike where cores share a
+ * cache, limited by the reader); marks set 16 slots ahead (slower: 250 to 380).
  *
  * Source: Boehm, "Can seqlocks get along with programming language memory models?", MSPC 2012; the
  * mark that names the new sequence is that of Firedancer's tango (fd_mcache.h) made explicit.
@@ -81,9 +82,10 @@
 #endif
 
 /*
- * The words go through registers: gcc 12 at -O2 otherwise copies them to the stack with 16-byte loads
- * and back with 8-byte ones. Such a wide load of a record whose fields were just stored one by one
- * can not be forwarded from the store buffer (a third of the publish rate, reference measurement).
+ * The words go through registers: gcc 12 at -O2 otherwise copies them to the stack with 16-byte
+ * loads and back with 8-byte ones. Such a wide load of a record whose fields were just stored one
+ * by one can not be forwarded from the store buffer (a third of the publish rate, reference
+ * measurement).
  */
 #if defined(__GNUC__) && !defined(__clang__)
 #define TB_UNROLL _Pragma("GCC unroll 8")
@@ -139,7 +141,8 @@ static inline void tb_slot_write(struct tb_slot *slot, uint64_t seq,
     TB_POINT("publish:after_P4");
 }
 
-/* tb_slot_load_words, tb_slot_store_words: words to and from plain memory, e.g. bytes 8..63 of a record. */
+/* tb_slot_load_words, tb_slot_store_words: words to and from plain memory, e.g. bytes 8..63 of a
+ * record. */
 static inline void tb_slot_load_words(uint64_t out_word[TB_SLOT_WORDS], const void *from)
 {
     TB_UNROLL
@@ -155,8 +158,8 @@ static inline void tb_slot_store_words(void *to, const uint64_t word[TB_SLOT_WOR
 }
 
 /*
- * tb_slot_copy: R2 of all words into a record's 64 bytes, with seq as word 0. Between R1 and R3 of whoever
- * calls it (tb_reader_run and tb_reader_confirm do them).
+ * tb_slot_copy: R2 of all words into a record's 64 bytes, with seq as word 0. Between R1 and R3 of
+ * whoever calls it (tb_reader_run and tb_reader_confirm do them).
  */
 static inline void tb_slot_copy(const struct tb_slot *slot, uint64_t seq, void *out_record)
 {
