@@ -22,10 +22,8 @@ bool tb_journal_cut(struct tb_journal_writer *w)
     if (w->state != WRITER_OPEN || w->old.state != OLD_NONE || w->fd < 0 ||
         tb_journal_jobs_free(w) < FLUSH_JOBS + BUFFERS)
         return false;
-    if (w->instruments_there != w->instrument_count) {
-        w->flush_asked = true; /* they go first */
-        return false;
-    }
+    if (w->instruments_there != w->instrument_count)
+        return false; /* they go first: they are due */
     tb_journal_pages_write(w, true);
     w->old = (struct journal_old){.state = OLD_ENDING,
                                   .fd = w->fd,

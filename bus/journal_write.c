@@ -377,8 +377,12 @@ void tb_journal_flush_end(struct tb_journal_writer *w)
                        w->fd >= 0 ? w->file : w->old.file, (unsigned long long)w->durable);
         w->trouble[0] = '\0';
     }
+    /* A flush from before the cut may have all records, its tail in a spare; the page of them, which the cut wrote
+     * from our buffer, is then still on its way. */
+    if (w->old.state == OLD_ENDING && w->flush_number < w->old.job_number)
+        return;
     buffers_release(w);
-    if (w->old.state == OLD_ENDING && w->durable >= w->old.last_seq)
+    if (w->old.state == OLD_ENDING)
         tb_journal_old_durable(w);
 }
 
@@ -411,9 +415,11 @@ void tb_journal_writer_turn(struct tb_journal_writer *w, tb_ns mono)
     if (w->state == WRITER_OPEN && w->fd < 0 && w->old.state != OLD_ENDING && mono >= w->retry_mono)
         (void)tb_journal_segment_attach(w);
     if (w->state == WRITER_OPEN && w->fd >= 0) {
-        bool due = w->next_seq > w->durable + 1 &&
-                   (w->flush_asked || w->pending_bytes >= w->opt.sync_bytes ||
-                    (w->pending_mono != 0 && mono - w->pending_mono >= w->opt.sync_every));
+        /* An end waits for instruments, also for those whose first record comes after it. */
+        bool due = (w->end_asked && w->instruments_there != w->instrument_count) ||
+                   (w->next_seq > w->durable + 1 &&
+                    (w->flush_asked || w->pending_bytes >= w->opt.sync_bytes ||
+                     (w->pending_mono != 0 && mono - w->pending_mono >= w->opt.sync_every)));
         if (due)
             flush_begin(w);
         tb_journal_file_prepare(w);

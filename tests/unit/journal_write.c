@@ -282,6 +282,73 @@ static void a_day_begins_a_segment(void **state)
  * The clock is set back by 50 s and, later, forward by 80 s, over several segments and lives. A time is
  * found where it came first: nothing published at or after it is before that.
  */
+/* The day is over, all before is durable, and the first record of the new one is of a new instrument. */
+static void a_day_begins_with_a_new_instrument(void **state)
+{
+    struct bench *b = *state;
+    const tb_ns midnight = 19943 * DAY_NS;
+    struct tb_instrument e = entry(1);
+    bench_open(b, TB_JOURNAL_IO_AUTO);
+    assert_int_equal(tb_journal_writer_begin(b->writer, EPOCH, 1), 0);
+    append_at(b, 100, midnight - TB_NS_PER_S, midnight - TB_NS_PER_S);
+    assert_true(bench_settle(b, 1000));
+    tb_journal_writer_instrument(b->writer, &e);
+    append_at(b, 100, midnight, midnight);
+    assert_true(bench_settle(b, 1000));
+    assert_int_equal(durable(b), 200);
+    assert_int_equal(tb_journal_writer_counts(b->writer)->segments, 2);
+    e = entry(2);
+    tb_journal_writer_instrument(b->writer, &e);
+    bench_finish(b);
+}
+
+/* What went to the disk, one letter each: R a page in its place, E the end page, S a sync; counted of others. */
+struct order {
+    char text[64];
+    size_t count;
+};
+
+static long note(void *context, uint64_t number, enum tb_uring_op op, int fd, const void *bytes,
+                 size_t count, uint64_t offset)
+{
+    struct order *o = context;
+    const struct tb_journal_page *page = bytes;
+    (void)number, (void)fd, (void)count, (void)offset;
+    char what = op == TB_URING_SYNC                              ? 'S'
+                : op != TB_URING_WRITE                           ? '.'
+                : page->kind == TB_JOURNAL_RECORDS_KIND ? 'R'
+                : page->kind == TB_JOURNAL_END          ? 'E'
+                                                                 : '.';
+    if (o->count + 1 < sizeof(o->text))
+        o->text[o->count++] = what;
+    return 1;
+}
+
+/* The last flush, with all records in it, is under way when the end is asked for. */
+static void an_end_page_follows_a_sync_of_all_before_it(void **state)
+{
+    struct bench *b = *state;
+    struct order order = {.count = 0};
+    bench_open(b, TB_JOURNAL_IO_AUTO);
+    assert_int_equal(tb_journal_writer_begin(b->writer, EPOCH, 1), 0);
+    bench_append(b, 100, 512);
+    assert_true(bench_settle(b, 1000));
+    bench_append(b, 110, 512);
+    tb_journal_writer_flush(b->writer);
+    tb_journal_writer_turn(b->writer, b->mono += TB_NS_PER_MS);
+    b->fault.decide = note;
+    b->fault.context = &order;
+    assert_int_equal(tb_journal_writer_finish(b->writer), -EAGAIN);
+    bench_finish(b);
+    const char *tail = strrchr(order.text, 'R'), *end = strrchr(order.text, 'E');
+    assert_non_null(tail);
+    assert_non_null(end);
+    const char *sync = strchr(tail, 'S');
+    if (sync == NULL || sync > end)
+        fail_msg("no sync between the last page and the end page: %s", order.text);
+    assert_int_equal(bench_read(b->path, EPOCH, 1), 110);
+}
+
 static void a_time_is_found_however_the_clock_was_set(void **state)
 {
     enum { PART = 60000, PARTS = 5 };
@@ -363,6 +430,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_segment_begins_with_the_state, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_roll_does_not_stand_still, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_day_begins_a_segment, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_day_begins_with_a_new_instrument, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_end_page_follows_a_sync_of_all_before_it, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_time_is_found_however_the_clock_was_set, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_removed_journal_is_made_anew, set_up, tear_down),
