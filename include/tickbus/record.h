@@ -7,12 +7,13 @@
  *          | u64    | i64 ns   | i64 ns  | u16       | u8  | u8   | u32 ns           | 32 bytes |
  *          +--------+----------+---------+-----------+-----+------+------------------+----------+
  *
- * All integers are little-endian. There is no padding whose value is not zero. Types, flags and codes
- * that a reader does not know are newer than it: pass over the record, ignore the flag.
+ * All integers are little-endian. There is no padding whose value is not zero. Types, flags and
+ * codes that a reader does not know are newer than it: pass over the record, ignore the flag.
  *
  * Prices, sizes and what is made of them are int64 mantissas: value = mantissa * 10^exp, where exp
  * is `price_exp` or `size_exp` of the record's instrument (instrument.h). The instrument's table
- * entry never changes; when a venue refines its tick a new entry is appended and new records name it.
+ * entry never changes; when a venue refines its tick a new entry is appended and new records name
+ * it.
  *
  * Records stand in the order of publication. Their times need not rise: clocks are set, and book
  * changes that were kept while a snapshot was awaited follow it with their own, older times.
@@ -21,8 +22,8 @@
  * converters are trivial. Sides and actions are DBN's letters.
  *
  * One venue event may be many records (a depth event with forty levels is forty). They stand
- * together, and the last one carries TB_F_LAST: act on a book only then. Trades, quotes, gaps, status
- * records and alerts are events of one record.
+ * together, and the last one carries TB_F_LAST: act on a book only then. Trades, quotes, gaps,
+ * status records and alerts are events of one record.
  */
 #ifndef TICKBUS_RECORD_H
 #define TICKBUS_RECORD_H
@@ -41,7 +42,8 @@ enum tb_record_type {
                     * last with F_LAST (an empty book's clear has it itself). Without: nothing is
                     * known of it until a clear with F_SNAPSHOT */
     TB_GAP = 5,    /* the venue's own numbering skipped, or we were not connected. It stands before
-                    * the first record behind the hole; no id missing, no gap (quotes: always one) */
+                    * the first record behind the hole; no id missing, no gap (quotes: always
+                    * one) */
     TB_STATUS = 6, /* a connection or stream changed its state */
     TB_ALERT = 7,  /* an alert changed its state; ts_event and ts_recv are the stream's time then */
     TB_EVENT = 8,  /* a strategy's event; the body is the strategy's */
@@ -49,7 +51,8 @@ enum tb_record_type {
     /* A candle is two records that follow each other: TB_CANDLE + timeframe (prices), then
      * TB_CANDLE_VOLUME + timeframe (volumes, F_LAST). timeframe is an enum tb_timeframe (candle.h).
      * Both have the same instrument, ts_event (start), ts_recv (of the last trade) and F_FORMING. A
-     * candle of the same market, timeframe and start replaces the one before; without F_FORMING it is final. */
+     * candle of the same market, timeframe and start replaces the one before; without F_FORMING it
+     * is final. */
     TB_CANDLE = 0x20,
     TB_CANDLE_VOLUME = 0x30,
 };
@@ -60,9 +63,10 @@ enum tb_flag {
     TB_F_SNAPSHOT = 0x20,       /* from a snapshot, not from a change */
     TB_F_MBP = 0x10,            /* an aggregated price level */
     TB_F_BAD_TS_RECV = 0x08,    /* ts_recv is not to be trusted */
-    TB_F_MAYBE_BAD_BOOK = 0x04, /* book records, their gaps and UNSYNCED: set from a gap until the next
-                                 * snapshot is complete, whose last record is without it */
-    TB_F_FORMING = 0x02,        /* candles only: the bucket is still open (DBN: publisher specific) */
+    TB_F_MAYBE_BAD_BOOK = 0x04, /* book records, their gaps and UNSYNCED: set from a gap until the
+                                 * next snapshot is complete, whose last record is without it */
+    TB_F_FORMING = 0x02,        /* candles only: the bucket is still open (DBN: publisher
+                                 * specific) */
 };
 
 /* 'B' bid or buyer, 'A' ask or seller, 'N' none or unknown. Of a trade: the aggressor (taker). */
@@ -82,24 +86,26 @@ enum tb_gap_reason {
 };
 
 /*
- * Which of a venue's numberings a gap is in. INPUT: of a derived stream (TB_GAP_OVERRUN, instrument 0):
- * from and to are sequences of an input; which one is not said.
+ * Which of a venue's numberings a gap is in. INPUT: of a derived stream (TB_GAP_OVERRUN, instrument
+ * 0): from and to are sequences of an input; which one is not said.
  */
 enum tb_channel { TB_CHANNEL_TRADES = 1, TB_CHANNEL_BOOK = 2, TB_CHANNEL_QUOTES = 3, TB_CHANNEL_INPUT = 4 };
 
 enum tb_status_code {
     /* Instrument 0 unless said; detail is 0 unless said. */
-    TB_STATUS_CONNECTED = 1, /* without DISCONNECTED before it: by plan, another connection took over and
-                              * nothing is missing */
+    TB_STATUS_CONNECTED = 1, /* without DISCONNECTED before it: by plan, another connection took
+                              * over and nothing is missing */
     TB_STATUS_DISCONNECTED = 2, /* detail: the WebSocket close code, or a negative errno */
     TB_STATUS_SYNCED = 3,       /* an instrument's book joined its snapshot, which precedes this
                                  * record; detail: its update id */
-    TB_STATUS_UNSYNCED = 4,     /* an instrument's book is not to be used; detail: its last update id */
+    TB_STATUS_UNSYNCED = 4,     /* an instrument's book is not to be used; detail: its last update
+                                 * id */
     TB_STATUS_MAINTENANCE = 5,  /* the venue announced an interruption */
     TB_STATUS_END = 6,          /* a feed or recording is complete. Not all finite producers say so:
                                  * TB_STREAM_DONE (ring.h) is the end */
-    TB_STATUS_REFUSED = 7,      /* the venue refused what was asked for an instrument; detail: which channel
-                                 * (enum tb_channel). Instrument 0: it does not say of what */
+    TB_STATUS_REFUSED = 7,      /* the venue refused what was asked for an instrument; detail: which
+                                 * channel (enum tb_channel). Instrument 0: it does not say of
+                                 * what */
 };
 
 /* A story is [pending] -> firing -> resolved, or pending -> resolved: it never fired. */
@@ -112,8 +118,9 @@ struct tb_trade {
     uint64_t trade_id;  /* the venue's, or a 64-bit hash of it where it is no integer */
     uint8_t side;       /* enum tb_side: the taker's */
     uint8_t action;     /* TB_TRADED */
-    uint16_t count;     /* venue trades merged into this one, saturating; 1 unless the venue aggregates */
-    uint32_t venue_seq; /* low bits of the venue's own sequence, 0 if it has none */
+    uint16_t count;     /* venue trades merged into this one, saturating; 1 unless the venue
+                         * aggregates */
+    uint32_t venue_seq; /* low 32 bits of the venue's own sequence (bybit, okx), 0 if it has none */
 };
 
 /* A side whose price and size are 0 is empty. */
@@ -127,7 +134,8 @@ struct tb_quote {
 struct tb_level {
     int64_t price;
     int64_t size;       /* absolute; 0 removes the level */
-    uint64_t update_id; /* the venue's, of the event this belongs to */
+    uint64_t update_id; /* the venue's, of the event this belongs to; 0 if it has none. Ids skip: an
+                         * event that changes no level makes no record */
     uint8_t side;       /* TB_BUY is a bid, TB_SELL an ask */
     uint8_t action;     /* TB_ADD, TB_MODIFY or TB_REMOVE, as seen by the producer's own book */
     uint16_t level;     /* 0: not given */
@@ -141,7 +149,8 @@ struct tb_candle_prices {
     int64_t close;
 };
 
-/* turnover = sum(price * size) in exponent price_exp + size_exp, a 96-bit two's complement number. */
+/* turnover = sum(price * size) in exponent price_exp + size_exp, a 96-bit two's complement
+ * number. */
 struct tb_candle_volume {
     int64_t volume;
     uint64_t turnover_low;
@@ -162,12 +171,14 @@ struct tb_status {
     int64_t detail;
     int64_t reserved[2];
     uint32_t code; /* enum tb_status_code */
-    uint32_t pid;  /* of the process that says it; 0 not given (a replay makes the same bytes each time) */
+    uint32_t pid;  /* of the process that says it; 0 not given (a replay makes the same bytes each
+                    * time) */
 };
 
 /* The rule's name is the `label` of the record's instrument in the stream's table. */
 struct tb_alert {
-    int64_t value;     /* what was measured, mantissa in value_exp, saturating; times are in seconds */
+    int64_t value;     /* what was measured, mantissa in value_exp, saturating; times are in
+                        * seconds */
     int64_t threshold; /* what it was held against, same exponent */
     tb_ns since;       /* stream time at which the condition became true */
     uint8_t state;     /* enum tb_alert_state */
@@ -179,9 +190,10 @@ struct tb_alert {
 
 struct tb_record {
     tb_seq seq;
-    tb_ns ts_event;      /* venue's clock; a candle's start; 0 unknown: gaps, status, snapshots */
-    tb_ns ts_recv;       /* our wall clock at the socket (the kernel's time stamp, where it gives one:
-                          * counter frames_kernel_time), or the capture's; 0 unknown */
+    tb_ns ts_event;      /* venue's clock; a candle's start; an alert's stream time; 0 unknown:
+                          * gaps, status, book snapshots by REST, quotes of Binance spot */
+    tb_ns ts_recv;       /* our wall clock at the socket (the kernel's time stamp, where it gives
+                          * one: counter frames_kernel_time), or the capture's; 0 unknown */
     uint16_t instrument; /* id in the stream's instrument table; 0: the whole stream */
     uint8_t type;        /* enum tb_record_type */
     uint8_t flags;       /* enum tb_flag */
@@ -238,7 +250,8 @@ static inline unsigned tb_record_timeframe(const struct tb_record *r)
     return r->type & 7U;
 }
 
-/* tb_publish_delta: what belongs in publish_delta_ns: 0 too if ts_recv is unknown; UINT32_MAX: 4.29 s or more. */
+/* tb_publish_delta: what belongs in publish_delta_ns: 0 too if ts_recv is unknown; UINT32_MAX: 4.29
+ * s or more. */
 static inline uint32_t tb_publish_delta(tb_ns now, tb_ns ts_recv)
 {
     if (ts_recv == 0 || now <= ts_recv)
