@@ -221,7 +221,7 @@ static double write_journal(uint64_t records, double *out_cpu, bool *out_direct,
                                                 .sync_bytes = (uint64_t)o.sync_bytes,
                                                 .sync_every = TB_NS_PER_S,
                                                 .direct = true};
-    if (tb_journal_disk_open(1, TB_JOURNAL_IO_AUTO, &disk, out_fallback, &err) != 0 ||
+    if (tb_journal_disk_open(1, TB_JOURNAL_MEMORY, TB_JOURNAL_IO_AUTO, &disk, out_fallback, &err) != 0 ||
         tb_journal_writer_open(disk, &wo, &w, &err) != 0)
         fail("cannot open the journal:");
     tb_ns begun = tb_clock_mono();

@@ -13,23 +13,28 @@ struct tb_journal_disk {
     char *memory;
     size_t memory_bytes;
     unsigned writers;
+    unsigned buffers; /* a writer's, the extra one with them */
     bool taken[TB_JOURNAL_WRITERS_MAX]; /* shares of the memory */
 };
 
 /* ---- the disk ---- */
 
-int tb_journal_disk_open(unsigned writers, enum tb_journal_io io, struct tb_journal_disk **out_disk,
-                         const char **out_fallback, struct tb_error *err)
+int tb_journal_disk_open(unsigned writers, size_t memory, enum tb_journal_io io,
+                         struct tb_journal_disk **out_disk, const char **out_fallback,
+                         struct tb_error *err)
 {
     const char *fallback = NULL;
     if (writers > TB_JOURNAL_WRITERS_MAX)
         return tb_fail(err, -EINVAL, "more than %d journals in one process",
                        TB_JOURNAL_WRITERS_MAX);
+    if (memory < TB_JOURNAL_MEMORY_MIN || memory > TB_JOURNAL_MEMORY_MAX)
+        return tb_fail(err, -EINVAL, "%zu bytes are no memory for a journal", memory);
     struct tb_journal_disk *disk = calloc(1, sizeof(*disk));
     if (disk == NULL)
         return tb_fail(err, -ENOMEM, "no memory for the journal");
-    unsigned buffers = writers * (BUFFERS + 1);
     disk->writers = writers;
+    disk->buffers = (unsigned)(memory / BUFFER_BYTES);
+    const unsigned buffers = writers * disk->buffers;
     disk->memory_bytes = buffers * BUFFER_BYTES;
     disk->memory =
         mmap(NULL, disk->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -77,13 +82,14 @@ int tb_journal_share_take(struct tb_journal_writer *w, struct tb_journal_disk *d
         return -ENOBUFS;
     disk->taken[share] = true;
     w->share = (int)share;
-    int first = (int)share * (BUFFERS + 1);
-    for (int i = 0; i < BUFFERS; i++) {
+    const int first = (int)(share * disk->buffers), last = first + (int)disk->buffers - 1;
+    w->buffers = disk->buffers - 1;
+    for (int i = 0; first + i < last; i++) {
         w->buffer[i].memory = disk->memory + (size_t)(first + i) * BUFFER_BYTES;
         w->buffer[i].registered = first + i;
     }
-    w->extra = disk->memory + (size_t)(first + BUFFERS) * BUFFER_BYTES;
-    w->extra_registered = first + BUFFERS;
+    w->extra = disk->memory + (size_t)last * BUFFER_BYTES;
+    w->extra_registered = last;
     return 0;
 }
 

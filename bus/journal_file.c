@@ -11,7 +11,10 @@
 #include "bus/journal_write_private.h"
 
 /* In a segment, however much state precedes them: what is held in memory must fit when it is rewritten. */
-#define RECORD_PAGES_MIN (BUFFERS * BUFFER_PAGES + 2 * SOFT_PAGES)
+static uint64_t record_pages_min(const struct tb_journal_writer *w)
+{
+    return (uint64_t)w->buffers * BUFFER_PAGES + 2 * SOFT_PAGES;
+}
 
 static void file_name(uint64_t epoch, tb_seq seq, char out[NAME_BYTES])
 {
@@ -249,8 +252,8 @@ int tb_journal_segment_begin(struct tb_journal_writer *w, tb_seq first_seq, bool
     w->first_seq = first_seq;
     w->data_page = TB_JOURNAL_STATE_PAGE + state_pages;
     w->pages = w->opt.segment_bytes / TB_JOURNAL_PAGE;
-    if (w->pages < w->data_page + RECORD_PAGES_MIN + 1)
-        w->pages = w->data_page + RECORD_PAGES_MIN + 1;
+    if (w->pages < w->data_page + record_pages_min(w) + 1)
+        w->pages = w->data_page + record_pages_min(w) + 1;
     w->life++;
     w->next_page = w->data_page;
     w->spare_generation = 0;

@@ -20,7 +20,7 @@
 bool tb_journal_cut(struct tb_journal_writer *w)
 {
     if (w->state != WRITER_OPEN || w->old.state != OLD_NONE || w->fd < 0 ||
-        tb_journal_jobs_free(w) < FLUSH_JOBS + BUFFERS)
+        tb_journal_jobs_free(w) < FLUSH_JOBS + w->buffers)
         return false;
     if (w->instruments_there != w->instrument_count)
         return false; /* they go first: they are due */

@@ -67,7 +67,7 @@ static void repack(struct tb_journal_writer *w)
     unsigned to_buffer = 0, to_page = 0;
     struct tb_journal_page *to = NULL;
     const unsigned buffers = w->buffer_count;
-    uint32_t used[BUFFERS];
+    uint32_t used[BUFFERS_MAX];
     tb_seq seq = w->durable + 1;
     for (unsigned b = 0; b < buffers; b++)
         used[b] = buffer_at(w, b)->pages;
@@ -188,7 +188,7 @@ static struct tb_journal_page *page_new(struct tb_journal_writer *w)
     if (b == NULL || b->pages == BUFFER_PAGES || b->closed) {
         if (b != NULL && !b->closed)
             buffer_write(w, b, false);
-        if (w->buffer_count == BUFFERS) {
+        if (w->buffer_count == w->buffers) {
             w->flush_asked = true; /* only what is durable gives room */
             return NULL;
         }
@@ -212,7 +212,7 @@ static void buffers_release(struct tb_journal_writer *w)
         bool may_grow = !b->closed && (b->pages < BUFFER_PAGES || last->count < TB_JOURNAL_RECORDS);
         if (may_grow || last->first_seq + last->count > w->durable + 1)
             return;
-        w->first_buffer = (w->first_buffer + 1) % BUFFERS;
+        w->first_buffer = (w->first_buffer + 1) % w->buffers;
         w->buffer_count--;
     }
 }
@@ -345,7 +345,7 @@ void tb_journal_flush_start(struct tb_journal_writer *w, uint64_t life, uint64_t
 
 static void flush_begin(struct tb_journal_writer *w)
 {
-    if (w->flush != FLUSH_NONE || tb_journal_jobs_free(w) < FLUSH_JOBS + BUFFERS)
+    if (w->flush != FLUSH_NONE || tb_journal_jobs_free(w) < FLUSH_JOBS + w->buffers)
         return;
     struct tb_journal_page *tail = tail_page(w);
     if (w->instruments_there != w->instrument_count) {

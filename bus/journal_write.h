@@ -36,9 +36,23 @@ struct tb_journal_disk;
 
 #define TB_JOURNAL_WRITERS_MAX 16
 
-/* *out_fallback: NULL, or why io_uring is not used. Errors: with IO_URING also -EPERM if it is refused. */
-int tb_journal_disk_open(unsigned writers, enum tb_journal_io io, struct tb_journal_disk **out_disk,
-                         const char **out_fallback, struct tb_error *err);
+/*
+ * A writer's memory: what may wait for the disk, and what is taken while it fails. While a sync is under
+ * way records go on into the other half, so a sync covers half of it when records come without a pause:
+ * with 4 MiB a process that had to share its processors wrote a quarter less. Locked for io_uring, where
+ * RLIMIT_MEMLOCK lets it (8 MiB by default: one stream).
+ */
+#define TB_JOURNAL_MEMORY ((size_t)8 << 20)
+#define TB_JOURNAL_MEMORY_MIN ((size_t)1 << 20)
+#define TB_JOURNAL_MEMORY_MAX ((size_t)16 << 20)
+
+/*
+ * tb_journal_disk_open: for so many writers, `memory` bytes each.
+ * *out_fallback: NULL, or why io_uring is not used. Errors: with IO_URING also -EPERM if it is refused.
+ */
+int tb_journal_disk_open(unsigned writers, size_t memory, enum tb_journal_io io,
+                         struct tb_journal_disk **out_disk, const char **out_fallback,
+                         struct tb_error *err);
 void tb_journal_disk_close(struct tb_journal_disk *disk);
 
 /* Submit what the writers queued, once, and hand out completions. Returns how many, or -errno. */

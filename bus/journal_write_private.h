@@ -6,8 +6,9 @@
 
 #define BUFFER_PAGES 64
 #define BUFFER_BYTES (BUFFER_PAGES * (size_t)TB_JOURNAL_PAGE)
-#define BUFFERS 16    /* of records, a writer; one more for the pages that are made at a flush */
-#define JOBS 96       /* data, spare, end, directory, sync, and every instrument page at once */
+/* Of records, a writer: as many as its memory holds, less one for the pages that are made at a flush. */
+#define BUFFERS_MAX (TB_JOURNAL_MEMORY_MAX / BUFFER_BYTES - 1)
+#define JOBS 160      /* data, spare, end, directory, sync, and every instrument page at once */
 #define FLUSH_JOBS 56 /* most that one flush adds */
 #define SOFT_PAGES 64 /* before a segment's last: from here on it may end, at the end of an event */
 #define NAME_BYTES 64
@@ -102,7 +103,8 @@ struct tb_journal_writer {
     tb_ns looked_mono;
 
     /* records on their way */
-    struct buffer buffer[BUFFERS];
+    struct buffer buffer[BUFFERS_MAX];
+    unsigned buffers; /* of them are there */
     unsigned first_buffer, buffer_count;
     char *extra;
     int extra_registered;
@@ -146,7 +148,7 @@ static inline tb_ns publish_time(const struct tb_record *r)
 
 static inline struct buffer *buffer_at(struct tb_journal_writer *w, unsigned n)
 {
-    return &w->buffer[(w->first_buffer + n) % BUFFERS];
+    return &w->buffer[(w->first_buffer + n) % w->buffers];
 }
 
 /* ---- journal_disk.c ---- */

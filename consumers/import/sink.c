@@ -28,7 +28,7 @@ int sink_open_journal(struct sink *s, const char *journal, const char *bus, cons
         .sync_every = TB_NS_PER_S,
         .direct = true,
     };
-    int rc = tb_journal_disk_open(1, TB_JOURNAL_IO_AUTO, &s->disk, NULL, err);
+    int rc = tb_journal_disk_open(1, TB_JOURNAL_MEMORY, TB_JOURNAL_IO_AUTO, &s->disk, NULL, err);
     if (rc == 0)
         rc = tb_journal_writer_open(s->disk, &options, &s->journal, err);
     if (rc == 0)

@@ -37,7 +37,7 @@ struct journal_input {
 };
 
 struct journal_main {
-    int64_t segment_size, sync_bytes, retain_bytes, book_depth, compress_level;
+    int64_t segment_size, sync_bytes, memory, retain_bytes, book_depth, compress_level;
     tb_ns sync_every, retain_age;
     int direct, io;
     bool compress;
@@ -56,11 +56,13 @@ struct journal_main {
 
 static const struct tb_option options[] = {
     {"segment_size", TB_OPTION_BYTES, M(segment_size), "256MiB", 1 << 20, INT64_C(1) << 40,
-     .help = "a segment's file is made this large; at least 5 MiB are used"},
+     .help = "a segment's file is made this large; at least `memory` and 1 MiB are used"},
     {"sync_every", TB_OPTION_DURATION, M(sync_every), "100ms", TB_NS_PER_MS, 60 * TB_NS_PER_S,
      .help = "make durable what is older than this"},
     {"sync_bytes", TB_OPTION_BYTES, M(sync_bytes), "1MiB", 4096, INT64_C(1) << 30,
-     .help = "or as soon as this much is not durable; memory holds 4 MiB"},
+     .help = "or as soon as this much is not durable"},
+    {"memory", TB_OPTION_BYTES, M(memory), "8MiB", TB_JOURNAL_MEMORY_MIN, TB_JOURNAL_MEMORY_MAX,
+     .help = "of each stream, for what is not durable yet; locked, where RLIMIT_MEMLOCK allows it"},
     {"retain_age", TB_OPTION_DURATION, M(retain_age), "0s", 0, INT64_MAX,
      .help = "remove segments whose last record is older; 0: never"},
     {"retain_bytes", TB_OPTION_BYTES, M(retain_bytes), "0", 0, INT64_MAX,
@@ -391,8 +393,8 @@ static int start(struct tb_service *svc, void *self)
     char quoted[TB_QUOTE_BYTES];
     m->svc = svc;
     snprintf(m->bus, sizeof(m->bus), "%.31s", slash != NULL ? slash + 1 : svc->bus_dir);
-    int rc = tb_journal_disk_open(svc->input_count, (enum tb_journal_io)m->io, &m->disk, &fallback,
-                                  &err);
+    int rc = tb_journal_disk_open(svc->input_count, (size_t)m->memory, (enum tb_journal_io)m->io,
+                                  &m->disk, &fallback, &err);
     if (rc != 0) {
         tb_log(TB_LOG_ERROR, "start", "what=\"the disk\" reason=%s",
                tb_quote_text(err.text, quoted));

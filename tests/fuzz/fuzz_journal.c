@@ -122,7 +122,8 @@ static void begin_once(void)
     (void)snprintf(stream, sizeof(stream), "%s/b/s", base);
     TB_ASSERT(mkdir(stream, 0700) == 0);
     (void)snprintf(file, sizeof(file), "%s/%s", stream, NAME);
-    TB_ASSERT(tb_journal_disk_open(1, TB_JOURNAL_IO_PLAIN, &disk, NULL, &err) == 0);
+    TB_ASSERT(tb_journal_disk_open(1, TB_JOURNAL_MEMORY_MIN, TB_JOURNAL_IO_PLAIN, &disk, NULL,
+                                   &err) == 0);
     make_sound();
     tb_journal_settle_ns = 0;
     (void)atexit(at_end);

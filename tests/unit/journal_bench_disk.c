@@ -35,6 +35,7 @@ void bench_make(struct bench *b)
     assert_non_null(mkdtemp(b->base));
     (void)snprintf(b->path, sizeof(b->path), "%s/test/ticks", b->base);
     b->mono = tb_clock_mono();
+    b->memory = 17 * (256 << 10); /* 64,512 records: so a segment of 72,576 is possible */
     b->options = (struct tb_journal_write_options){.journal = b->base,
                                                    .bus = "test",
                                                    .stream = "ticks",
@@ -76,7 +77,7 @@ void bench_remove(struct bench *b)
 int bench_try_open(struct bench *b, enum tb_journal_io io)
 {
     struct tb_error err = {""};
-    int rc = tb_journal_disk_open(1, io, &b->disk, NULL, &err);
+    int rc = tb_journal_disk_open(1, b->memory, io, &b->disk, NULL, &err);
     if (rc == 0) {
         tb_uring_inject(tb_journal_disk_ring(b->disk), &b->fault);
         rc = tb_journal_writer_open(b->disk, &b->options, &b->writer, &err);

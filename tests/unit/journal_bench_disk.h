@@ -23,6 +23,7 @@ struct bench {
     struct tb_journal_disk *disk;
     struct tb_journal_writer *writer;
     struct tb_journal_write_options options;
+    size_t memory;
     struct tb_uring_fault fault;
     tb_ns mono;
     unsigned bad; /* lines of trouble said */
