@@ -3,7 +3,8 @@
  *
  * Trades: ids rise with holes by nature (recorded klines prove that nothing is missing there), so they tell
  * what was seen before, not what is missing; after a reconnect or a frame that could not be read a gap of
- * unknown extent precedes the first. Ids of contracts are UUIDs: a hash of it, and no order.
+ * unknown extent precedes the first. Ids of contracts are UUIDs: a hash of it, and no order. Either way what
+ * comes out of order is no repeat.
  * Quotes are orderbook.1, the same message again after 3 s without change is no quote.
  *
  * Book, orderbook.50, .200 or .1000 (exchanges.md 5.4):
@@ -75,7 +76,8 @@ static int on_trade(struct adapter *a, struct adapter_market *m, const struct by
     tb_ns time;
     struct tb_trade trade = {.side = t->side, .count = 1, .venue_seq = (uint32_t)t->seq};
     bool ordered = adapter_trade_id(t->id, &trade.trade_id);
-    if (ordered && adapter_trade_seen(a, m, trade.trade_id))
+    if (ordered ? adapter_trade_seen(a, m, trade.trade_id)
+                : adapter_trade_seen_hash(a, m, trade.trade_id))
         return 0;
     int rc = time_of(t->time, &time);
     if (rc == 0)

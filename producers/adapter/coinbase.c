@@ -62,7 +62,9 @@ static int on_trade(struct adapter *a, struct adapter_market *m, const struct co
     if (!(a->config.channels & ADAPTER_TRADES))
         return 0;
     adapter_answered(m, ADAPTER_TRADES);
-    if (adapter_trade_seen(a, m, item->id) || (item->past && !newest && !m->has_trade))
+    bool seen =
+        item->past ? adapter_trade_past(a, m, item->id) : adapter_trade_seen(a, m, item->id);
+    if (seen || (item->past && !newest && !m->has_trade))
         return 0;
     int rc = adapter_numbers(a, m, text, 2, number, ts_recv);
     if (rc != 0)

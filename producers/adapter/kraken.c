@@ -68,7 +68,8 @@ static int on_trade(struct adapter *a, struct adapter_market *m, const struct kr
     if (!(a->config.channels & ADAPTER_TRADES))
         return 0;
     adapter_answered(m, ADAPTER_TRADES);
-    if (item->has_id && adapter_trade_seen(a, m, item->id))
+    if (item->has_id &&
+        (msg->past ? adapter_trade_past(a, m, item->id) : adapter_trade_seen(a, m, item->id)))
         return 0;
     if (msg->past && !m->has_trade && i + 1 < msg->count && same_symbol(item, item + 1))
         return 0;

@@ -6,6 +6,8 @@
 
 #include <tickbus/decimal.h>
 
+/* Records that resume looks at beyond those that it needs: repeats, and trades that came out of order. */
+#define RESUME_MORE 1024
 #define OVERLAP_NS (10 * TB_NS_PER_S) /* what one connection tells later than another, at most */
 
 /* ---- records ---- */
@@ -134,10 +136,45 @@ bool adapter_trade_id(struct adapter_text text, uint64_t *out)
     return false;
 }
 
-bool adapter_trade_seen(struct adapter *a, const struct adapter_market *m, uint64_t id)
+static bool is_kept(const struct adapter_trades *t, uint64_t id)
+{
+    uint64_t kept = t->count < ADAPTER_TRADES_KEPT ? t->count : ADAPTER_TRADES_KEPT;
+    for (uint64_t i = 1; i <= kept; i++) /* a repeat is most likely a late one */
+        if (t->id[(t->count - i) % ADAPTER_TRADES_KEPT] == id)
+            return true;
+    return false;
+}
+
+static void keep_trade(struct adapter_trades *t, uint64_t id)
+{
+    uint64_t *place = &t->id[t->count % ADAPTER_TRADES_KEPT];
+    if (t->count >= ADAPTER_TRADES_KEPT && *place > t->floor)
+        t->floor = *place;
+    *place = id;
+    t->count++;
+}
+
+bool adapter_trade_past(struct adapter *a, const struct adapter_market *m, uint64_t id)
 {
     if (!m->has_trade || id > m->last_trade)
         return false;
+    a->counter[ADAPTER_TRADES_DUPLICATE]++;
+    return true;
+}
+
+bool adapter_trade_seen(struct adapter *a, const struct adapter_market *m, uint64_t id)
+{
+    if (id > m->trades.floor && (id > m->last_trade || !is_kept(&m->trades, id)))
+        return false;
+    return adapter_trade_past(a, m, id);
+}
+
+bool adapter_trade_seen_hash(struct adapter *a, struct adapter_market *m, uint64_t id)
+{
+    if (!is_kept(&m->trades, id)) {
+        keep_trade(&m->trades, id);
+        return false;
+    }
     a->counter[ADAPTER_TRADES_DUPLICATE]++;
     return true;
 }
@@ -146,12 +183,19 @@ static void trade_follows(struct adapter_market *m, uint64_t id)
 {
     m->trade_reason = 0;
     m->has_trade = true;
-    m->last_trade = id;
+    if (id > m->last_trade)
+        m->last_trade = id;
+    if (id != 0) /* 0: kept already, or it has none */
+        keep_trade(&m->trades, id);
 }
 
 void adapter_trade_follows(struct adapter *a, struct adapter_market *m, uint64_t first,
                            uint64_t last, tb_ns ts_recv)
 {
+    if (m->has_trade && last <= m->last_trade) { /* out of order: what comes next tells of jumps */
+        keep_trade(&m->trades, last);
+        return;
+    }
     if (m->has_trade && first > m->last_trade && first - m->last_trade > 1)
         (void)adapter_gap(a, m, TB_CHANNEL_TRADES, m->last_trade + 1, first - 1, m->trade_reason,
                           ts_recv);
@@ -265,7 +309,10 @@ static bool learn(struct adapter *a, struct adapter_market *m, const struct tb_r
     if (!m->has_trade && (r->type == TB_TRADE || gap_channel == TB_CHANNEL_TRADES)) {
         m->has_trade = true;
         m->last_trade = r->type == TB_TRADE ? r->trade.trade_id : r->gap.to;
-    }
+    } else if (r->type == TB_TRADE && r->trade.trade_id > m->last_trade)
+        m->last_trade = r->trade.trade_id; /* the newest came out of order */
+    if (r->type == TB_TRADE && m->trades.count < ADAPTER_TRADES_KEPT)
+        keep_trade(&m->trades, r->trade.trade_id);
     if (!s->has_last &&
         (r->type == TB_LEVEL || r->type == TB_CLEAR || gap_channel == TB_CHANNEL_BOOK)) {
         s->has_last = true;
@@ -289,7 +336,7 @@ bool adapter_resume(struct adapter *a, const struct tb_record *record)
         bool mine = m->instrument == record->instrument;
         all = learn(a, m, mine ? record : &nothing) && all;
     }
-    return !all;
+    return !all || a->resume_more++ < RESUME_MORE;
 }
 
 void adapter_resumed(struct adapter *a)
@@ -297,6 +344,7 @@ void adapter_resumed(struct adapter *a)
     for (size_t i = 0; i < a->market_count; i++) {
         struct adapter_market *m = &a->market[i];
         m->trade_reason = m->has_trade ? TB_GAP_RESTART : 0;
+        m->trades.floor = m->last_trade;
         m->quote_reason = m->has_quote ? TB_GAP_RESTART : 0;
         m->sync.reason = m->sync.has_last ? TB_GAP_RESTART : 0;
         m->sync.unsynced_to_say = m->sync.has_last;

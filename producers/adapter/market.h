@@ -73,6 +73,20 @@ struct adapter_subscription {
 #define ADAPTER_CHANNELS 3 /* trades, quotes, book: the bits of enum adapter_channel */
 #define ADAPTER_ANSWER_NS (10 * TB_NS_PER_S) /* from asking to the answer, at the latest */
 
+/*
+ * Trades told before, by which a repeat is told from one that comes out of order. Fuzzing fills it soon.
+ * `floor`: numbers up to it that are not among them were told, as far as anybody knows.
+ */
+#ifndef ADAPTER_TRADES_KEPT
+#define ADAPTER_TRADES_KEPT 512
+#endif
+
+struct adapter_trades {
+    uint64_t id[ADAPTER_TRADES_KEPT]; /* the newest is at (count - 1) % ADAPTER_TRADES_KEPT */
+    uint64_t count;
+    uint64_t floor;
+};
+
 struct adapter_market {
     struct adapter_market_config config;
     uint16_t index;
@@ -81,10 +95,11 @@ struct adapter_market {
     bool has_quote;
     uint32_t trade_reason; /* of the next jump of trade ids; 0: TB_GAP_SEQUENCE */
     uint32_t quote_reason; /* quotes were missed since the last one; 0: none that we know of */
-    uint64_t last_trade;
+    uint64_t last_trade; /* the greatest */
     uint64_t last_quote; /* where the family orders its quotes: the newest */
     struct adapter_subscription subscription[ADAPTER_CHANNELS];
     struct adapter_sync sync;
+    struct adapter_trades trades;
     void *own; /* the family's */
 };
 
@@ -102,6 +117,7 @@ struct adapter {
     size_t out_count;
     struct adapter_change *scratch; /* of one message */
     tb_ns resumed_recv;             /* ts_recv of the newest record that resume saw */
+    unsigned resume_more;           /* records that it saw when it had what is needed */
     tb_ns overlap_end; /* ts_recv until which the last connection may be repeated; 0: it is not */
     /* After an instrument was refined: what the family keeps in the old exponents. May be NULL. */
     void (*refined)(struct adapter_market *m);
@@ -165,8 +181,15 @@ int adapter_refine(struct adapter *a, struct adapter_market *m, int8_t price_exp
 
 /* adapter_trade_id: a number is itself; anything else is hashed, and says nothing about order (false). */
 bool adapter_trade_id(struct adapter_text text, uint64_t *out);
-/* adapter_trade_seen: an id that is not above the last one: counted, to be dropped. */
+/*
+ * adapter_trade_seen: a repeat: counted, to be dropped. An id below the last one that was not told before
+ * comes out of order, and is none. adapter_trade_past: of the trades that a venue tells again to who
+ * subscribes: all up to the last one are repeats. adapter_trade_seen_hash: of ids that say nothing about
+ * order: those of the last ADAPTER_TRADES_KEPT trades are repeats; any other is kept.
+ */
 bool adapter_trade_seen(struct adapter *a, const struct adapter_market *m, uint64_t id);
+bool adapter_trade_past(struct adapter *a, const struct adapter_market *m, uint64_t id);
+bool adapter_trade_seen_hash(struct adapter *a, struct adapter_market *m, uint64_t id);
 /* adapter_trade_follows: the ids first..last come now: a jump is a gap, its record goes first. */
 void adapter_trade_follows(struct adapter *a, struct adapter_market *m, uint64_t first,
                            uint64_t last, tb_ns ts_recv);

@@ -423,7 +423,7 @@ static bool resume(struct adapter *a, const struct tb_record *record)
 {
     for (size_t i = 0; i < a->market_count; i++)
         if (record->type == TB_TRADE && record->trade.trade_id != 0 &&
-            a->market[i].instrument == record->instrument)
+            own(&a->market[i])->trade_count < TRADES_KEPT && a->market[i].instrument == record->instrument)
             keep(own(&a->market[i]), record->trade.trade_id);
     return adapter_resume(a, record);
 }
