@@ -191,7 +191,10 @@ static size_t count_run(struct tb_reader *r, const struct tb_slot *slot, size_t 
     return count;
 }
 
-/* TB_WAIT_BATCH: is it worth while to wait for the rest of the run? Not for ever. */
+/*
+ * TB_WAIT_BATCH: is it worth while to wait for the rest of the run? Not for ever, and not of a producer that
+ * is through: who reads such a ring "until TB_READ_EMPTY" would leave the rest there.
+ */
 static bool is_refused(struct tb_reader *r, const struct tb_slot *slot, size_t max)
 {
     struct tb_reader_private *p = r->private_;
@@ -199,6 +202,7 @@ static bool is_refused(struct tb_reader *r, const struct tb_slot *slot, size_t m
     uint64_t seen = atomic_load_explicit(&slot[max - 1].seq, memory_order_relaxed);
     return max > 1 && !p->settled && !p->on_journal && seen != last &&
            tb_slot_judge(seen, last) == TB_SLOT_EMPTY && !*r->broken &&
+           atomic_load_explicit(&r->live->state, memory_order_relaxed) <= TB_STREAM_RUNNING &&
            ++p->refusals < REFUSALS_MAX;
 }
 
@@ -633,6 +637,8 @@ int tb_reader_open(const char *bus_dir, const char *stream, const struct tb_read
         options = &defaults;
     if (!tb_name_check(stream))
         return tb_fail(err, -EINVAL, "\"%.40s\" is no stream name", stream);
+    if ((unsigned)options->wait > TB_WAIT_BATCH)
+        return tb_fail(err, -EINVAL, "no such way to wait: %d", (int)options->wait);
     struct tb_reader_private *p = calloc(1, sizeof(*p));
     if (p == NULL)
         return tb_fail(err, -ENOMEM, "no memory to open stream %s", stream);

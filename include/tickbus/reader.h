@@ -70,7 +70,8 @@ enum tb_from {
  *          producer until a whole run is there, some 50 us at most, and parks when nothing comes.
  *          tb_reader_run(r, max) then gives `max` records (or those up to the array's end), and
  *          fewer only after tb_reader_wait() has waited for more in vain, or after 64 refusals, for
- *          those who do not call it. tb_reader_next and tb_reader_read give what is there.
+ *          those who do not call it, or when the producer said that it is through.
+ *          tb_reader_next and tb_reader_read give what is there.
  */
 enum tb_wait_policy {
     TB_WAIT_PARK = 0,

@@ -104,6 +104,41 @@ static void a_damaged_ring_gets_a_new_epoch(void **state)
     }
 }
 
+/* A batch reader waits for whole runs, but not of a producer that said that it is through. */
+static void what_a_finished_producer_left_is_a_whole_run(void **state)
+{
+    struct bus *bus = bus_of(state);
+    const struct tb_reader_options batch = {.wait = TB_WAIT_BATCH};
+    struct tb_writer w = bus_writer_of(bus, 64);
+    const struct tb_slot *run;
+    enum tb_read end;
+    publish(&w, 10);
+    tb_writer_housekeep(&w, tb_clock_wall());
+    struct tb_reader r = bus_reader(bus, &batch);
+    assert_int_equal(tb_reader_run(&r, 32, &run, &end), 0);
+    assert_int_equal(end, TB_READ_EMPTY);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+    assert_int_equal(tb_reader_run(&r, 32, &run, &end), 10);
+    assert_true(tb_reader_confirm(&r, 7));
+    w = bus_writer(bus, &(struct tb_writer_options){.new_epoch = true});
+    assert_true(tb_reader_retired(&r)); /* read until EMPTY, then close */
+    assert_int_equal(tb_reader_run(&r, 32, &run, &end), 3);
+    assert_true(tb_reader_confirm(&r, 3));
+    assert_int_equal(tb_reader_run(&r, 32, &run, &end), 0);
+    tb_reader_close(&r, false);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+}
+
+static void a_way_to_wait_that_is_none_is_refused(void **state)
+{
+    struct bus *bus = bus_of(state);
+    const struct tb_reader_options options = {.wait = (enum tb_wait_policy)(TB_WAIT_BATCH + 1)};
+    struct tb_writer w = bus_writer_of(bus, 64);
+    struct tb_reader r;
+    assert_int_equal(tb_reader_open(bus->dir, "s", &options, &r, &bus->err), -EINVAL);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+}
+
 static void an_epoch_ends_when_asked_or_when_the_ring_differs(void **state)
 {
     struct bus *bus = bus_of(state);
@@ -434,6 +469,8 @@ int main(void)
         BUS_TEST(a_restarted_producer_continues_the_epoch),
         BUS_TEST(death_in_mid_publish_leaves_no_hole),
         BUS_TEST(a_damaged_ring_gets_a_new_epoch),
+        BUS_TEST(what_a_finished_producer_left_is_a_whole_run),
+        BUS_TEST(a_way_to_wait_that_is_none_is_refused),
         BUS_TEST(an_epoch_ends_when_asked_or_when_the_ring_differs),
         BUS_TEST(a_retired_ring_is_not_continued),
         BUS_TEST(removing_a_stream_leaves_nothing_and_tells_its_readers),
