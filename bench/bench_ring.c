@@ -62,6 +62,11 @@ static void publish_filled(struct tb_writer *w, uint64_t seq)
     }
 }
 
+static void publish_place(struct tb_writer *w, uint64_t seq)
+{
+    (void)tb_writer_publish_in_place(w, BATCH, message_put, &seq);
+}
+
 static void publish_many(struct tb_writer *w, uint64_t seq)
 {
     static struct message m[BATCH];
@@ -72,7 +77,8 @@ static void publish_many(struct tb_writer *w, uint64_t seq)
 struct way {
     void (*publish)(struct tb_writer *w, uint64_t first_seq); /* BATCH records */
 };
-static const struct way words = {publish_words}, filled = {publish_filled}, many = {publish_many};
+static const struct way words = {publish_words}, filled = {publish_filled}, many = {publish_many},
+                        place = {publish_place};
 
 static int publish(struct bench *b, const struct bench_case *c)
 {
@@ -117,6 +123,7 @@ static const struct bench_case cases[] = {
     {PUBLISH, "tickbus, from registers", BENCH_OURS, 1, publish, &words},
     {PUBLISH, "tickbus, record just made", BENCH_OURS, 1, publish, &filled},
     {PUBLISH, "tickbus, 64 at once", BENCH_OURS, 1, publish, &many},
+    {PUBLISH, "tickbus, 64 in place", BENCH_OURS, 1, publish, &place},
     {PUBLISH, "eight stores", BENCH_LIMIT, 1, stores, &narrow},
     {PUBLISH, "widest stores", BENCH_LIMIT, 1, stores, &wide},
 
@@ -136,6 +143,8 @@ static const struct bench_case cases[] = {
     LIMIT(SINGLE_64K, mib_4),
 
     OURS(BEST_4M, "tickbus runs", "tickbus_batch", .slots = 65536, .expected = 2e8),
+    OURS(BEST_4M, "tickbus runs, in place", "tickbus_place", .slots = 65536, .batch = 256,
+         .expected = 2e8),
     OURS(BEST_4M, "tickbus runs, 64 at once", "tickbus_many", .slots = 65536, .batch = 64,
          .expected = 2e8),
     OURS(BEST_4M, "tickbus runs, 256 at once", "tickbus_many", .slots = 65536, .batch = 256,
@@ -154,6 +163,8 @@ static const struct bench_case cases[] = {
     LIMIT(BEST_4M, mib_4),
 
     OURS(BEST_64M, "tickbus runs", "tickbus_batch", .slots = 1 << 20, .expected = 2e8),
+    OURS(BEST_64M, "tickbus runs, in place", "tickbus_place", .slots = 1 << 20, .batch = 256,
+         .expected = 2e8),
     OURS(BEST_64M, "tickbus runs, 64 at once", "tickbus_many", .slots = 1 << 20, .batch = 64,
          .expected = 2e8),
     OURS(BEST_64M, "tickbus runs, 256 at once", "tickbus_many", .slots = 1 << 20, .batch = 256,

@@ -5,7 +5,7 @@
 #ifndef TICKBUS_BENCH_MESSAGE_H
 #define TICKBUS_BENCH_MESSAGE_H
 
-#include <tickbus/base.h>
+#include <tickbus/slot.h>
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
@@ -45,6 +45,20 @@ ALWAYS_INLINE void message_words(uint64_t out_word[7], uint64_t seq, uint64_t in
     UNROLL
     for (uint64_t i = 2; i < 8; i++)
         out_word[i - 1] = seq + i;
+}
+
+/*
+ * message_put: the same for who makes them in a slot (tb_slot_fill_fn): message *context + index, by the same
+ * 16-byte stores as message_fill.
+ */
+ALWAYS_INLINE void message_put(void *context, size_t index, struct tb_slot *slot)
+{
+    uint64_t seq = *(const uint64_t *)context + index;
+    message_pair base = {seq, seq};
+    tb_slot_put(slot, 0, 0);
+    tb_slot_put_pair(slot, 1, base + (message_pair){2, 3});
+    tb_slot_put_pair(slot, 3, base + (message_pair){4, 5});
+    tb_slot_put_pair(slot, 5, base + (message_pair){6, 7});
 }
 
 /* message_wrong: 0 if it is the message seq. By 8-byte loads, which anything before them can forward to. */

@@ -19,6 +19,7 @@
     X(tickbus_runs, "")                                                                            \
     X(tickbus_batch, "")                                                                           \
     X(tickbus_many, "")                                                                            \
+    X(tickbus_place, "")                                                                           \
     X(tickbus_spin, "")                                                                            \
     X(tickbus_yield, "")                                                                           \
     X(tickbus_park, "")                                                                            \

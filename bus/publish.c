@@ -28,34 +28,21 @@ static void write_words(struct tb_slot *slots, uint64_t mask, tb_seq seq,
 }
 
 #if TB_SLOT_WIDE
-static inline void begin(struct tb_slot *slot, tb_seq seq)
-{
-    TB_STORE(P1, &slot->seq, seq | TB_SEQ_BUSY, relaxed);
-    TB_POINT("publish:after_P1");
-    TB_FENCE(P2, release);
-}
-
-static inline void end(struct tb_slot *slot, tb_seq seq)
-{
-    TB_POINT("publish:before_P4");
-    TB_STORE(P4, &slot->seq, seq, release);
-    TB_POINT("publish:after_P4");
-}
-
 static void write_16(struct tb_slot *slots, uint64_t mask, tb_seq seq,
                      const struct tb_record *records, size_t count)
 {
     for (size_t i = 0; i < count; i++, seq++) {
         struct tb_slot *slot = &slots[seq & mask];
         const tb_word_pair_anywhere *from = (const tb_word_pair_anywhere *)&records[i];
-        volatile tb_word_pair *to = (volatile tb_word_pair *)(void *)slot;
         tb_word_pair a = from[1], b = from[2], c = from[3];
         tb_slot_own(slots, mask, seq);
-        begin(slot, seq);
-        TB_STORE(P3, &slot->word[0], (uint64_t)records[i].ts_event, relaxed);
+        tb_slot_begin(slot, seq);
+        tb_slot_put(slot, 0, (uint64_t)records[i].ts_event);
         TB_POINT("publish:in_P3");
-        to[1] = a, to[2] = b, to[3] = c; /* P3 */
-        end(slot, seq);
+        tb_slot_put_pair(slot, 1, a);
+        tb_slot_put_pair(slot, 3, b);
+        tb_slot_put_pair(slot, 5, c);
+        tb_slot_end(slot, seq);
     }
 }
 
@@ -72,11 +59,11 @@ __attribute__((target("avx2"))) static void write_32(struct tb_slot *slots, uint
         __m256i low = _mm256_blend_epi32(_mm256_loadu_si256(from), mark, 3);
         __m256i high = _mm256_loadu_si256(from + 1);
         tb_slot_own(slots, mask, seq);
-        begin(slot, seq);
+        tb_slot_begin(slot, seq);
         to[0] = low; /* P3 */
         TB_POINT("publish:in_P3");
         to[1] = high; /* P3 */
-        end(slot, seq);
+        tb_slot_end(slot, seq);
     }
 }
 #endif

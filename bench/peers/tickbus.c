@@ -5,6 +5,7 @@
  *   tickbus_runs   the same writer; tb_reader_run: records are used where they lie, then confirmed
  *   tickbus_batch  as tickbus_runs, but the reader waits for whole runs (TB_WAIT_BATCH)
  *   tickbus_many   as tickbus_batch, and the writer publishes `batch` records at once, out of memory
+ *   tickbus_place  the same, made in the ring itself
  *   tickbus_spin, tickbus_yield, tickbus_park
  *                  as tickbus_next, but whoever finds nothing waits by that policy, and the writer wakes
  */
@@ -106,6 +107,23 @@ static void write_many(struct transport_run *run)
         /* A message has a record's size; word 0 is the sequence, which publish sets itself. */
         (void)tb_writer_publish_many(&s.writer, (const struct tb_record *)(const void *)m,
                                      (size_t)n);
+        tb_writer_wake(&s.writer);
+    }
+    c->writer_waited = machine_waited() - waited;
+    tb_writer_close(&s.writer, TB_STREAM_DONE);
+}
+
+static void write_place(struct transport_run *run)
+{
+    struct source s = {0};
+    struct transport_control *c = run->control;
+    open_writer(run, &s);
+    double waited = machine_waited();
+    c->begin = machine_ticks();
+    for (uint64_t seq = 1, n = run->set->batch; seq <= run->count; seq += n) {
+        if (n > run->count + 1 - seq)
+            n = run->count + 1 - seq;
+        (void)tb_writer_publish_in_place(&s.writer, (size_t)n, message_put, &seq);
         tb_writer_wake(&s.writer);
     }
     c->writer_waited = machine_waited() - waited;
@@ -257,6 +275,7 @@ TRANSPORT(tickbus_next, write_all, read_next);
 TRANSPORT(tickbus_runs, write_all, read_runs);
 TRANSPORT(tickbus_batch, write_batch, read_batch);
 TRANSPORT(tickbus_many, write_many, read_batch);
+TRANSPORT(tickbus_place, write_place, read_batch);
 TRANSPORT(tickbus_spin, write_waking, read_spin);
 TRANSPORT(tickbus_yield, write_waking, read_yield);
 TRANSPORT(tickbus_park, write_waking, read_park);

@@ -103,11 +103,11 @@
 #endif
 #if defined(__x86_64__) && !defined(TB_SLOT_PORTABLE) && !defined(__SANITIZE_THREAD__)
 #define TB_SLOT_WIDE 1
-typedef uint64_t tb_word_pair __attribute__((vector_size(16), may_alias));
 typedef uint64_t tb_word_pair_anywhere __attribute__((vector_size(16), may_alias, aligned(8)));
 #else
 #define TB_SLOT_WIDE 0
 #endif
+typedef uint64_t tb_word_pair __attribute__((vector_size(16), may_alias));
 
 struct tb_slot {
     TB_ALIGNAS(TB_CACHE_LINE) TB_SLOT_ATOMIC(uint64_t) seq;
@@ -121,24 +121,54 @@ enum tb_slot_state {
 };
 
 /*
- * tb_slot_write: publish seq with these words. Role: the ring's producer, one thread.
- * A producer that dies between P1 and P4 leaves BUSY|seq; its successor publishes seq again.
+ * tb_slot_begin, tb_slot_end: P1 and P2, and P4. Between them all of word[] is stored, P3, each
+ * word once, by tb_slot_put or in any other way that "Wide stores" above allows. Role: the ring's
+ * producer, one thread. A producer that dies between P1 and P4 leaves BUSY|seq; its successor
+ * publishes seq again.
  */
-static inline void tb_slot_write(struct tb_slot *slot, uint64_t seq,
-                                 const uint64_t word[TB_SLOT_WORDS])
+static inline void tb_slot_begin(struct tb_slot *slot, uint64_t seq)
 {
     TB_STORE(P1, &slot->seq, seq | TB_SEQ_BUSY, relaxed);
     TB_POINT("publish:after_P1");
     TB_FENCE(P2, release);
-    TB_UNROLL
-    for (size_t i = 0; i < TB_SLOT_WORDS; i++) {
-        TB_STORE(P3, &slot->word[i], word[i], relaxed);
-        if (i == TB_SLOT_WORDS / 2)
-            TB_POINT("publish:in_P3");
-    }
+}
+
+static inline void tb_slot_end(struct tb_slot *slot, uint64_t seq)
+{
     TB_POINT("publish:before_P4");
     TB_STORE(P4, &slot->seq, seq, release);
     TB_POINT("publish:after_P4");
+}
+
+/* tb_slot_put: word[i]. tb_slot_put_pair: word[i] and word[i + 1], i odd, for who has them in a
+ * vector. */
+static inline void tb_slot_put(struct tb_slot *slot, size_t i, uint64_t word)
+{
+    TB_STORE(P3, &slot->word[i], word, relaxed);
+}
+
+static inline void tb_slot_put_pair(struct tb_slot *slot, size_t i, tb_word_pair pair)
+{
+#if TB_SLOT_WIDE
+    ((volatile tb_word_pair *)(void *)slot)[(i + 1) / 2] = pair; /* P3 */
+#else
+    tb_slot_put(slot, i, pair[0]);
+    tb_slot_put(slot, i + 1, pair[1]);
+#endif
+}
+
+/* tb_slot_write: publish seq with these words. */
+static inline void tb_slot_write(struct tb_slot *slot, uint64_t seq,
+                                 const uint64_t word[TB_SLOT_WORDS])
+{
+    tb_slot_begin(slot, seq);
+    TB_UNROLL
+    for (size_t i = 0; i < TB_SLOT_WORDS; i++) {
+        tb_slot_put(slot, i, word[i]);
+        if (i == TB_SLOT_WORDS / 2)
+            TB_POINT("publish:in_P3");
+    }
+    tb_slot_end(slot, seq);
 }
 
 /* tb_slot_load_words, tb_slot_store_words: words to and from plain memory, e.g. bytes 8..63 of a

@@ -35,7 +35,7 @@
 #define TURN 1000 /* dives between two looks at the time */
 #define STANDSTILL_S 60 /* a reader that gets nothing for so long */
 
-enum { BY_PUBLISH, BY_WORDS, BY_MANY };
+enum { BY_PUBLISH, BY_WORDS, BY_MANY, BY_PLACE, BY_PLACE_PAIRS };
 
 struct shared {
     atomic_bool stop, ready;
@@ -167,8 +167,32 @@ static void read_all(const char *dir, uint64_t reads, struct shared *s)
 
 /* ---- the ways to publish ---- */
 
+static void fill_words(void *context, size_t index, struct tb_slot *slot)
+{
+    uint64_t word[TB_SLOT_WORDS];
+    words_of(word, *(const tb_seq *)context + index);
+    for (size_t i = 0; i < TB_SLOT_WORDS; i++)
+        tb_slot_put(slot, i, word[i]);
+}
+
+static void fill_pairs(void *context, size_t index, struct tb_slot *slot)
+{
+    uint64_t word[TB_SLOT_WORDS];
+    words_of(word, *(const tb_seq *)context + index);
+    tb_slot_put(slot, 0, word[0]);
+    for (size_t i = 1; i < TB_SLOT_WORDS; i += 2)
+        tb_slot_put_pair(slot, i, (tb_word_pair){word[i], word[i + 1]});
+}
+
 static void publish_some(struct tb_writer *w, int by)
 {
+    tb_seq first = w->next_seq;
+    if (by == BY_PLACE)
+        (void)tb_writer_publish_in_place(w, BATCH, fill_words, &first);
+    if (by == BY_PLACE_PAIRS)
+        (void)tb_writer_publish_in_place(w, BATCH, fill_pairs, &first);
+    if (by == BY_PLACE || by == BY_PLACE_PAIRS)
+        return;
     struct tb_record records[BATCH];
     for (size_t i = 0; i < BATCH; i++) {
         uint64_t word[TB_SLOT_WORDS];
@@ -238,6 +262,8 @@ int main(int argc, char **argv)
     }
     bool good = try_way(dir, "publish", BY_PUBLISH, NULL, reads);
     good = try_way(dir, "publish_words", BY_WORDS, NULL, reads) && good;
+    good = try_way(dir, "in place, words", BY_PLACE, NULL, reads) && good;
+    good = try_way(dir, "in place, pairs", BY_PLACE_PAIRS, NULL, reads) && good;
     for (size_t i = 0; i < count; i++) {
         char name[48];
         (void)snprintf(name, sizeof(name), "publish_many, %s", ways[i].name);

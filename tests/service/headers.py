@@ -17,13 +17,22 @@ COMPILERS = [("gcc", "c", "c17"), ("clang", "c", "c17"),
 USE = """
 #include <tickbus/reader.h>
 #include <tickbus/stats.h>
+static void fill(void *record, size_t index, tb_slot *slot)
+{
+    uint64_t word[TB_SLOT_WORDS];
+    tb_record_words(word, static_cast<tb_record *>(record) + index);
+    tb_slot_put(slot, 0, word[0]);
+    for (size_t i = 1; i < TB_SLOT_WORDS; i += 2)
+        tb_slot_put_pair(slot, i, tb_word_pair{word[i], word[i + 1]});
+}
 tb_seq use(tb_writer *w, tb_reader *r, tb_record *record, tb_stats_counter *counter);
 tb_seq use(tb_writer *w, tb_reader *r, tb_record *record, tb_stats_counter *counter)
 {
     tb_stats_set(counter, tb_publish_delta(2, 1) + (tb_record_is_candle(record) ? tb_record_timeframe(record) : 0));
     if (tb_reader_next(r, record) != TB_READ_OK || !(*tb_version()))
         return 0;
-    return tb_writer_publish(w, record) + tb_writer_publish_many(w, record, 1);
+    return tb_writer_publish(w, record) + tb_writer_publish_many(w, record, 1) +
+           tb_writer_publish_in_place(w, 1, fill, record);
 }
 """
 

@@ -96,6 +96,49 @@ static void every_way_to_publish_many_publishes_the_same(void **state)
     }
 }
 
+static void fill_by_words(void *context, size_t index, struct tb_slot *slot)
+{
+    const struct tb_record *in = context;
+    uint64_t word[TB_SLOT_WORDS];
+    tb_slot_load_words(word, (const char *)&in[index] + sizeof(in->seq));
+    for (size_t i = 0; i < TB_SLOT_WORDS; i++)
+        tb_slot_put(slot, i, word[i]);
+}
+
+static void fill_by_pairs(void *context, size_t index, struct tb_slot *slot)
+{
+    const struct tb_record *in = context;
+    uint64_t word[TB_SLOT_WORDS];
+    tb_slot_load_words(word, (const char *)&in[index] + sizeof(in->seq));
+    tb_slot_put(slot, 0, word[0]);
+    for (size_t i = 1; i < TB_SLOT_WORDS; i += 2)
+        tb_slot_put_pair(slot, i, (tb_word_pair){word[i], word[i + 1]});
+}
+
+/* By words and by pairs, round the end of the array, from none to a whole lap. */
+static void what_is_made_in_place_is_the_same_record(void **state)
+{
+    tb_slot_fill_fn *const fills[] = {fill_by_words, fill_by_pairs};
+    for (size_t way = 0; way < TB_COUNT(fills); way++) {
+        struct bus *bus = bus_of(state);
+        struct tb_writer w =
+            bus_writer(bus, &(struct tb_writer_options){.capacity = 32, .new_epoch = true});
+        struct tb_reader r = bus_reader(bus, NULL);
+        for (size_t n = 0; n < 33; n++) {
+            struct tb_record in[33], out[33];
+            enum tb_read end;
+            for (size_t i = 0; i < n; i++)
+                in[i] = record_of(w.next_seq + i);
+            assert_int_equal(tb_writer_publish_in_place(&w, n, fills[way], in), n);
+            assert_int_equal(tb_reader_read(&r, out, 33, &end), n);
+            for (size_t i = 0; i < n; i++)
+                check_record(&out[i], w.next_seq - n + i);
+        }
+        tb_reader_close(&r, false);
+        tb_writer_close(&w, TB_STREAM_STOPPED);
+    }
+}
+
 /* Once runs are as long as wanted, the next is found by its last slot: what is lapped, cut or missing too. */
 static void runs_found_by_their_last_slot_are_what_is_there(void **state)
 {
@@ -389,6 +432,7 @@ int main(void)
         BUS_TEST(batches_equal_singles),
         BUS_TEST(words_from_registers_are_the_same_record),
         BUS_TEST(every_way_to_publish_many_publishes_the_same),
+        BUS_TEST(what_is_made_in_place_is_the_same_record),
         BUS_TEST(runs_found_by_their_last_slot_are_what_is_there),
         BUS_TEST(a_batch_reader_gets_whole_runs_and_the_rest_in_time),
         BUS_TEST(runs_in_place_stop_at_the_end_of_the_array_and_confirm),

@@ -179,6 +179,36 @@ static void many_records_stop_where_a_wait_is_ended(void **state)
     tb_writer_close(&w, TB_STREAM_STOPPED);
 }
 
+static void fill_numbered(void *context, size_t index, struct tb_slot *slot)
+{
+    struct tb_record record = record_of(*(const tb_seq *)context + index);
+    uint64_t word[TB_SLOT_WORDS];
+    tb_record_words(word, &record);
+    for (size_t i = 0; i < TB_SLOT_WORDS; i++)
+        tb_slot_put(slot, i, word[i]);
+}
+
+/* In place it is the same, and the index goes on where it waited. */
+static void records_made_in_place_stop_where_a_wait_is_ended(void **state)
+{
+    struct bus *bus = bus_of(state);
+    int calls = 0;
+    struct tb_writer_options options = gated;
+    options.on_wait = stop_after_five;
+    options.context = &calls;
+    struct tb_writer w = bus_writer(bus, &options);
+    tb_seq first = 1;
+    assert_int_equal(tb_writer_publish_in_place(&w, 9, fill_numbered, &first), 9);
+    first = w.next_seq;
+    assert_int_equal(tb_writer_publish_in_place(&w, 21, fill_numbered, &first), 7);
+    assert_int_equal(calls, 5);
+    assert_int_equal(w.next_seq, 17);
+    struct tb_reader a = bus_reader(bus, &(struct tb_reader_options){.name = "a"});
+    assert_int_equal(read_all(&a), 16);
+    tb_reader_close(&a, false);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+}
+
 #define THROUGH_THE_GATE 200000
 
 static void *read_through(void *context)
@@ -236,6 +266,7 @@ int main(void)
         BUS_TEST(a_reader_leaves_nothing_out_once_the_pace_is_gated),
         BUS_TEST(a_wait_can_be_ended),
         BUS_TEST(many_records_stop_where_a_wait_is_ended),
+        BUS_TEST(records_made_in_place_stop_where_a_wait_is_ended),
         BUS_TEST(nothing_is_lost_through_a_gate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
