@@ -91,6 +91,7 @@ static bool is_comfortable(const struct tb_reader *r)
 static enum tb_read lose(struct tb_reader *r, tb_seq to, const char *why)
 {
     struct tb_reader_private *p = r->private_;
+    TB_DCHECK(to >= r->cursor); /* else it would be told of later, of other records */
     (void)snprintf(p->loss, sizeof(p->loss), "%s", why);
     p->lost_to = to;
     p->positioned = false;
@@ -220,7 +221,7 @@ static enum tb_read load(struct tb_reader *r, struct tb_journal_damage *damage)
     uint64_t epoch;
     if (max == CHUNK)
         max--; /* the mark needs a slot */
-    if (!p->positioned)
+    if (!p->positioned || p->chunk_end != r->cursor)
         (void)tb_journal_seek(p->journal, r->epoch, r->cursor);
     long n = tb_journal_read(p->journal, record, max, &epoch, damage);
     p->positioned = n == 0;
