@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <tickbus/clock.h>
 
@@ -66,10 +67,23 @@ static void close_segment(struct tb_journal_list *l, struct tb_journal_item *s)
     l->open--;
 }
 
-/* Put `found` in the place of the list: what is open stays so, also if the file was compressed since. */
-static void take_list(struct tb_journal_list *l, struct tb_journal_item *found, size_t count)
+/*
+ * A file that nobody has made anything of may be removed, by a writer that recovers or gives it up, and be made
+ * anew under the same name: what is open is then another one, to which nothing ever comes. A file that was
+ * compressed since is as good as before.
+ */
+static bool is_another(const struct tb_journal_item *open, const struct tb_journal_item *found)
+{
+    struct stat st;
+    return open->source != NULL && open->source->zstd == NULL && !found->compressed &&
+           fstat(open->source->fd, &st) == 0 && st.st_nlink == 0;
+}
+
+/* Put `found` in the place of the list; what is open stays so. False: but for a file that is another one now. */
+static bool take_list(struct tb_journal_list *l, struct tb_journal_item *found, size_t count)
 {
     size_t kept = 0;
+    bool same = true;
     qsort(found, count, sizeof(*found), compare_segments);
     for (size_t i = 0, old = 0; i < count; i++) {
         if (kept > 0 && found[kept - 1].epoch == found[i].epoch &&
@@ -81,6 +95,10 @@ static void take_list(struct tb_journal_list *l, struct tb_journal_item *found, 
             close_segment(l, &l->item[old++]);
         if (old < l->count && l->item[old].epoch == found[i].epoch &&
             l->item[old].first_seq == found[i].first_seq) {
+            if (is_another(&l->item[old], &found[i])) {
+                close_segment(l, &l->item[old]);
+                same = false;
+            }
             found[i].source = l->item[old].source;
             found[i].used = l->item[old].used;
             l->item[old++].source = NULL;
@@ -92,6 +110,7 @@ static void take_list(struct tb_journal_list *l, struct tb_journal_item *found, 
     free(l->item);
     l->item = found;
     l->count = kept;
+    return same;
 }
 
 static bool same_list(const struct tb_journal_list *l, const struct tb_journal_item *before,
@@ -105,6 +124,7 @@ static bool same_list(const struct tb_journal_list *l, const struct tb_journal_i
     return true;
 }
 
+/* 1: something that was open is another file now; 0, or -errno. */
 static int read_directory(struct tb_journal_list *l)
 {
     struct tb_journal_item *found = NULL;
@@ -134,8 +154,7 @@ static int read_directory(struct tb_journal_list *l)
         found = calloc(1, sizeof(*found));
     if (found == NULL)
         return -ENOMEM;
-    take_list(l, found, count);
-    return 0;
+    return take_list(l, found, count) ? 0 : 1;
 }
 
 /* Look for new segments. 1: the list is another now, 0: it is not, or -errno. */
@@ -157,11 +176,11 @@ int tb_journal_list_scan(struct tb_journal_list *l)
     if (count > 0)
         memcpy(before, l->item, count * sizeof(*before));
     int rc = read_directory(l);
-    if (rc == 0) {
+    if (rc >= 0) {
         l->stamp = st.st_mtim;
         tb_ns age = now - (st.st_mtim.tv_sec * TB_NS_PER_S + st.st_mtim.tv_nsec);
         l->stamped = age > STAMP_NS;
-        rc = !same_list(l, before, count);
+        rc = rc == 1 || !same_list(l, before, count);
     }
     free(before);
     return rc;

@@ -465,6 +465,36 @@ static void segments_removed_under_a_reader(void **state)
     tb_journal_close(j);
 }
 
+/* Its writer died, or its disk failed, before anything in it was durable: the next one begins it anew. */
+static void a_segment_that_is_made_anew_is_read(void **state)
+{
+    pages_begin(&pages, E1, 1);
+    pages_fill(&pages, 100);
+    pages_end(&pages);
+    pages_begin(&pages, E1, 101);
+    struct tb_journal *j = journal_of(*state, pages.dir);
+    expect(j, E1, 1, 100);
+    expect_end(j);
+    assert_int_equal(unlink(pages.file), 0);
+    pages_drop(&pages);
+    pages_begin(&pages, E1, 101);
+    pages_fill(&pages, 150);
+    pages_flush(&pages);
+    expect(j, E1, 101, 150);
+    expect_end(j);
+    /* Once more, with records that somebody has seen. */
+    assert_int_equal(unlink(pages.file), 0);
+    pages_drop(&pages);
+    pages_begin(&pages, E1, 101);
+    pages_fill(&pages, 9000);
+    pages_flush(&pages);
+    expect(j, E1, 151, 9000);
+    tb_seq newest;
+    assert_true(tb_journal_has(j, E1, 9000, &newest));
+    assert_int_equal(newest, 9000);
+    tb_journal_close(j);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -485,6 +515,7 @@ int main(void)
         TEST(every_bit_of_a_page_flipped),
         TEST(segments_are_listed),
         TEST(segments_removed_under_a_reader),
+        TEST(a_segment_that_is_made_anew_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
