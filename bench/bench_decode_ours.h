@@ -1,4 +1,5 @@
-/* What bench_decode measures by itself: a frame to its fields and exact decimals, without books or records. */
+/* What bench_decode measures by itself: a frame to its fields and exact decimals, without books or
+ * records. */
 #ifndef TICKBUS_BENCH_DECODE_OURS_H
 #define TICKBUS_BENCH_DECODE_OURS_H
 

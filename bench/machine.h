@@ -1,6 +1,7 @@
 /*
- * What a measurement between two processes must know of the machine: which processors, how far apart
- * they are at this moment (a virtual machine's are moved about), and a clock that both can read.
+ * What a measurement between two processes must know of the machine: which processors, how far
+ * apart they are at this moment (a virtual machine's are moved about), and a clock that both can
+ * read.
  */
 #ifndef TICKBUS_BENCH_MACHINE_H
 #define TICKBUS_BENCH_MACHINE_H
@@ -49,10 +50,10 @@ void machine_pin(int cpu);
 double machine_waited(void);
 
 /*
- * machine_round_trip: median ns of a cache line going to the other processor and back: the ball is in
- * one line that both write, or in two, each written by one side and read by the other. One line under
- * FAR_NS: the two share a last-level cache (60 .. 140 ns); above: they do not (300 .. 450). 0: not known,
- * because others had the processors. About 5 ms.
+ * machine_round_trip: median ns of a cache line going to the other processor and back: the ball is
+ * in one line that both write, or in two, each written by one side and read by the other. One line
+ * under FAR_NS: the two share a last-level cache (60 .. 140 ns); above: they do not (300 .. 450).
+ * 0: not known, because others had the processors. About 5 ms.
  */
 double machine_round_trip(const int cpu[2], int lines);
 #define MACHINE_FAR_NS 200.0

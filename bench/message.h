@@ -1,6 +1,6 @@
 /*
- * What all peers carry: 64 bytes that prove themselves. Word 0 is the sequence, word 1 the intended send
- * time in ticks (0: flat out), words 2 .. 7 are the sequence + 2 .. + 7.
+ * What all peers carry: 64 bytes that prove themselves. Word 0 is the sequence, word 1 the intended
+ * send time in ticks (0: flat out), words 2 .. 7 are the sequence + 2 .. + 7.
  */
 #ifndef TICKBUS_BENCH_MESSAGE_H
 #define TICKBUS_BENCH_MESSAGE_H
@@ -22,9 +22,9 @@ struct message {
 TB_STATIC_ASSERT(sizeof(struct message) == 64, "a cache line");
 
 /*
- * message_fill: by 16-byte stores, so that whatever a peer copies with, up to that width, is forwarded
- * from the store buffer. A copy that is wider than the stores before it waits for the cache: a third of
- * the rate, and no fault of the peer.
+ * message_fill: by 16-byte stores, so that whatever a peer copies with, up to that width, is
+ * forwarded from the store buffer. A copy that is wider than the stores before it waits for the
+ * cache: a third of the rate, and no fault of the peer.
  */
 typedef uint64_t message_pair __attribute__((vector_size(16), may_alias));
 
@@ -48,8 +48,8 @@ ALWAYS_INLINE void message_words(uint64_t out_word[7], uint64_t seq, uint64_t in
 }
 
 /*
- * message_put: the same for who makes them in a slot (tb_slot_fill_fn): message *context + index, by the same
- * 16-byte stores as message_fill.
+ * message_put: the same for who makes them in a slot (tb_slot_fill_fn): message *context + index,
+ * by the same 16-byte stores as message_fill.
  */
 ALWAYS_INLINE void message_put(void *context, size_t index, struct tb_slot *slot)
 {
@@ -61,7 +61,8 @@ ALWAYS_INLINE void message_put(void *context, size_t index, struct tb_slot *slot
     tb_slot_put_pair(slot, 5, base + (message_pair){6, 7});
 }
 
-/* message_wrong: 0 if it is the message seq. By 8-byte loads, which anything before them can forward to. */
+/* message_wrong: 0 if it is the message seq. By 8-byte loads, which anything before them can
+ * forward to. */
 ALWAYS_INLINE uint64_t message_wrong(const struct message *m, uint64_t seq)
 {
     uint64_t wrong = m->word[0] ^ seq;
@@ -74,8 +75,8 @@ ALWAYS_INLINE uint64_t message_wrong(const struct message *m, uint64_t seq)
 TB_EXTERN_BEGIN
 
 /*
- * The same for many in place, with the widest loads and stores that this processor has: they must not be
- * what limits a stream of a thousand million lines a second.
+ * The same for many in place, with the widest loads and stores that this processor has: they must
+ * not be what limits a stream of a thousand million lines a second.
  */
 uint64_t message_wrong_run(const struct message *m, uint64_t first_seq, size_t count);
 void message_fill_run(struct message *m, uint64_t first_seq, size_t count);

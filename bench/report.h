@@ -1,6 +1,7 @@
 /*
  * The figures of a suite, and how they are shown: each as it comes, and in the end one row for each
- * measure, placement and subject, with its ratio to the best peer and to the limit in the same placement.
+ * measure, placement and subject, with its ratio to the best peer and to the limit in the same
+ * placement.
  */
 #ifndef TICKBUS_BENCH_REPORT_H
 #define TICKBUS_BENCH_REPORT_H

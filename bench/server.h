@@ -8,10 +8,12 @@
 /* server_find: is it installed? In the path, or where Debian puts servers. */
 bool server_find(const char *program, char *out_path, size_t bytes);
 
-/* server_start: with its output thrown away; dies with the bench. argv[0] is replaced by the path. */
+/* server_start: with its output thrown away; dies with the bench. argv[0] is replaced by the
+ * path. */
 pid_t server_start(const char *path, const char *const argv[]);
 
-/* server_await: call `up` until it says true; false: not within ten seconds, or the server has ended. */
+/* server_await: call `up` until it says true; false: not within ten seconds, or the server has
+ * ended. */
 bool server_await(pid_t pid, bool (*up)(void *context), void *context);
 
 /* server_stop: SIGTERM, and wait; 0 is no server. */

@@ -1,8 +1,9 @@
 /*
  * What carries messages from one process to another: our ring and its peers, each one small file in
  * peers/ behind this interface. All are lossless (the sender waits for room), and a run that loses
- * one or gets one wrong fails the bench. The loops below are inlined into every peer together with its
- * send and receive, so that nothing is called or decided per message but what the peer itself does.
+ * one or gets one wrong fails the bench. The loops below are inlined into every peer together with
+ * its send and receive, so that nothing is called or decided per message but what the peer itself
+ * does.
  */
 #ifndef TICKBUS_BENCH_TRANSPORT_H
 #define TICKBUS_BENCH_TRANSPORT_H
@@ -22,8 +23,8 @@ struct transport_setting {
     unsigned batch;        /* messages handed over at once */
     unsigned pauses;       /* PAUSEs of the reader when there was nothing: it backs off */
     /*
-     * It has threads or a server of its own on these processors: whoever waits gives way to them, and
-     * waiting for a processor is no disturbance.
+     * It has threads or a server of its own on these processors: whoever waits gives way to them,
+     * and waiting for a processor is no disturbance.
      */
     bool crowd;
     double rate;     /* messages/s by schedule, latency is measured; 0: as fast as it goes */
@@ -66,8 +67,8 @@ struct transport {
 };
 
 /*
- * transport_measure: a case's run: throughput in M messages/s, or latency as p50 .. p99.9 in ns under the
- * measure's own name; -ENOTSUP after bench_absent(). transport_close: for bench_at_end().
+ * transport_measure: a case's run: throughput in M messages/s, or latency as p50 .. p99.9 in ns
+ * under the measure's own name; -ENOTSUP after bench_absent(). transport_close: for bench_at_end().
  */
 int transport_measure(struct bench *b, const struct bench_case *c);
 void transport_close(void);
@@ -97,8 +98,9 @@ static inline void transport_await(const TB_ATOMIC(int) * flag)
 }
 
 /*
- * transport_idle: nothing came, the `times`-th time in a row. When that takes longer than any run does that
- * has its two processors, the other side does not have its own: give way, so that it ends.
+ * transport_idle: nothing came, the `times`-th time in a row. When that takes longer than any run
+ * does that has its two processors, the other side does not have its own: give way, so that it
+ * ends.
  */
 #define TRANSPORT_PATIENCE 32768
 ALWAYS_INLINE void transport_idle(const struct transport_run *run, unsigned times)
@@ -118,8 +120,8 @@ ALWAYS_INLINE void transport_stall(unsigned times)
 }
 
 /*
- * transport_write: send(end, seq, intended) for all messages, then flush(end). By schedule, message n is due
- * at begin + n / rate, whether or not the ones before it were late.
+ * transport_write: send(end, seq, intended) for all messages, then flush(end). By schedule, message
+ * n is due at begin + n / rate, whether or not the ones before it were late.
  */
 ALWAYS_INLINE void transport_write(struct transport_run *run, void *end,
                                    void (*send)(void *end, uint64_t seq, uint64_t intended),

@@ -1,6 +1,6 @@
 /*
- * The venue of the wire suite: one process on loopback, TCP or TLS, that lists one market over REST and sends
- * trades over a WebSocket, made beforehand, at a fixed rate or as fast as they go.
+ * The venue of the wire suite: one process on loopback, TCP or TLS, that lists one market over REST
+ * and sends trades over a WebSocket, made beforehand, at a fixed rate or as fast as they go.
  */
 #ifndef TICKBUS_BENCH_WIRE_VENUE_H
 #define TICKBUS_BENCH_WIRE_VENUE_H

@@ -38,7 +38,8 @@ struct tb_checkpoint_page {
     uint64_t capacity;
     TB_ATOMIC(uint64_t) bytes[2];
     TB_ATOMIC(uint32_t) current;
-    TB_ATOMIC(uint32_t) crc[2]; /* CRC32C of the buffers' bytes: a process can not leave them wrong, a person can */
+    TB_ATOMIC(uint32_t) crc[2]; /* CRC32C of the buffers' bytes: a process can not leave them wrong,
+                                 * a person can */
 };
 
 static char *buffer(const struct tb_checkpoint *c, unsigned i)

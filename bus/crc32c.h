@@ -1,4 +1,5 @@
-/* The two ways to compute tb_crc32c (journal.h), for the test that holds them against each other. */
+/* The two ways to compute tb_crc32c (journal.h), for the test that holds them against each
+ * other. */
 #ifndef TICKBUS_CRC32C_H
 #define TICKBUS_CRC32C_H
 

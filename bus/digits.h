@@ -1,6 +1,6 @@
 /*
- * Runs of ASCII digits to numbers, eight at a time, for what reads venues' text: decimals, ids, times.
- * Nothing outside text[length] is read.
+ * Runs of ASCII digits to numbers, eight at a time, for what reads venues' text: decimals, ids,
+ * times. Nothing outside text[length] is read.
  */
 #ifndef TICKBUS_BUS_DIGITS_H
 #define TICKBUS_BUS_DIGITS_H
@@ -14,8 +14,8 @@ TB_EXTERN_BEGIN
 #define DIGITS_EACH(b) (UINT64_C(0x0101010101010101) * (b))
 
 /*
- * Eight values 0..9, the first in the lowest byte, to a number: pairs, then fours, then all (Lemire,
- * "Quickly parsing eight digits", 2022).
+ * Eight values 0..9, the first in the lowest byte, to a number: pairs, then fours, then all
+ * (Lemire, "Quickly parsing eight digits", 2022).
  */
 static inline uint64_t digits_join(uint64_t values)
 {
@@ -100,8 +100,9 @@ static inline bool digits_unsigned(const char *text, size_t length, uint64_t *ou
 }
 
 /*
- * digits_decimal: "ddd.ddd" or "ddd" to a mantissa in exp, -8 .. 0: at most 7 digits before the point and 8
- * after it. False: another shape, or wrong, or digits that exp does not hold: tb_decimal_parse knows which.
+ * digits_decimal: "ddd.ddd" or "ddd" to a mantissa in exp, -8 .. 0: at most 7 digits before the
+ * point and 8 after it. False: another shape, or wrong, or digits that exp does not hold:
+ * tb_decimal_parse knows which.
  */
 static inline bool digits_decimal(const char *text, size_t length, int exp, int64_t *out_mantissa)
 {

@@ -1,6 +1,7 @@
 /*
- * What a journal says of itself beside its records: where a time is, the instruments and the state at a
- * segment's begin, and which segments there are, looked through page by page if that is wanted.
+ * What a journal says of itself beside its records: where a time is, the instruments and the state
+ * at a segment's begin, and which segments there are, looked through page by page if that is
+ * wanted.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -71,7 +72,8 @@ static tb_seq first_after(struct tb_journal *j, size_t i, tb_ns time)
     return 0;
 }
 
-/* The greatest publish time of the epoch before segment i, or something between that and its first one. */
+/* The greatest publish time of the epoch before segment i, or something between that and its first
+ * one. */
 static tb_ns before(struct tb_journal *j, size_t i)
 {
     struct tb_journal_source *source;
@@ -225,7 +227,8 @@ int tb_journal_state(struct tb_journal *j,
 
 /* ---- listing ---- */
 
-/* Every page in its place is read, as whoever goes on from page to page does; what is odd is looked at again. */
+/* Every page in its place is read, as whoever goes on from page to page does; what is odd is looked
+ * at again. */
 static uint64_t count_damaged(struct tb_journal *j, struct tb_journal_source *source, tb_seq newest)
 {
     TB_ALIGNAS(8) unsigned char page[TB_JOURNAL_PAGE];

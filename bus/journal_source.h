@@ -1,6 +1,6 @@
 /*
- * One segment file of a journal (journal.h), open for reading: its pages, whether the file is plain or
- * compressed, and how far it is written. Internal to the library.
+ * One segment file of a journal (journal.h), open for reading: its pages, whether the file is plain
+ * or compressed, and how far it is written. Internal to the library.
  */
 #ifndef TICKBUS_JOURNAL_SOURCE_H
 #define TICKBUS_JOURNAL_SOURCE_H
@@ -23,7 +23,8 @@ struct tb_journal_source {
     bool headed; /* the head, or what could be found without it, is known */
     uint64_t data_page, state_pages;
     tb_ns created;
-    tb_ns time_before; /* greatest publish time of the epoch before it; -1: its head is not readable */
+    tb_ns time_before; /* greatest publish time of the epoch before it; -1: its head is not
+                        * readable */
     uint64_t full;  /* this many pages of records are known to be in their places */
     tb_seq end_seq; /* of the end page: last sequence + 1; 0: none was seen */
     char name[64];
@@ -47,13 +48,15 @@ long tb_journal_source_read(struct tb_journal_source *f, uint64_t page, size_t c
                             void *out_pages);
 uint64_t tb_journal_source_pages(const struct tb_journal_source *f);
 
-/* The head, read if it was not there before. 0, -EPROTO another layout, -EAGAIN not there yet, -EBADMSG. */
+/* The head, read if it was not there before. 0, -EPROTO another layout, -EAGAIN not there yet,
+ * -EBADMSG. */
 int tb_journal_source_head(struct tb_journal_source *f);
 
 /* What is this page, as page k of the records? *out_why (may be NULL): what is wrong with it. */
 enum tb_journal_place tb_journal_source_judge(const struct tb_journal_source *f, uint64_t k,
                                               const void *page, const char **out_why);
-/* Page k of the records as it is now, from its place or a spare. -errno, or enum tb_journal_place. */
+/* Page k of the records as it is now, from its place or a spare. -errno, or enum
+ * tb_journal_place. */
 int tb_journal_source_page(struct tb_journal_source *f, uint64_t k, void *out_page,
                            const char **out_why);
 /*
@@ -66,11 +69,12 @@ int tb_journal_source_next(struct tb_journal_source *f, uint64_t k, uint64_t *ou
 /* Is its end page there? */
 bool tb_journal_source_closed(struct tb_journal_source *f);
 
-/* The last sequence now; 0: none. *out_time_max (may be NULL): the greatest publish time of its page. */
+/* The last sequence now; 0: none. *out_time_max (may be NULL): the greatest publish time of its
+ * page. */
 tb_seq tb_journal_source_newest(struct tb_journal_source *f, tb_ns *out_time_max);
 
-/* tb_journal_pread: as pread, but made again when it was interrupted; -errno. All reads of a journal's
- * files end here, or in the ring of journal_ahead.c. */
+/* tb_journal_pread: as pread, but made again when it was interrupted; -errno. All reads of a
+ * journal's files end here, or in the ring of journal_ahead.c. */
 long tb_journal_pread(int fd, void *out_bytes, size_t count, uint64_t offset);
 /* Tests only, NULL: none. What becomes of those reads (uring.h); their numbers are 0 here. */
 extern const struct tb_uring_fault *tb_journal_read_fault;
@@ -85,9 +89,10 @@ struct tb_journal_ahead; /* one reader's; one thread */
 int tb_journal_ahead_open(struct tb_journal_ahead **out_ahead);
 void tb_journal_ahead_close(struct tb_journal_ahead *a);
 /*
- * tb_journal_ahead_read: as tb_journal_source_read, at most TB_JOURNAL_AHEAD_PAGES; the pages are at *out_pages
- * until the next call. Whoever asks for that many is taken to go on: what follows is read meanwhile, as far as
- * three more such buffers hold. The first such call sets up a ring, which another process (fork) does not use.
+ * tb_journal_ahead_read: as tb_journal_source_read, at most TB_JOURNAL_AHEAD_PAGES; the pages are
+ * at *out_pages until the next call. Whoever asks for that many is taken to go on: what follows is
+ * read meanwhile, as far as three more such buffers hold. The first such call sets up a ring, which
+ * another process (fork) does not use.
  */
 long tb_journal_ahead_read(struct tb_journal_ahead *a, struct tb_journal_source *f, uint64_t page,
                            size_t count, const unsigned char **out_pages);
@@ -117,7 +122,8 @@ struct tb_journal_list {
     uint64_t uses;
 };
 
-/* tb_journal_list_scan: look for new segments. 1: the list is another now, 0: it is not, or -errno. */
+/* tb_journal_list_scan: look for new segments. 1: the list is another now, 0: it is not, or
+ * -errno. */
 int tb_journal_list_scan(struct tb_journal_list *l);
 void tb_journal_list_close(struct tb_journal_list *l);
 /* tb_journal_list_use: item i, opened if need be; it stays until a few others were used. */
@@ -151,11 +157,12 @@ struct tb_journal {
 };
 
 /*
- * tb_journal_find_segment: the one that the position is in; a position before a segment's begin, with nothing
- * between, moves there. False: nothing is there (yet).
+ * tb_journal_find_segment: the one that the position is in; a position before a segment's begin,
+ * with nothing between, moves there. False: nothing is there (yet).
  */
 bool tb_journal_find_segment(struct tb_journal *j, size_t *out_i);
-/* How long damage at the end of what a dead writer left is looked at before it is believed; tests are hasty. */
+/* How long damage at the end of what a dead writer left is looked at before it is believed; tests
+ * are hasty. */
 extern tb_ns tb_journal_settle_ns;
 
 /* tb_journal_tell: the position, moved to what is there. False: the journal is empty. */

@@ -1,4 +1,5 @@
-/* What the parts of the journal's writer share: journal_write.c, journal_file.c, journal_recover.c. */
+/* What the parts of the journal's writer share: journal_write.c, journal_file.c,
+ * journal_recover.c. */
 #ifndef TICKBUS_JOURNAL_WRITE_PRIVATE_H
 #define TICKBUS_JOURNAL_WRITE_PRIVATE_H
 
@@ -6,7 +7,8 @@
 
 #define BUFFER_PAGES 64
 #define BUFFER_BYTES (BUFFER_PAGES * (size_t)TB_JOURNAL_PAGE)
-/* Of records, a writer: as many as its memory holds, less one for the pages that are made at a flush. */
+/* Of records, a writer: as many as its memory holds, less one for the pages that are made at a
+ * flush. */
 #define BUFFERS_MAX (TB_JOURNAL_MEMORY_MAX / BUFFER_BYTES - 1)
 #define JOBS 160      /* data, spare, end, directory, sync, and every instrument page at once */
 #define FLUSH_JOBS 56 /* most that one flush adds */
@@ -78,8 +80,8 @@ struct tb_journal_writer {
     uint64_t spare_generation;
     uint32_t instrument_generation[TB_JOURNAL_INSTRUMENT_PAGES];
     uint16_t instruments_written;
-    /* As many are on disk for sure, or in one write with the head. No record is written before its instrument
-     * is: who is killed in between would leave records that nobody can read. */
+    /* As many are on disk for sure, or in one write with the head. No record is written before its
+     * instrument is: who is killed in between would leave records that nobody can read. */
     uint16_t instruments_there;
     struct tb_instrument *instruments;
     uint16_t instrument_count;
@@ -196,7 +198,8 @@ static inline void tb_journal_page_count(struct tb_journal_page *page, const str
 
 /* ---- journal_file.c: the segment's file ---- */
 
-/* Begin a segment in memory: its first pages wait for its file. Books may be asked for: with_state. */
+/* Begin a segment in memory: its first pages wait for its file. Books may be asked for:
+ * with_state. */
 int tb_journal_segment_begin(struct tb_journal_writer *w, tb_seq first_seq, bool with_state,
                              tb_ns wall);
 /* Give it its file. 0 or -errno (said). */

@@ -13,7 +13,8 @@ struct tb_option_table {
     void *values;
 };
 
-/* tb_tables_find: the row of a key (- and _ alike) and the values it belongs to; NULL if unknown. */
+/* tb_tables_find: the row of a key (- and _ alike) and the values it belongs to; NULL if
+ * unknown. */
 const struct tb_option *tb_tables_find(const struct tb_option_table *tables, size_t count,
                                        const char *key, void **out_values);
 

@@ -1,4 +1,5 @@
-/* Many records into a ring's slots: the ways there are to move their words. Internal to the library. */
+/* Many records into a ring's slots: the ways there are to move their words. Internal to the
+ * library. */
 #ifndef TICKBUS_PUBLISH_H
 #define TICKBUS_PUBLISH_H
 

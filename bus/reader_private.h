@@ -79,8 +79,8 @@ uint64_t tb_reader_journal_resync(struct tb_reader *r);
 tb_seq tb_reader_journal_newest(const struct tb_reader *r);
 tb_seq tb_reader_journal_oldest(const struct tb_reader *r);
 /*
- * The cursor's slot does not hold its record: find it. TB_READ_OK: r->slots has it now. An end of the
- * epoch is entered only if `enter`; else it is said again.
+ * The cursor's slot does not hold its record: find it. TB_READ_OK: r->slots has it now. An end of
+ * the epoch is entered only if `enter`; else it is said again.
  */
 enum tb_read tb_reader_journal_turn(struct tb_reader *r, bool enter);
 /* Nothing is at the cursor: is this still the stream's ring? Looks seldom. */

@@ -12,7 +12,8 @@
 
 #define TB_PATH_BYTES 512
 
-/* One mapped file. All zero is "nothing mapped" only together with guard = -1: use TB_SEGMENT_NONE. */
+/* One mapped file. All zero is "nothing mapped" only together with guard = -1: use
+ * TB_SEGMENT_NONE. */
 struct tb_segment {
     void *base;
     size_t bytes;
@@ -81,7 +82,8 @@ bool tb_segment_is_named(const struct tb_segment *s, const char *path);
 /*
  * tb_ring_header_check: copy the fixed part of a ring into private memory and decide there whether
  * it may be believed: everything that an index or an offset is later made of.
- * Errors    -EPROTO another magic, layout or record size; -EBADMSG it contradicts itself or the file
+ * Errors    -EPROTO another magic, layout or record size; -EBADMSG it contradicts itself or the
+ *           file
  */
 int tb_ring_header_check(const struct tb_segment *s, const char *stream,
                          struct tb_ring_fixed *out_fixed, struct tb_error *err);

@@ -26,7 +26,8 @@ struct skeleton_options {
 struct input_state {
     uint64_t epoch;      /* of the position below; 0: it has none yet */
     tb_seq cursor;       /* where to go on in that epoch when it is opened (again) */
-    /* What is before it is never needed again: of the last checkpoint or, without, behind what was taken. */
+    /* What is before it is never needed again: of the last checkpoint or, without, behind what was
+     * taken. */
     tb_seq saved_cursor;
     tb_seq released;
     tb_seq stop_at; /* stopping: what came before the signal is still read */
@@ -122,8 +123,8 @@ int tb_service_inputs_read(struct tb_service *svc);
 void tb_service_inputs_housekeep(struct tb_service *svc);
 void tb_service_inputs_release(struct tb_service *svc);
 void tb_service_inputs_close(struct tb_service *svc);
-/* Where input i ends for one that was asked to stop now. Who is reading the journal can stop anywhere: it
- * goes on from there in its next life. */
+/* Where input i ends for one that was asked to stop now. Who is reading the journal can stop
+ * anywhere: it goes on from there in its next life. */
 tb_seq tb_service_input_end(const struct tb_service *svc, unsigned i);
 /* Was everything read: up to the end of finished streams, or to where they were at the signal? */
 bool tb_service_inputs_done(const struct tb_service *svc);
@@ -142,9 +143,11 @@ bool tb_service_checkpoint_urgent(const struct tb_service *svc);
 
 /* ---- service_past.c ---- */
 
-/* Give on_past what the output holds from (epoch, seq) on; epoch 0: from the oldest. 0, or -EINTR. */
+/* Give on_past what the output holds from (epoch, seq) on; epoch 0: from the oldest. 0, or
+ * -EINTR. */
 int tb_service_past_read(struct tb_service *svc, uint64_t epoch, tb_seq seq);
-/* The last epoch of the output that the journal knows: a clock that was set back must not go below it. */
+/* The last epoch of the output that the journal knows: a clock that was set back must not go below
+ * it. */
 uint64_t tb_service_past_epoch(const struct tb_service *svc);
 
 /* ---- service.c ---- */

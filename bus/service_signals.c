@@ -1,4 +1,5 @@
-/* Signals by signalfd, and notices to a service manager (the datagrams of sd_notify(3), without its library). */
+/* Signals by signalfd, and notices to a service manager (the datagrams of sd_notify(3), without its
+ * library). */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>

@@ -1,11 +1,12 @@
 /*
- * tickbus-alerts: rules held against the bus; transitions to stream `alerts`, a webhook, Alertmanager.
+ * tickbus-alerts: rules held against the bus; transitions to stream `alerts`, a webhook,
+ * Alertmanager.
  *
- * Exactly once on the stream, whatever kills the process: a transition first goes into the outbox; a
- * checkpoint is made that holds the outbox, the sequence its first record will get, and the state
+ * Exactly once on the stream, whatever kills the process: a transition first goes into the outbox;
+ * a checkpoint is made that holds the outbox, the sequence its first record will get, and the state
  * after it; then it is published. Whoever starts next finds the outbox, sees by the stream's next
- * sequence how much of it was published, and publishes the rest. While the outbox holds something no
- * further record is looked at. Without that checkpoint: past.h.
+ * sequence how much of it was published, and publishes the rest. While the outbox holds something
+ * no further record is looked at. Without that checkpoint: past.h.
  */
 #ifndef TICKBUS_ALERTS_ALERTS_H
 #define TICKBUS_ALERTS_ALERTS_H

@@ -1,7 +1,7 @@
 /*
- * Events as JSON: the body of a webhook, in the shape that Alertmanager posts (version "4"), so that
- * receivers made for it work; and the alerts that Alertmanager's API v2 takes. Times are those of the
- * wall clock; the stream's own time of the transition is the annotation `at`. Pure.
+ * Events as JSON: the body of a webhook, in the shape that Alertmanager posts (version "4"), so
+ * that receivers made for it work; and the alerts that Alertmanager's API v2 takes. Times are those
+ * of the wall clock; the stream's own time of the transition is the annotation `at`. Pure.
  */
 #ifndef TICKBUS_ALERTS_NOTICE_H
 #define TICKBUS_ALERTS_NOTICE_H

@@ -16,8 +16,9 @@ struct render_style {
 #define RENDER_LINES 6 /* of a ladder beside its levels */
 
 /*
- * render_ladder: asks above, the spread, bids below, each with the sum from the best price on, which the
- * bars draw. Always 2 * depth + RENDER_LINES lines, so that nothing jumps. now: wall clock.
+ * render_ladder: asks above, the spread, bids below, each with the sum from the best price on,
+ * which the bars draw. Always 2 * depth + RENDER_LINES lines, so that nothing jumps. now: wall
+ * clock.
  */
 void render_ladder(const struct watch *w, const struct render_style *style, tb_ns now, FILE *out);
 

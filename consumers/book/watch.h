@@ -1,7 +1,7 @@
 /*
- * One market's order book, followed on its stream. Reads only: no cursor page, no wait file. A book is
- * what a snapshot on the stream and all changes since make of it; where the snapshot has left the ring,
- * the journal has it.
+ * One market's order book, followed on its stream. Reads only: no cursor page, no wait file. A book
+ * is what a snapshot on the stream and all changes since make of it; where the snapshot has left
+ * the ring, the journal has it.
  */
 #ifndef TICKBUS_CONSUMERS_WATCH_H
 #define TICKBUS_CONSUMERS_WATCH_H

@@ -1,20 +1,23 @@
 /*
  * The candles service without its I/O: records of several inputs in, records of candles out.
  *
- * The output is a pure function of each input's records in order: nothing here looks at a clock, and
- * one input does not touch the state of another. A killed service that starts again from a
+ * The output is a pure function of each input's records in order: nothing here looks at a clock,
+ * and one input does not touch the state of another. A killed service that starts again from a
  * checkpoint makes the same records again.
  *
  *   completed candles   always, when a trade of a later bucket arrives
- *   forming candles     after a change, at most once per `forming_every` of venue time for each market
- *                       and timeframe. The change that falls within that time is given out with
- *                       the next record of the market, a trade or not, whose venue time is beyond it
+ *   forming candles     after a change, at most once per `forming_every` of venue time for each
+ *                       market and timeframe. The change that falls within that time is given out
+ *                       with the next record of the market, a trade or not, whose venue time is
+ *                       beyond it
  *   at drain            forming candles that changed since they were given out: candles_flush()
  *
- * A trade of a market that does not fit any more (max_markets, the output's table) is refused and counted.
+ * A trade of a market that does not fit any more (max_markets, the output's table) is refused and
+ * counted.
  *
- * A candle's price and size exponents are the finest that its market's trades have had; when a finer
- * entry appears, the open candles are rescaled, exactly, and given out under the new entry from then.
+ * A candle's price and size exponents are the finest that its market's trades have had; when a
+ * finer entry appears, the open candles are rescaled, exactly, and given out under the new entry
+ * from then.
  */
 #ifndef TICKBUS_CONSUMERS_CANDLES_H
 #define TICKBUS_CONSUMERS_CANDLES_H
@@ -39,13 +42,15 @@ struct candles_host {
     /* The output's id for an input's id at these exponents; 0: no room in the table. */
     uint16_t (*mirror)(void *context, unsigned input, uint16_t id, int8_t price_exp,
                        int8_t size_exp);
-    /* Publish what one record made, pairs of records. 0, or -errno: stop at once, nothing more is wanted. */
+    /* Publish what one record made, pairs of records. 0, or -errno: stop at once, nothing more is
+     * wanted. */
     int (*publish)(void *context, unsigned input, struct tb_record *records, size_t count);
 };
 
 /* One market of one input. Plain data: checkpoints copy it. */
 struct candles_market {
-    /* No forming candle is due at a venue time of [quiet_from, quiet_from + quiet_width): spares looking. */
+    /* No forming candle is due at a venue time of [quiet_from, quiet_from + quiet_width): spares
+     * looking. */
     tb_ns quiet_from;
     uint64_t quiet_width;
     struct tb_candles candles;
@@ -59,7 +64,8 @@ struct candles_market {
     char symbol[TB_SYMBOL_BYTES];
 };
 
-/* What an input's id means here. Found again by every life: whatever it depends on is in the state. */
+/* What an input's id means here. Found again by every life: whatever it depends on is in the
+ * state. */
 struct candles_id {
     uint16_t state;  /* enum candles_id_state */
     uint16_t market; /* index into markets */
@@ -92,7 +98,8 @@ struct candles {
     struct candles_counts counts;
     struct tb_record made[CANDLES_RECORDS_MAX]; /* by the record at hand, not given out yet */
     size_t made_count;
-    int error; /* the first failure of host.publish: the state is ahead of the output, do not save */
+    int error; /* the first failure of host.publish: the state is ahead of the output, do not
+                * save */
     uint32_t flushing; /* bit per input, see candles_flush_begin */
 };
 
@@ -105,13 +112,13 @@ void candles_fini(struct candles *c);
 int candles_record(struct candles *c, unsigned input, const struct tb_record *record);
 
 /*
- * Giving out the forming candles at a drain, in two steps with a checkpoint between them. The moment of
- * a drain is not in the input's records, so the state must hold it: a life that starts from that
- * checkpoint flushes each input before it reads it (candles_flush_resume), and so makes the same
- * records in the same order, of which the skeleton drops those that are there already.
+ * Giving out the forming candles at a drain, in two steps with a checkpoint between them. The
+ * moment of a drain is not in the input's records, so the state must hold it: a life that starts
+ * from that checkpoint flushes each input before it reads it (candles_flush_resume), and so makes
+ * the same records in the same order, of which the skeleton drops those that are there already.
  *
- * candles_flush_begin: from now each input is to be flushed. candles_flush: give out what changed in
- * the candles of one input since it was last given out. Returns as candles_record.
+ * candles_flush_begin: from now each input is to be flushed. candles_flush: give out what changed
+ * in the candles of one input since it was last given out. Returns as candles_record.
  */
 void candles_flush_begin(struct candles *c);
 int candles_flush(struct candles *c, unsigned input);
@@ -119,9 +126,10 @@ int candles_flush(struct candles *c, unsigned input);
 int candles_flush_resume(struct candles *c, unsigned input);
 
 /*
- * candles_epoch: an input has begun a new epoch: its ids mean something else. The market is the same
- * one: its open candles go on with the first trade that comes, unless that is older than the second
- * they are at. Then time began anew too (a recording that is played again), and they are of the past.
+ * candles_epoch: an input has begun a new epoch: its ids mean something else. The market is the
+ * same one: its open candles go on with the first trade that comes, unless that is older than the
+ * second they are at. Then time began anew too (a recording that is played again), and they are of
+ * the past.
  */
 void candles_epoch(struct candles *c, unsigned input);
 

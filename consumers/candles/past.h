@@ -1,12 +1,13 @@
 /*
- * Candles that the output holds already, and how far: so that none is published again when a state is
- * made anew from the inputs (service.h, on_past).
+ * Candles that the output holds already, and how far: so that none is published again when a state
+ * is made anew from the inputs (service.h, on_past).
  *
- * A market's candles of one timeframe come in a fixed order, by (start, trades), completed last. What was
- * published is known whole by its last candle; and by how often the order began anew, because a
- * recording may be played twice. The same is kept of what is made now: what is not beyond that last
- * candle is there already. Nothing is counted and no input is asked, so it is right as well if records
- * that something was published of are lost: then the candle that is there stays the only one.
+ * A market's candles of one timeframe come in a fixed order, by (start, trades), completed last.
+ * What was published is known whole by its last candle; and by how often the order began anew,
+ * because a recording may be played twice. The same is kept of what is made now: what is not beyond
+ * that last candle is there already. Nothing is counted and no input is asked, so it is right as
+ * well if records that something was published of are lost: then the candle that is there stays the
+ * only one.
  *
  * A half of a candle at the output's end is no candle: it comes again, whole.
  */
@@ -49,7 +50,8 @@ struct candles_past {
 
 void candles_past_fini(struct candles_past *p);
 
-/* candles_past_add: a record of the output, in order, its epoch, and its entry (NULL: there is none). */
+/* candles_past_add: a record of the output, in order, its epoch, and its entry (NULL: there is
+ * none). */
 void candles_past_add(struct candles_past *p, uint64_t epoch, const struct tb_instrument *entry,
                       const struct tb_record *record);
 

@@ -1,6 +1,6 @@
 /*
- * A file of an export, row by row: CSV (RFC 4180), JSON lines (flat objects) or Parquet. One row is in
- * memory at a time; of Parquet one row group.
+ * A file of an export, row by row: CSV (RFC 4180), JSON lines (flat objects) or Parquet. One row is
+ * in memory at a time; of Parquet one row group.
  */
 #ifndef TICKBUS_CONSUMERS_ROWS_H
 #define TICKBUS_CONSUMERS_ROWS_H
@@ -13,13 +13,14 @@ enum rows_format { ROWS_CSV, ROWS_JSON, ROWS_PARQUET };
 
 struct rows;
 
-/* rows_open: "-" is stdin (not Parquet). Errors: from the system; -EPROTO: no export of ours, see err. */
+/* rows_open: "-" is stdin (not Parquet). Errors: from the system; -EPROTO: no export of ours, see
+ * err. */
 int rows_open(const char *path, enum rows_format format, struct rows **out_rows,
               struct tb_error *err);
 
 /*
- * rows_next: 1: *out_fields, whose texts are valid until the next call; 0 at the end; -errno (-EINVAL: the
- * row can not be understood), err says where and why.
+ * rows_next: 1: *out_fields, whose texts are valid until the next call; 0 at the end; -errno
+ * (-EINVAL: the row can not be understood), err says where and why.
  */
 int rows_next(struct rows *r, struct fields *out_fields, struct tb_error *err);
 

@@ -1,6 +1,6 @@
 /*
- * Where imported records go: a stream's journal, in which they keep epoch and sequence, or a stream of a
- * bus, whose producer the import then is, and which numbers them itself.
+ * Where imported records go: a stream's journal, in which they keep epoch and sequence, or a stream
+ * of a bus, whose producer the import then is, and which numbers them itself.
  */
 #ifndef TICKBUS_CONSUMERS_SINK_H
 #define TICKBUS_CONSUMERS_SINK_H
@@ -37,7 +37,8 @@ int sink_open_journal(struct sink *s, const char *journal, const char *bus, cons
 int sink_open_ring(struct sink *s, const char *bus_dir, const char *stream, uint64_t capacity,
                    struct tb_error *err);
 
-/* sink_instrument: entry `id` of the epoch. Ids come in order; an epoch's first begins a new table. */
+/* sink_instrument: entry `id` of the epoch. Ids come in order; an epoch's first begins a new
+ * table. */
 int sink_instrument(struct sink *s, uint64_t epoch, uint16_t id, const struct tb_instrument *entry,
                     struct tb_error *err);
 const struct tb_instrument *sink_entry(const struct sink *s, uint64_t epoch, uint16_t id);
@@ -46,7 +47,8 @@ const struct tb_instrument *sink_entry(const struct sink *s, uint64_t epoch, uin
 int sink_record(struct sink *s, uint64_t epoch, const struct tb_record *record,
                 struct tb_error *err);
 
-/* sink_close: all that came is durable (journal) or there to be read (ring, closed as DONE), if good. */
+/* sink_close: all that came is durable (journal) or there to be read (ring, closed as DONE), if
+ * good. */
 int sink_close(struct sink *s, bool good, struct tb_error *err);
 
 #endif

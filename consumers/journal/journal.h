@@ -1,6 +1,6 @@
 /*
- * What a segment must begin with: the books of a stream's markets at that place, kept by applying every
- * record that the journal took, and written down as the records that make them again. No I/O.
+ * What a segment must begin with: the books of a stream's markets at that place, kept by applying
+ * every record that the journal took, and written down as the records that make them again. No I/O.
  */
 #ifndef TICKBUS_CONSUMERS_JOURNAL_H
 #define TICKBUS_CONSUMERS_JOURNAL_H
@@ -36,9 +36,10 @@ void journal_books_forget(struct journal_books *books);
 void journal_books_apply(struct journal_books *books, const struct tb_record *record);
 
 /*
- * The records that make the present state again: for each valid book TB_CLEAR and its levels, F_SNAPSHOT,
- * the last F_LAST; at the end the one book (if any) whose snapshot is under way, without F_LAST, so that
- * the records that follow complete it. Returns how many; out NULL: only counts.
+ * The records that make the present state again: for each valid book TB_CLEAR and its levels,
+ * F_SNAPSHOT, the last F_LAST; at the end the one book (if any) whose snapshot is under way,
+ * without F_LAST, so that the records that follow complete it. Returns how many; out NULL: only
+ * counts.
  */
 size_t journal_books_state(const struct journal_books *books, struct tb_record *out);
 

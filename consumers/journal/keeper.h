@@ -1,6 +1,6 @@
 /*
- * Beside the loop, in a thread of the lowest priority: ended segments are compressed, old ones removed.
- * It touches no file that is being written, and not the newest of a journal.
+ * Beside the loop, in a thread of the lowest priority: ended segments are compressed, old ones
+ * removed. It touches no file that is being written, and not the newest of a journal.
  */
 #ifndef TICKBUS_CONSUMERS_JOURNAL_KEEPER_H
 #define TICKBUS_CONSUMERS_JOURNAL_KEEPER_H
@@ -20,8 +20,8 @@ struct keeper_counts {
     uint64_t compressed, removed, errors;
 };
 
-/* keeper_start: *out_keeper is NULL if there is nothing to do. keeper_stop: accepts NULL; does not wait for a
- * compression to end: what is half done is removed. */
+/* keeper_start: *out_keeper is NULL if there is nothing to do. keeper_stop: accepts NULL; does not
+ * wait for a compression to end: what is half done is removed. */
 int keeper_start(const struct keeper_options *options, struct keeper **out_keeper);
 void keeper_stop(struct keeper *k);
 

@@ -1,6 +1,6 @@
 /*
- * What the tools for journals share: which journals a path means, how far they are, and a line on the
- * terminal that shows it.
+ * What the tools for journals share: which journals a path means, how far they are, and a line on
+ * the terminal that shows it.
  */
 #ifndef TICKBUS_CONSUMERS_JOURNALS_H
 #define TICKBUS_CONSUMERS_JOURNALS_H
@@ -24,19 +24,22 @@ struct journals {
 };
 
 /*
- * journals_find: add what `path` means: a segment file, a stream's directory, or all streams below a
- * directory (of a bus, or of all buses), sorted. -ENOENT: nothing is there; others from the system.
+ * journals_find: add what `path` means: a segment file, a stream's directory, or all streams below
+ * a directory (of a bus, or of all buses), sorted. -ENOENT: nothing is there; others from the
+ * system.
  */
 int journals_find(const char *path, struct journals *journals, struct tb_error *err);
 void journals_free(struct journals *journals);
 
-/* journals_is_path: is this operand a path to journals rather than a stream's name? A name has no slash. */
+/* journals_is_path: is this operand a path to journals rather than a stream's name? A name has no
+ * slash. */
 bool journals_is_path(const char *text);
 
 /* journals_records: how many records the segments hold, as their names and heads tell. */
 uint64_t journals_records(struct tb_journal *j);
 
-/* journals_newest_epoch: in which a sequence that someone typed is meant; 0: the journal is empty. */
+/* journals_newest_epoch: in which a sequence that someone typed is meant; 0: the journal is
+ * empty. */
 uint64_t journals_newest_epoch(struct tb_journal *j);
 
 /* "verify  47 %  1203111 records  2.1 M/s" on stderr, if that is a terminal. */

@@ -1,12 +1,12 @@
 /*
  * tickbus load: recorded captures through the adapters, a private bus and every consumer into one
- * database file. The parts: capture.c looks at the captures, private_bus.c runs the programs, output.c
- * puts the result in its place, main.c is the order of it all.
+ * database file. The parts: capture.c looks at the captures, private_bus.c runs the programs,
+ * output.c puts the result in its place, main.c is the order of it all.
  *
- * The rows are made in <db>.loading-<pid> and appear under the name that was asked for all at once, or
- * (--append) are added to what is there in one transaction. So an end at any moment, also by kill -9,
- * leaves either all of a load or nothing of it, and a capture that is in a database already is known by
- * its tag (a hash of its content) and not loaded twice.
+ * The rows are made in <db>.loading-<pid> and appear under the name that was asked for all at once,
+ * or (--append) are added to what is there in one transaction. So an end at any moment, also by
+ * kill -9, leaves either all of a load or nothing of it, and a capture that is in a database
+ * already is known by its tag (a hash of its content) and not loaded twice.
  */
 #ifndef TICKBUS_CONSUMERS_LOAD_H
 #define TICKBUS_CONSUMERS_LOAD_H
@@ -30,7 +30,8 @@ enum load_exit {
 struct load_captures {
     char *path[LOAD_CAPTURES_MAX]; /* absolute */
     size_t count;
-    uint64_t tag;       /* of the venue's name and all content, whatever the files' order; never 0 */
+    uint64_t tag;       /* of the venue's name and all content, whatever the files' order; never
+                         * 0 */
     bool single_trades; /* has frames of single trades, so that aggregated ones are not wanted */
 };
 
@@ -69,10 +70,12 @@ struct load_result {
     bool there_already;
 };
 
-/* load_bus_open: its directory. Removes what killed loads left behind. What it is given stays the caller's. */
+/* load_bus_open: its directory. Removes what killed loads left behind. What it is given stays the
+ * caller's. */
 int load_bus_open(struct load_bus *b, const char *venue, const struct load_captures *captures,
                   const char *database, bool via_socket, bool keep, struct tb_error *err);
-/* load_bus_run: start all, until complete. 0; -EINTR interrupted; -EINVAL a program refused its options;
+/* load_bus_run: start all, until complete. 0; -EINTR interrupted; -EINVAL a program refused its
+ * options;
  * -EIO one failed (err says which). */
 int load_bus_run(struct load_bus *b, bool show_progress, struct tb_error *err);
 /* load_bus_collect: what the programs counted. load_bus_complaints: their warnings, to stderr. */

@@ -1,6 +1,7 @@
 /*
- * Which streams of a bus carry which markets: for tools that are given a symbol. Reads only. A market is
- * where it was made: where candles, say, mirror it beside its feed, only the feed's counts.
+ * Which streams of a bus carry which markets: for tools that are given a symbol. Reads only. A
+ * market is where it was made: where candles, say, mirror it beside its feed, only the feed's
+ * counts.
  */
 #ifndef TICKBUS_CONSUMERS_MARKETS_H
 #define TICKBUS_CONSUMERS_MARKETS_H
@@ -33,8 +34,8 @@ bool markets_match(const struct market *m, const char *stream, const char *venue
                    const char *symbol);
 
 /*
- * markets_near: for a person whose symbol is none: up to four that may be meant, "BTC/USDT (binance)",
- * by spelling, then by base currency. Empty if there is nothing near.
+ * markets_near: for a person whose symbol is none: up to four that may be meant, "BTC/USDT
+ * (binance)", by spelling, then by base currency. Empty if there is nothing near.
  */
 #define MARKETS_NEAR_BYTES 320
 const char *markets_near(const struct markets *m, const char *symbol, char out[MARKETS_NEAR_BYTES]);

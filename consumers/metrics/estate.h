@@ -1,7 +1,7 @@
 /*
- * The estate: every stream, reader and service of the bus as its own pages in shared memory tell it,
- * looked at about once a second, and rendered as metrics. Pages are written by other processes: what
- * is in them is checked before it becomes text.
+ * The estate: every stream, reader and service of the bus as its own pages in shared memory tell
+ * it, looked at about once a second, and rendered as metrics. Pages are written by other processes:
+ * what is in them is checked before it becomes text.
  */
 #ifndef TICKBUS_METRICS_ESTATE_H
 #define TICKBUS_METRICS_ESTATE_H
@@ -15,7 +15,8 @@
 #define ESTATE_SERVICES_MAX 64
 #define ESTATE_METRIC_BYTES 96
 
-/* What only a reader of the stream knows, kept by the caller: its counts of status and gap records. */
+/* What only a reader of the stream knows, kept by the caller: its counts of status and gap
+ * records. */
 struct estate_feed {
     char stream[TB_STREAM_BYTES];
     double connected; /* NaN until the stream has said so */

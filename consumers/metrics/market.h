@@ -1,6 +1,7 @@
 /*
  * What the metrics say of one market: last trade, best prices, counters, the book's top and the
- * forming candles. Pure: records in, numbers kept as exact decimals; doubles are made when rendered.
+ * forming candles. Pure: records in, numbers kept as exact decimals; doubles are made when
+ * rendered.
  *
  * A market belongs to the stream that named it first. Bid, ask and spread are the venue's quotes as
  * soon as there has been one (they are never older than the book), else the top of the book.
@@ -91,7 +92,8 @@ void market_candle(struct market *m, enum tb_timeframe timeframe, const struct t
  */
 void market_look(struct market *m);
 
-/* For checkpoints. save returns the bytes written, 0 if they do not fit; load the bytes used, 0 if bad. */
+/* For checkpoints. save returns the bytes written, 0 if they do not fit; load the bytes used, 0 if
+ * bad. */
 size_t market_save(const struct market *m, void *bytes, size_t capacity);
 size_t market_save_size(const struct market *m); /* what save writes now, at most */
 size_t market_save_max(void);

@@ -28,13 +28,14 @@ struct push {
 };
 
 /*
- * push_url: <gateway>/metrics/job/<job>/instance/<instance>, values percent-encoded, or @base64 where
- * the gateway can not read them otherwise (a slash, an empty value). 0 or -ENAMETOOLONG.
+ * push_url: <gateway>/metrics/job/<job>/instance/<instance>, values percent-encoded, or @base64
+ * where the gateway can not read them otherwise (a slash, an empty value). 0 or -ENAMETOOLONG.
  */
 int push_url(const char *gateway, const char *job, const char *instance, char *out,
              size_t out_bytes);
 
-/* push_due: when is the next push due (monotonic)? now or before: at once. INT64_MAX: one is in flight. */
+/* push_due: when is the next push due (monotonic)? now or before: at once. INT64_MAX: one is in
+ * flight. */
 tb_ns push_due(const struct push *p, bool changed, uint64_t trades_since);
 
 /* push_result: account for one. Returns true if the state (works, does not) changed. */

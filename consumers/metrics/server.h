@@ -1,6 +1,6 @@
 /*
- * /metrics, /healthz and / over HTTP (libmicrohttpd, a thread of its own): scrapers, slow and hostile
- * ones too, never make the reading loop wait. Connections are few, bounded and time out.
+ * /metrics, /healthz and / over HTTP (libmicrohttpd, a thread of its own): scrapers, slow and
+ * hostile ones too, never make the reading loop wait. Connections are few, bounded and time out.
  */
 #ifndef TICKBUS_METRICS_SERVER_H
 #define TICKBUS_METRICS_SERVER_H
@@ -11,12 +11,13 @@
 
 struct server;
 
-/* server_check: is this an address, as far as its text tells? 0, or -EINVAL in err. Looks no name up. */
+/* server_check: is this an address, as far as its text tells? 0, or -EINVAL in err. Looks no name
+ * up. */
 int server_check(const char *listen, struct tb_error *err);
 
 /*
- * server_start: listen on "host:port" ("127.0.0.1:9108", "[::1]:9108"; port 0: any, see server_port).
- * text_max: the most that server_publish will ever be given.
+ * server_start: listen on "host:port" ("127.0.0.1:9108", "[::1]:9108"; port 0: any, see
+ * server_port). text_max: the most that server_publish will ever be given.
  * Errors    -EINVAL no such address; -EADDRINUSE and others from the system, named in err
  */
 int server_start(const char *listen, size_t text_max, struct server **out_server,

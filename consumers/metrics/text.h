@@ -1,7 +1,7 @@
 /*
  * The text that Prometheus reads (exposition format 0.0.4), into memory given once: families with
- * HELP and TYPE, samples with escaped labels, no timestamps. It counts the series it writes and never
- * writes more than it was given: what does not fit is left out whole and counted.
+ * HELP and TYPE, samples with escaped labels, no timestamps. It counts the series it writes and
+ * never writes more than it was given: what does not fit is left out whole and counted.
  */
 #ifndef TICKBUS_METRICS_TEXT_H
 #define TICKBUS_METRICS_TEXT_H
@@ -26,8 +26,8 @@ void text_begin(struct text *t, size_t series_max);
 void text_family(struct text *t, const char *name, const char *type, const char *help);
 
 /*
- * text_sample: name{labels} value. `labels` are ready made, `a="b",c="d"`, or empty; `more` likewise,
- * appended after a comma; both may be "".
+ * text_sample: name{labels} value. `labels` are ready made, `a="b",c="d"`, or empty; `more`
+ * likewise, appended after a comma; both may be "".
  */
 void text_sample(struct text *t, const char *name, const char *labels, const char *more,
                  double value);

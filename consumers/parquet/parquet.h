@@ -1,7 +1,7 @@
 /*
- * Parquet, as little of it as an export needs: flat tables of optional columns, PLAIN values, one page
- * per column and row group, zstd or no compression. Written for any reader of the format; read back
- * only in this shape (another is refused with a sentence).
+ * Parquet, as little of it as an export needs: flat tables of optional columns, PLAIN values, one
+ * page per column and row group, zstd or no compression. Written for any reader of the format; read
+ * back only in this shape (another is refused with a sentence).
  *
  * Both sides hold one row group in memory.
  */
@@ -48,7 +48,8 @@ int parquet_close(struct parquet_writer *w, bool abandon);
 
 struct parquet_reader;
 
-/* parquet_open: -ENOENT and the like; -EPROTO: not Parquet, or Parquet of another shape, see err. */
+/* parquet_open: -ENOENT and the like; -EPROTO: not Parquet, or Parquet of another shape, see
+ * err. */
 int parquet_open(const char *path, struct parquet_reader **out_reader, struct tb_error *err);
 const struct parquet_column *parquet_columns(const struct parquet_reader *r, size_t *out_count);
 /* parquet_next: 1 and a row, 0 at the end, -errno (-EBADMSG: damaged) with the reason in err. */

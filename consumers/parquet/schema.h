@@ -1,8 +1,8 @@
 /*
- * Records as rows of a Parquet file: a column per field of FIELDS.md, under its name and of its kind,
- * except that decimals are mantissas, named so (price_mantissa), in the exponents price_exp, size_exp and
- * value_exp of the row, because one column may hold markets of many scales. turnover_mantissa has the
- * exponent price_exp + size_exp. No value is a floating-point number.
+ * Records as rows of a Parquet file: a column per field of FIELDS.md, under its name and of its
+ * kind, except that decimals are mantissas, named so (price_mantissa), in the exponents price_exp,
+ * size_exp and value_exp of the row, because one column may hold markets of many scales.
+ * turnover_mantissa has the exponent price_exp + size_exp. No value is a floating-point number.
  */
 #ifndef TICKBUS_CONSUMERS_PARQUET_SCHEMA_H
 #define TICKBUS_CONSUMERS_PARQUET_SCHEMA_H
@@ -17,7 +17,8 @@ struct schema {
     size_t count;
 };
 
-/* schema_make: of these fields, or of all (names NULL); exponents are added where they are needed. */
+/* schema_make: of these fields, or of all (names NULL); exponents are added where they are
+ * needed. */
 void schema_make(const char *const *names, size_t count, struct schema *out_schema);
 void schema_row(const struct schema *s, const struct fields *fields, struct parquet_value *out_row);
 

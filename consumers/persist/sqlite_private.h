@@ -1,6 +1,6 @@
 /*
- * What the files of the SQLite sink share. sqlite.c: the database and its transactions; sqlite_rows.c:
- * rows into tables; sqlite_upgrade.c: databases of the former schema.
+ * What the files of the SQLite sink share. sqlite.c: the database and its transactions;
+ * sqlite_rows.c: rows into tables; sqlite_upgrade.c: databases of the former schema.
  */
 #ifndef TICKBUS_CONSUMERS_PERSIST_SQLITE_PRIVATE_H
 #define TICKBUS_CONSUMERS_PERSIST_SQLITE_PRIVATE_H
@@ -38,9 +38,9 @@ struct staged {
 };
 
 /*
- * Rows of one table are gathered here and inserted by one statement that reads them as a virtual table:
- * a third to a half less time than a prepared INSERT for each, whose binding, starting and ending
- * costs as much as the row.
+ * Rows of one table are gathered here and inserted by one statement that reads them as a virtual
+ * table: a third to a half less time than a prepared INSERT for each, whose binding, starting and
+ * ending costs as much as the row.
  */
 #define STAGED_MAX 1024
 struct stage {
@@ -81,7 +81,8 @@ int sqlite_fail(const struct sink *s, int code, struct tb_error *err);
 /* sqlite_step: run a statement that gives no rows. Bindings stay; the next use overwrites them. */
 int sqlite_step(struct sink *s, enum statement which, struct tb_error *err);
 
-/* sqlite_run: one or more statements. sqlite_number: the first column of the first row, which there is. */
+/* sqlite_run: one or more statements. sqlite_number: the first column of the first row, which there
+ * is. */
 int sqlite_run(struct sink *s, const char *text, struct tb_error *err);
 int sqlite_number(struct sink *s, const char *text, int64_t *out_value, struct tb_error *err);
 
@@ -96,12 +97,12 @@ int sqlite_rows_flush(struct sink *s, struct tb_error *err);
 /* sqlite_rows_drop: the transaction was undone: staged rows and new numbers with it. */
 void sqlite_rows_drop(struct sink *s);
 
-/* sqlite_upgrade_begin: within a transaction, a database of schema 1 becomes one of schema 2 whose trades
- * and levels are still in their old tables. */
+/* sqlite_upgrade_begin: within a transaction, a database of schema 1 becomes one of schema 2 whose
+ * trades and levels are still in their old tables. */
 int sqlite_upgrade_begin(struct sink *s, struct tb_error *err);
 
-/* sqlite_upgrade: move some of them, in a transaction of its own. Returns about how many are left; 0 if
- * there are none (any more); -errno. */
+/* sqlite_upgrade: move some of them, in a transaction of its own. Returns about how many are left;
+ * 0 if there are none (any more); -errno. */
 int64_t sqlite_upgrade(struct sink *s, struct tb_error *err);
 
 #endif

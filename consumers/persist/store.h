@@ -1,10 +1,11 @@
 /*
- * When and how the waiting rows of a persist are committed to a sink: in batches, by time and by count,
- * with the cursors; and what happens when the sink fails: one line, a wait that grows, another try. No
- * row is dropped: they stay in the buffer, and when that is full persist_take says so.
+ * When and how the waiting rows of a persist are committed to a sink: in batches, by time and by
+ * count, with the cursors; and what happens when the sink fails: one line, a wait that grows,
+ * another try. No row is dropped: they stay in the buffer, and when that is full persist_take says
+ * so.
  *
- * All calls return soon: a batch is at most batch_rows, and a locked database is waited for no longer
- * than the sink's busy timeout. Times are monotonic, given by the caller.
+ * All calls return soon: a batch is at most batch_rows, and a locked database is waited for no
+ * longer than the sink's busy timeout. Times are monotonic, given by the caller.
  */
 #ifndef TICKBUS_CONSUMERS_PERSIST_STORE_H
 #define TICKBUS_CONSUMERS_PERSIST_STORE_H
@@ -37,7 +38,8 @@ struct store {
     uint64_t busy;     /* of these: locked */
     uint64_t opens;
     uint64_t stored[PERSIST_KINDS]; /* rows committed in this life */
-    int64_t upgrade_left; /* rows of the database's former version that are still to be moved, about */
+    int64_t upgrade_left; /* rows of the database's former version that are still to be moved,
+                           * about */
     tb_ns commit_ns;   /* the last commit took this long; 0 once it was looked at */
 };
 
@@ -62,10 +64,12 @@ int store_flush(struct store *s, tb_ns now);
 /* store_flush_all: batch after batch. 0, or -errno. */
 int store_flush_all(struct store *s, tb_ns now);
 
-/* store_drain: all that waits, then the rows of a drain (persist_drain_rows). 0, or -errno: again. */
+/* store_drain: all that waits, then the rows of a drain (persist_drain_rows). 0, or -errno:
+ * again. */
 int store_drain(struct store *s, tb_ns now);
 
-/* store_upgrade: often: a portion of a database's upgrade, if there is one to do and nothing waits longer. */
+/* store_upgrade: often: a portion of a database's upgrade, if there is one to do and nothing waits
+ * longer. */
 void store_upgrade(struct store *s, tb_ns now);
 
 /* store_tend: about once a second: measure the log, keep it short. */

@@ -1,7 +1,7 @@
 /*
- * A config file as a plan: which processes, under which names, reading and making which streams. The
- * structure is judged here; what belongs to a program is judged by that program (--check-config), so
- * that no option is described twice.
+ * A config file as a plan: which processes, under which names, reading and making which streams.
+ * The structure is judged here; what belongs to a program is judged by that program
+ * (--check-config), so that no option is described twice.
  */
 #ifndef TICKBUS_PLAN_H
 #define TICKBUS_PLAN_H

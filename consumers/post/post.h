@@ -1,7 +1,7 @@
 /*
  * One HTTP request at a time, outside the loop that reads ticks: a thread with one libcurl handle
- * that is kept alive. The loop hands over a body and goes on; later it asks how it went. Whoever has
- * more to say while a request is under way keeps the newest (metrics) or a queue (alerts).
+ * that is kept alive. The loop hands over a body and goes on; later it asks how it went. Whoever
+ * has more to say while a request is under way keeps the newest (metrics) or a queue (alerts).
  *
  * http and https only, certificates verified, redirects never followed: the address comes from the
  * configuration and stays what it is.
@@ -37,7 +37,8 @@ int post_url_check(const char *url, struct tb_error *err);
 /* post_url_shown: the address as logs may show it: without user, password and query. */
 void post_url_shown(const char *url, char *out, size_t out_bytes);
 
-/* post_start: 0, -ENOMEM, -EINVAL (url), or what pthread_create says. *out_post until post_stop(). */
+/* post_start: 0, -ENOMEM, -EINVAL (url), or what pthread_create says. *out_post until
+ * post_stop(). */
 int post_start(const struct post_options *options, struct post **out_post, struct tb_error *err);
 /* post_stop: ends a request that is under way (within about a second). Accepts NULL. */
 void post_stop(struct post *p);
@@ -54,7 +55,8 @@ bool post_send(struct post *p, const char *method, const char *header, const voi
 /* post_result: true once per request, when it has ended. */
 bool post_result(struct post *p, struct post_result *out_result);
 
-/* post_wait: until the request under way has ended or timeout_ns passed; for the end of a service. */
+/* post_wait: until the request under way has ended or timeout_ns passed; for the end of a
+ * service. */
 void post_wait(struct post *p, tb_ns timeout_ns);
 
 static inline bool post_succeeded(const struct post_result *r)

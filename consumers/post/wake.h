@@ -1,4 +1,5 @@
-/* What a service that posts needs around it: svc->wake_fd as the eventfd that ends its wait when a request ended. */
+/* What a service that posts needs around it: svc->wake_fd as the eventfd that ends its wait when a
+ * request ended. */
 #ifndef TICKBUS_CONSUMERS_POST_WAKE_H
 #define TICKBUS_CONSUMERS_POST_WAKE_H
 

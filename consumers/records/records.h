@@ -1,8 +1,8 @@
 /*
- * What `tickbus tail` shows of a record, without any I/O: its fields by name, filters over them, and
- * the formats. Every format and every filter is made from the one list of fields that fields_of()
- * gives, so what can be printed can be filtered, under the same name. include/tickbus/FIELDS.md is
- * that list for people.
+ * What `tickbus tail` shows of a record, without any I/O: its fields by name, filters over them,
+ * and the formats. Every format and every filter is made from the one list of fields that
+ * fields_of() gives, so what can be printed can be filtered, under the same name.
+ * include/tickbus/FIELDS.md is that list for people.
  */
 #ifndef TICKBUS_CONSUMERS_RECORDS_H
 #define TICKBUS_CONSUMERS_RECORDS_H
@@ -79,8 +79,8 @@ bool fields_known(const char *name);
 /* ---- and back ---- */
 
 /*
- * fields_of_export: as fields_of, and what is needed to make the very record again: value_exp, with exps
- * price_exp and size_exp too, and `bytes` if the other fields do not tell the record whole.
+ * fields_of_export: as fields_of, and what is needed to make the very record again: value_exp, with
+ * exps price_exp and size_exp too, and `bytes` if the other fields do not tell the record whole.
  */
 void fields_of_export(const struct record_item *item, bool exps, struct fields *out_fields);
 
@@ -88,7 +88,8 @@ void fields_of_export(const struct record_item *item, bool exps, struct fields *
 void fields_of_instrument(const char *stream, uint64_t epoch, uint16_t id,
                           const struct tb_instrument *entry, struct fields *out_fields);
 
-/* fields_add: a field from text, read by the column's kind; empty or NULL: nothing. -EINVAL: err says why. */
+/* fields_add: a field from text, read by the column's kind; empty or NULL: nothing. -EINVAL: err
+ * says why. */
 int fields_add(struct fields *fields, const struct column *column, const char *text,
                struct tb_error *err);
 /* fields_put: a field from a value: TEXT by text, all others by number and exp. */
@@ -100,8 +101,9 @@ uint64_t fields_unsigned(const struct fields *fields, const char *name, uint64_t
 const char *fields_text(const struct fields *fields, const char *name); /* NULL: nothing */
 
 /*
- * fields_record: the record of these fields; `in` is the entry that its field `instrument` names, NULL
- * for 0. fields_instrument: the entry of an instrument row. -EINVAL: err says which field is wrong.
+ * fields_record: the record of these fields; `in` is the entry that its field `instrument` names,
+ * NULL for 0. fields_instrument: the entry of an instrument row. -EINVAL: err says which field is
+ * wrong.
  */
 int fields_record(const struct fields *fields, const struct tb_instrument *in,
                   struct tb_record *out_record, struct tb_error *err);
@@ -122,8 +124,8 @@ struct line_style {
 };
 
 /*
- * line_print: one record as one line with its newline (raw: as its 64 bytes). Returns the length, at
- * most LINE_BYTES.
+ * line_print: one record as one line with its newline (raw: as its 64 bytes). Returns the length,
+ * at most LINE_BYTES.
  */
 size_t line_print(const struct line_style *style, const struct record_item *item,
                   char out[LINE_BYTES]);

@@ -1,6 +1,6 @@
 /*
- * A live terminal: one whole picture after the other, drawn over the last without flicker, and single
- * keys. For tools that watch; without a terminal they print.
+ * A live terminal: one whole picture after the other, drawn over the last without flicker, and
+ * single keys. For tools that watch; without a terminal they print.
  */
 #ifndef TICKBUS_CONSUMERS_SCREEN_H
 #define TICKBUS_CONSUMERS_SCREEN_H
@@ -14,13 +14,15 @@ struct screen {
     struct termios saved;
 };
 
-/* screen_smart: stdout is a terminal that understands escape sequences. screen_colour: and wants colours. */
+/* screen_smart: stdout is a terminal that understands escape sequences. screen_colour: and wants
+ * colours. */
 bool screen_smart(void);
 bool screen_colour(bool no_color_option);
 /* screen_utf8: the locale's characters are UTF-8, so bars may be drawn finely. */
 bool screen_utf8(void);
 
-/* screen_open: take the terminal (if keys can be read from it). screen_close: give it back; accepts zero. */
+/* screen_open: take the terminal (if keys can be read from it). screen_close: give it back; accepts
+ * zero. */
 void screen_open(struct screen *s);
 void screen_close(struct screen *s);
 

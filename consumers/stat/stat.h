@@ -1,6 +1,7 @@
 /*
- * One look at a whole bus as plain data, and how it is shown. collect.c fills it from shared memory;
- * this part (rates between two looks, sorting, tables, JSON) does no I/O but write to a FILE.
+ * One look at a whole bus as plain data, and how it is shown. collect.c fills it from shared
+ * memory; this part (rates between two looks, sorting, tables, JSON) does no I/O but write to a
+ * FILE.
  */
 #ifndef TICKBUS_CONSUMERS_STAT_H
 #define TICKBUS_CONSUMERS_STAT_H

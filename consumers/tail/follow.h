@@ -1,6 +1,7 @@
 /*
- * The streams that `tickbus tail` looks at, merged by publish time: rings of a bus, opened read-only, without
- * a cursor page and without the wait file, or journals. Losses and gaps are told through `notice`.
+ * The streams that `tickbus tail` looks at, merged by publish time: rings of a bus, opened
+ * read-only, without a cursor page and without the wait file, or journals. Losses and gaps are told
+ * through `notice`.
  */
 #ifndef TICKBUS_CONSUMERS_FOLLOW_H
 #define TICKBUS_CONSUMERS_FOLLOW_H
@@ -23,7 +24,8 @@ struct source {
     uint64_t epoch;             /* of the batch */
     bool open;
     bool
-        finished; /* nothing more is wanted of it: --to was passed, or its end at start was reached */
+        finished; /* nothing more is wanted of it: --to was passed, or its end at start was
+                   * reached */
     bool broken; /* the file is damaged; told once */
     bool alive;  /* its producer, when we last looked */
     tb_seq end;  /* not following: the newest record when we began */
@@ -49,7 +51,8 @@ struct follow {
 };
 
 /*
- * follow_scan: open the streams that are there and not open yet. Returns how many are open, or -errno:
+ * follow_scan: open the streams that are there and not open yet. Returns how many are open, or
+ * -errno:
  * -ENOENT the bus directory is gone; -ERANGE --from is far ahead of a stream; the others are told
  * through notice and tried again at the next scan.
  */
@@ -59,8 +62,8 @@ int follow_scan(struct follow *f, struct tb_error *err);
 int follow_journal(struct follow *f, const struct journal_path *at, struct tb_error *err);
 
 /*
- * follow_next: the next record of all streams by publish time. False: nothing there now (or at all: see
- * follow_over). The item is valid until the next call.
+ * follow_next: the next record of all streams by publish time. False: nothing there now (or at all:
+ * see follow_over). The item is valid until the next call.
  */
 bool follow_next(struct follow *f, struct record_item *out_item, struct source **out_source);
 

@@ -6,7 +6,8 @@
  *   stop     feeds, then each service when what it reads has ended, venues last
  *
  * Processes are their own process groups, so that ^C reaches this one alone; and the kernel kills
- * them if this one dies, which costs nothing: they go on where they were when they are started again.
+ * them if this one dies, which costs nothing: they go on where they were when they are started
+ * again.
  */
 #ifndef TICKBUS_UP_H
 #define TICKBUS_UP_H

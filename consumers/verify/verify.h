@@ -2,16 +2,16 @@
  * Is what is in the journals right? The logic, record by record; main.c reads and prints.
  *
  *   sequences   consecutive within an epoch, the first of an epoch 1
- *   trades      ids of venues that count them one by one: none missing (but for gaps that the stream
- *               tells of), none twice
+ *   trades      ids of venues that count them one by one: none missing (but for gaps that the
+ *               stream tells of), none twice
  *   books       a market's update ids never go back, but with a clear
- *   candles     made again from the trades, equal to those of candle streams, field by field, and to the
- *               rows of a database, in which values are the doubles nearest to them
+ *   candles     made again from the trades, equal to those of candle streams, field by field, and
+ *               to the rows of a database, in which values are the doubles nearest to them
  *
- * Candles wait in two queues per market and timeframe, the made and the recorded ones, until both sides
- * have come. Memory is bounded: by markets, and by how far the two may be apart (QUEUE_MAX). What can not
- * be known is not judged, but counted as uncertain: a bucket in which the journal begins or has a hole,
- * and the first candle that a candle stream recorded.
+ * Candles wait in two queues per market and timeframe, the made and the recorded ones, until both
+ * sides have come. Memory is bounded: by markets, and by how far the two may be apart (QUEUE_MAX).
+ * What can not be known is not judged, but counted as uncertain: a bucket in which the journal
+ * begins or has a hole, and the first candle that a candle stream recorded.
  */
 #ifndef TICKBUS_CONSUMERS_VERIFY_H
 #define TICKBUS_CONSUMERS_VERIFY_H
@@ -25,7 +25,8 @@
 enum finding {
     FINDING_DAMAGE,   /* a page whose checksum is wrong, and the sequences it costs */
     FINDING_SEQUENCE, /* sequences that are missing */
-    FINDING_RECORD, /* a record that names no instrument of its table, or a type that there is not */
+    FINDING_RECORD, /* a record that names no instrument of its table, or a type that there is
+                     * not */
     FINDING_TRADES,
     FINDING_BOOK,
     FINDING_CANDLE,
@@ -103,7 +104,8 @@ void candle_book_trade(struct verify *v, const struct verify_source *s,
 void candle_book_recorded(struct verify *v, const struct verify_source *s,
                           const struct tb_instrument *in, const struct tb_candle *candle,
                           enum tb_timeframe timeframe);
-/* The candle stream had a hole, or told of one: the next recorded candle of each market may differ. */
+/* The candle stream had a hole, or told of one: the next recorded candle of each market may
+ * differ. */
 void candle_book_forgive(struct candle_book *b, const char *stream);
 /* Another epoch of a trade stream: its candles begin anew. */
 void candle_book_epoch(struct candle_book *b, const char *stream);
@@ -125,7 +127,8 @@ enum database_answer {
 enum database_answer database_candle(struct database *d, const char *venue, const char *symbol,
                                      enum tb_timeframe timeframe, const struct tb_candle *candle,
                                      int price_exp, int size_exp, char *out_what, size_t bytes);
-/* database_trade: a trade of the journal; database_trades: held against the rows, once all are counted. */
+/* database_trade: a trade of the journal; database_trades: held against the rows, once all are
+ * counted. */
 void database_trade(struct database *d, const char *stream, uint64_t epoch, tb_seq seq);
 void database_trades(struct database *d, struct verify *v);
 

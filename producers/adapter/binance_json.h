@@ -1,7 +1,7 @@
 /*
- * One JSON message of Binance spot, USD-M futures or MEXC, decoded: which kind it is, and its fields as numbers and as pieces of
- * the message's own text. C on the outside, json.hpp behind it; nothing
- * is allocated for a message below ADAPTER_MESSAGE_BYTES.
+ * One JSON message of Binance spot, USD-M futures or MEXC, decoded: which kind it is, and its
+ * fields as numbers and as pieces of the message's own text. C on the outside, json.hpp behind it;
+ * nothing is allocated for a message below ADAPTER_MESSAGE_BYTES.
  */
 #ifndef TICKBUS_PRODUCERS_BINANCE_JSON_H
 #define TICKBUS_PRODUCERS_BINANCE_JSON_H
@@ -11,13 +11,14 @@
 TB_EXTERN_BEGIN
 
 /*
- * The product line: futures have `pu` in each depth event, times in quotes and snapshots. MEXC's JSON
- * imitates spot's; its listing has numbers of decimals instead of filters.
+ * The product line: futures have `pu` in each depth event, times in quotes and snapshots. MEXC's
+ * JSON imitates spot's; its listing has numbers of decimals instead of filters.
  */
 enum binance_line { BINANCE_SPOT, BINANCE_USDM, BINANCE_LIKE_MEXC };
 
 enum binance_kind {
-    BINANCE_BAD, /* no JSON, or a field that is needed is absent, of the wrong type or out of range */
+    BINANCE_BAD, /* no JSON, or a field that is needed is absent, of the wrong type or out of
+                  * range */
     BINANCE_UNKNOWN, /* well-formed, of a kind that is not taken */
     BINANCE_IGNORED, /* known, and of no use here: klines, 24 h statistics */
     BINANCE_TRADE,

@@ -1,6 +1,7 @@
 /*
- * The state of a Binance adapter beside what every adapter has (market.h), shared by its parts: frames
- * and trades (binance.c), books (binance_book.c), listings and recordings (binance_listing.c).
+ * The state of a Binance adapter beside what every adapter has (market.h), shared by its parts:
+ * frames and trades (binance.c), books (binance_book.c), listings and recordings
+ * (binance_listing.c).
  */
 #ifndef TICKBUS_PRODUCERS_BINANCE_STATE_H
 #define TICKBUS_PRODUCERS_BINANCE_STATE_H
@@ -35,7 +36,8 @@ int binance_on_depth(struct adapter *a, struct adapter_market *m, const struct b
                      tb_ns ts_recv);
 /* binance_time: E or T, in ms or us, to ns. 0 or -EBADMSG. */
 int binance_time(int64_t sent, tb_ns *out);
-/* binance_see_quote: hold the book against the quote of the same update id, now or when it comes. */
+/* binance_see_quote: hold the book against the quote of the same update id, now or when it
+ * comes. */
 void binance_see_quote(struct adapter *a, struct adapter_market *m, uint64_t update_id,
                        const struct tb_quote *quote);
 

@@ -1,6 +1,6 @@
 /*
- * Bybit v5, spot: trades, best bid and ask, and the order book by its update ids. Recordings of linear
- * contracts, whose messages are the same, are read too.
+ * Bybit v5, spot: trades, best bid and ask, and the order book by its update ids. Recordings of
+ * linear contracts, whose messages are the same, are read too.
  */
 #ifndef TICKBUS_PRODUCERS_BYBIT_H
 #define TICKBUS_PRODUCERS_BYBIT_H

@@ -1,6 +1,6 @@
 /*
- * One message of Bybit v5's public WebSocket, decoded: which kind it is, and its fields as numbers and as
- * pieces of the message's own text. C on the outside, json.hpp behind it; nothing
+ * One message of Bybit v5's public WebSocket, decoded: which kind it is, and its fields as numbers
+ * and as pieces of the message's own text. C on the outside, json.hpp behind it; nothing
  * is allocated for a message below ADAPTER_MESSAGE_BYTES.
  */
 #ifndef TICKBUS_PRODUCERS_BYBIT_JSON_H

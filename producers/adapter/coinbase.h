@@ -1,6 +1,7 @@
 /*
- * Coinbase, one market by two feeds: "coinbaseexchange", the Exchange feed, whose trades have consecutive
- * ids and whose book has no numbering at all; "coinbase", Advanced Trade, which numbers every frame.
+ * Coinbase, one market by two feeds: "coinbaseexchange", the Exchange feed, whose trades have
+ * consecutive ids and whose book has no numbering at all; "coinbase", Advanced Trade, which numbers
+ * every frame.
  */
 #ifndef TICKBUS_PRODUCERS_COINBASE_H
 #define TICKBUS_PRODUCERS_COINBASE_H

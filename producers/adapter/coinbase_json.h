@@ -1,7 +1,7 @@
 /*
- * One message of Coinbase, decoded: of the Exchange feed (a flat object with a type) or of Advanced Trade
- * (an envelope with a channel and events). A message is a list of items, each of one product; numbers are
- * the venue's own text. C on the outside, nothing is allocated for a message below
+ * One message of Coinbase, decoded: of the Exchange feed (a flat object with a type) or of Advanced
+ * Trade (an envelope with a channel and events). A message is a list of items, each of one product;
+ * numbers are the venue's own text. C on the outside, nothing is allocated for a message below
  * COINBASE_MESSAGE_BYTES.
  */
 #ifndef TICKBUS_PRODUCERS_COINBASE_JSON_H
@@ -11,8 +11,8 @@
 
 TB_EXTERN_BEGIN
 
-/* Levels of one side in one message: a snapshot is the whole book, 44,000 levels of BTC-USD. Fuzzing makes
- * it small. */
+/* Levels of one side in one message: a snapshot is the whole book, 44,000 levels of BTC-USD.
+ * Fuzzing makes it small. */
 #ifndef COINBASE_LEVELS_MAX
 #define COINBASE_LEVELS_MAX 65536
 #endif
@@ -25,7 +25,8 @@ TB_EXTERN_BEGIN
 #endif
 
 enum coinbase_kind {
-    COINBASE_BAD, /* no JSON, or a field that is needed is absent, of the wrong type or out of range */
+    COINBASE_BAD, /* no JSON, or a field that is needed is absent, of the wrong type or out of
+                   * range */
     COINBASE_UNKNOWN, /* well-formed, of a kind that is not taken */
     COINBASE_IGNORED, /* known, and of no use here: candles, status of products */
     COINBASE_TRADES,

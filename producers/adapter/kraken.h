@@ -1,6 +1,6 @@
 /*
- * Kraken spot: trades, best bid and ask, and order books proven by the venue's checksum. Live it speaks
- * WebSocket v2; recordings of v1 are read too.
+ * Kraken spot: trades, best bid and ask, and order books proven by the venue's checksum. Live it
+ * speaks WebSocket v2; recordings of v1 are read too.
  */
 #ifndef TICKBUS_PRODUCERS_KRAKEN_H
 #define TICKBUS_PRODUCERS_KRAKEN_H
@@ -12,9 +12,9 @@
 extern const struct adapter_ops kraken_ops;
 
 /*
- * kraken_checksum: CRC-32 (zlib's) of the ten best asks, then the ten best bids, each as the digits of its
- * price and its size. The digits are those of the venue's text, so how many stand behind the points must
- * be said; the point itself and leading zeros do not count.
+ * kraken_checksum: CRC-32 (zlib's) of the ten best asks, then the ten best bids, each as the digits
+ * of its price and its size. The digits are those of the venue's text, so how many stand behind the
+ * points must be said; the point itself and leading zeros do not count.
  */
 uint32_t kraken_checksum(const struct tb_book *book, unsigned price_digits, unsigned size_digits);
 

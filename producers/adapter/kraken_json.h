@@ -1,7 +1,7 @@
 /*
- * One message of Kraken spot, decoded: WebSocket v2 (objects, bare numbers) and v1 (arrays, quoted numbers),
- * which recordings still hold. A message is a list of items, each of one symbol; numbers are the venue's
- * own text. C on the outside, nothing is allocated for a message below
+ * One message of Kraken spot, decoded: WebSocket v2 (objects, bare numbers) and v1 (arrays, quoted
+ * numbers), which recordings still hold. A message is a list of items, each of one symbol; numbers
+ * are the venue's own text. C on the outside, nothing is allocated for a message below
  * KRAKEN_MESSAGE_BYTES.
  */
 #ifndef TICKBUS_PRODUCERS_KRAKEN_JSON_H
@@ -11,7 +11,8 @@
 
 TB_EXTERN_BEGIN
 
-/* Levels of one message, both sides: twice what the deepest snapshot has. Fuzzing makes it small. */
+/* Levels of one message, both sides: twice what the deepest snapshot has. Fuzzing makes it
+ * small. */
 #ifndef KRAKEN_LEVELS_MAX
 #define KRAKEN_LEVELS_MAX 4096
 #endif
@@ -23,7 +24,8 @@ TB_EXTERN_BEGIN
 #endif
 
 enum kraken_kind {
-    KRAKEN_BAD, /* no JSON, or a field that is needed is absent, of the wrong type or out of range */
+    KRAKEN_BAD, /* no JSON, or a field that is needed is absent, of the wrong type or out of
+                 * range */
     KRAKEN_UNKNOWN, /* well-formed, of a kind that is not taken */
     KRAKEN_IGNORED, /* known, and of no use here: heartbeats, candles, spreads */
     KRAKEN_TRADES,

@@ -1,6 +1,7 @@
 /*
- * One binary message of MEXC, decoded by libprotobuf-c into an arena: nothing is allocated for a message, and
- * the next one has the same memory. A message that would need more than the arena has is bad.
+ * One binary message of MEXC, decoded by libprotobuf-c into an arena: nothing is allocated for a
+ * message, and the next one has the same memory. A message that would need more than the arena has
+ * is bad.
  */
 #ifndef TICKBUS_PRODUCERS_MEXC_MESSAGE_H
 #define TICKBUS_PRODUCERS_MEXC_MESSAGE_H

@@ -1,7 +1,7 @@
 /*
- * One message of OKX v5 (and OKCoin, which speaks the same), decoded: which kind it is, and a list of items
- * whose fields are pieces of the message's own text. C on the outside, json.hpp behind it; nothing
- * is allocated for a message below ADAPTER_MESSAGE_BYTES.
+ * One message of OKX v5 (and OKCoin, which speaks the same), decoded: which kind it is, and a list
+ * of items whose fields are pieces of the message's own text. C on the outside, json.hpp behind it;
+ * nothing is allocated for a message below ADAPTER_MESSAGE_BYTES.
  */
 #ifndef TICKBUS_PRODUCERS_OKX_JSON_H
 #define TICKBUS_PRODUCERS_OKX_JSON_H
@@ -70,7 +70,8 @@ void okx_decoder_destroy(struct okx_decoder *d);
 void okx_decode(struct okx_decoder *d, const char *bytes, size_t length,
                 struct okx_message *out_message);
 
-/* public/instruments: each market in it; base and quote are empty. Number of markets, or -EBADMSG. */
+/* public/instruments: each market in it; base and quote are empty. Number of markets, or
+ * -EBADMSG. */
 int okx_decode_listing(struct okx_decoder *d, const char *bytes, size_t length,
                        void (*each)(void *context, const struct adapter_market_text *market),
                        void *context);

@@ -1,6 +1,6 @@
 /*
- * What decoders give and books take: pieces of a venue's message, its numbers still as the venue wrote
- * them.
+ * What decoders give and books take: pieces of a venue's message, its numbers still as the venue
+ * wrote them.
  */
 #ifndef TICKBUS_PRODUCERS_ADAPTER_TEXT_H
 #define TICKBUS_PRODUCERS_ADAPTER_TEXT_H
@@ -9,8 +9,8 @@
 
 TB_EXTERN_BEGIN
 
-/* Levels of one side in one message: three times what the deepest snapshot has. Fuzzing makes it small,
- * to come to the limits. */
+/* Levels of one side in one message: three times what the deepest snapshot has. Fuzzing makes it
+ * small, to come to the limits. */
 #ifndef ADAPTER_LEVELS_MAX
 #define ADAPTER_LEVELS_MAX 16384
 #endif

@@ -38,9 +38,9 @@ void capture_file_close(struct capture_file *f);
 int capture_file_rewind(struct capture_file *f);
 
 /*
- * capture_file_line: the next line without its end, valid and writable until the next call; 1, or 0 at
- * the end. -EBADMSG: something could not be read, f->problem says what, f->line where; call again
- * for what comes after it.
+ * capture_file_line: the next line without its end, valid and writable until the next call; 1, or 0
+ * at the end. -EBADMSG: something could not be read, f->problem says what, f->line where; call
+ * again for what comes after it.
  */
 int capture_file_line(struct capture_file *f, char **out_text, size_t *out_length);
 
@@ -59,7 +59,8 @@ enum capture_format capture_line_format(const char *text, size_t length);
 
 /*
  * capture_line_read: one line of a format. May write into the line (ends of URLs, unescaped text).
- * Returns 1 and an event; 0: a line that is to be passed over; -EBADMSG with the reason in *out_why.
+ * Returns 1 and an event; 0: a line that is to be passed over; -EBADMSG with the reason in
+ * *out_why.
  */
 int capture_line_read(enum capture_format format, char *text, size_t length,
                       struct capture_event *out_event, const char **out_why);

@@ -4,8 +4,8 @@
  *   LISTING     the venue's listing is asked for over REST until it comes: symbols, exponents
  *   WAITING     the next attempt to connect is due later (backoff)
  *   CONNECTING  TCP, TLS, WebSocket upgrade
- *   LIVE        subscribed: frames go through the adapter onto the ring, REST answers too. Before the
- *               venue ends the connection a next one is made beside it (link.c)
+ *   LIVE        subscribed: frames go through the adapter onto the ring, REST answers too. Before
+ *               the venue ends the connection a next one is made beside it (link.c)
  *   COMPLETE    finite feeds: the venue closed with 1000; REST answers under way are still taken
  *   REFUSED     a symbol that the venue does not list: a person must act
  */
@@ -134,7 +134,8 @@ static inline struct feed_link *feed_next(struct feed *f)
 /* request.c: what an operator asks; as tb_control_turn wants it. */
 void feed_request(void *context, const char *request, char answer[TB_CONTROL_BYTES]);
 
-/* resolve.c: which markets a listing says are ours. feed_read_listing: out of an answer, and keep a copy. */
+/* resolve.c: which markets a listing says are ours. feed_read_listing: out of an answer, and keep a
+ * copy. */
 int feed_choose(struct feed *f, const struct listing *l);
 int feed_read_listing(struct feed *f, const char *body, size_t length, struct listing *out);
 void feed_load_listing(struct feed *f);

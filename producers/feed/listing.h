@@ -1,10 +1,12 @@
 /*
- * A venue's markets as its listing has them, and the copy of it on disk that an offline start goes by.
+ * A venue's markets as its listing has them, and the copy of it on disk that an offline start goes
+ * by.
  *
- * The file is text, <venue>-<hash of the REST address>.listing: a line that names the format, "key<TAB>
- * value" lines (venue, rest_url, taken, complete), one line "symbol<TAB>raw<TAB>price_exp<TAB>size_exp" for each
- * market, and last "crc32c<TAB>" of all before it. It is replaced as a whole, by rename. One that is damaged, or
- * of another venue or address, is none.
+ * The file is text, <venue>-<hash of the REST address>.listing: a line that names the format,
+ * "key<TAB> value" lines (venue, rest_url, taken, complete), one line
+ * "symbol<TAB>raw<TAB>price_exp<TAB>size_exp" for each market, and last "crc32c<TAB>" of all before
+ * it. It is replaced as a whole, by rename. One that is damaged, or of another venue or address, is
+ * none.
  */
 #ifndef TICKBUS_FEED_LISTING_H
 #define TICKBUS_FEED_LISTING_H
@@ -26,7 +28,8 @@ struct listing_file {
     const char *venue, *rest_url;
 };
 
-/* listing_add: as adapter_ops.listing_read wants it; context is the listing. listing_free accepts zero. */
+/* listing_add: as adapter_ops.listing_read wants it; context is the listing. listing_free accepts
+ * zero. */
 void listing_add(void *context, const struct adapter_market_config *market);
 void listing_free(struct listing *l);
 const struct adapter_market_config *listing_find(const struct listing *l, const char *symbol);
@@ -34,8 +37,8 @@ const struct adapter_market_config *listing_find(const struct listing *l, const 
 void listing_merge(struct listing *l, const struct listing *newer);
 
 /*
- * listing_place: in `directory`, or if NULL in $CACHE_DIRECTORY (systemd), $XDG_CACHE_HOME/tickbus or
- * ~/.cache/tickbus; "none", or none of these: no copy is kept.
+ * listing_place: in `directory`, or if NULL in $CACHE_DIRECTORY (systemd), $XDG_CACHE_HOME/tickbus
+ * or ~/.cache/tickbus; "none", or none of these: no copy is kept.
  */
 void listing_place(struct listing_file *file, const char *directory, const char *venue,
                    const char *rest_url);

@@ -1,6 +1,6 @@
 /*
- * Messages to the venue that wait until they are due: the earliest first, those of the same time in the
- * order in which they came. Bounded, one allocation.
+ * Messages to the venue that wait until they are due: the earliest first, those of the same time in
+ * the order in which they came. Bounded, one allocation.
  */
 #ifndef TICKBUS_FEED_OUTBOX_H
 #define TICKBUS_FEED_OUTBOX_H

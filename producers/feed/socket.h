@@ -1,7 +1,7 @@
 /*
  * One WebSocket client connection: connect (TLS verified, host name checked, SNI), whole messages
- * out of fragments, text messages in, pings, close. Everything happens in net_loop_turn; the handler
- * is called from there, and from socket_connect when that fails at once.
+ * out of fragments, text messages in, pings, close. Everything happens in net_loop_turn; the
+ * handler is called from there, and from socket_connect when that fails at once.
  */
 #ifndef TICKBUS_FEED_SOCKET_H
 #define TICKBUS_FEED_SOCKET_H
@@ -17,7 +17,8 @@ struct socket_handler {
     /* One whole message, with ADAPTER_PADDING readable bytes behind it. A longer one than
      * SOCKET_FRAME_MAX comes cut off there. */
     void (*frame)(void *context, const char *bytes, size_t length, tb_ns ts_recv);
-    /* The connection is gone, or did not come about. code: the peer's close code; 1006: there was none. */
+    /* The connection is gone, or did not come about. code: the peer's close code; 1006: there was
+     * none. */
     void (*closed)(void *context, int code, const char *why);
 };
 
@@ -57,7 +58,8 @@ struct socket {
 /* socket_url_parse: ws:// or wss://. 0 or -EINVAL, with what would be right in err. */
 int socket_url_parse(const char *text, struct socket_url *out_url, struct tb_error *err);
 
-/* sockets_init: the loop's context. sockets_fini: with all that is connected; before socket_fini. */
+/* sockets_init: the loop's context. sockets_fini: with all that is connected; before
+ * socket_fini. */
 int sockets_init(struct sockets *set, struct net_loop *loop, const char *ca_file,
                  struct tb_error *err);
 void sockets_fini(struct sockets *set);
@@ -68,12 +70,12 @@ int socket_init(struct socket *s, struct sockets *set, const struct socket_handl
 void socket_fini(struct socket *s);
 
 /*
- * socket_look: before each net_loop_turn: ask the kernel when what waits to be read arrived (its software
- * time stamp, CLOCK_REALTIME). Frames read in that turn are stamped with it; without one with our clock
- * when they are read. libwebsockets reads by recv() and SSL_read(), which give no control messages, and
- * has no place to read for it: so the first byte is looked at without being taken (MSG_PEEK), which
- * serves TCP and TLS alike. A turn reads at most what fits into one buffer: its frames have one time, that
- * of the first.
+ * socket_look: before each net_loop_turn: ask the kernel when what waits to be read arrived (its
+ * software time stamp, CLOCK_REALTIME). Frames read in that turn are stamped with it; without one
+ * with our clock when they are read. libwebsockets reads by recv() and SSL_read(), which give no
+ * control messages, and has no place to read for it: so the first byte is looked at without being
+ * taken (MSG_PEEK), which serves TCP and TLS alike. A turn reads at most what fits into one buffer:
+ * its frames have one time, that of the first.
  */
 void socket_look(struct socket *s);
 

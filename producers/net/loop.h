@@ -22,7 +22,8 @@ struct net_loop {
 int net_loop_init(struct net_loop *loop);
 void net_loop_fini(struct net_loop *loop);
 
-/* net_loop_context: what every lws context here has in common, to be filled up by the caller. One a loop. */
+/* net_loop_context: what every lws context here has in common, to be filled up by the caller. One a
+ * loop. */
 void net_loop_context(struct net_loop *loop, unsigned fd_max,
                       struct lws_context_creation_info *out);
 /* net_loop_destroy: end the context and let its handles close. Accepts that there is none. */

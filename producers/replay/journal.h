@@ -1,6 +1,7 @@
 /*
- * A stream's journal as something to be played: its records in order, of all epochs, once or over and
- * over, with what is missing told by gap records. The same records each time; main.c has the clock.
+ * A stream's journal as something to be played: its records in order, of all epochs, once or over
+ * and over, with what is missing told by gap records. The same records each time; main.c has the
+ * clock.
  */
 #ifndef TICKBUS_PRODUCERS_REPLAY_JOURNAL_H
 #define TICKBUS_PRODUCERS_REPLAY_JOURNAL_H
@@ -33,7 +34,8 @@ struct replay_journal {
     uint64_t total, done;   /* for progress: sequences in the segments, read so far */
 };
 
-/* replay_journal_open: 0 or -errno; -ENOENT: there is nothing in it. close accepts a half-open one. */
+/* replay_journal_open: 0 or -errno; -ENOENT: there is nothing in it. close accepts a half-open
+ * one. */
 int replay_journal_open(struct replay_journal *r, struct tb_error *err);
 void replay_journal_close(struct replay_journal *r);
 
@@ -41,8 +43,9 @@ void replay_journal_close(struct replay_journal *r);
 uint64_t replay_journal_tag(struct replay_journal *r, bool rebase);
 
 /*
- * replay_journal_next: 1 and the next record, with the journal's instrument ids; its times have `shift`
- * added. 0: the end. -EAGAIN: nothing yet, call again. Other -errno: the journal can not be read.
+ * replay_journal_next: 1 and the next record, with the journal's instrument ids; its times have
+ * `shift` added. 0: the end. -EAGAIN: nothing yet, call again. Other -errno: the journal can not be
+ * read.
  */
 int replay_journal_next(struct replay_journal *r, struct tb_record *out_record);
 
@@ -51,7 +54,8 @@ void replay_shift(struct tb_record *record, tb_ns by);
 /* replay_time: the time by which a record is due. */
 tb_ns replay_time(const struct tb_record *record);
 
-/* replay_sum: the checksum of what is played, record by record; neither sequence nor publish time count. */
+/* replay_sum: the checksum of what is played, record by record; neither sequence nor publish time
+ * count. */
 #define REPLAY_SUM_START UINT64_C(0xcbf29ce484222325)
 uint64_t replay_sum(uint64_t sum, const struct tb_record *record);
 

@@ -36,8 +36,9 @@ struct replay {
 };
 
 /*
- * replay_scan: one event of the first pass: markets, channels, exponents. 1; 0 at the end, after which
- * replay_filter leaves the symbols that were asked for, and the capture is at its beginning again.
+ * replay_scan: one event of the first pass: markets, channels, exponents. 1; 0 at the end, after
+ * which replay_filter leaves the symbols that were asked for, and the capture is at its beginning
+ * again.
  */
 int replay_scan(struct replay *r);
 /* replay_filter: 0; -EINVAL: a symbol is not in the capture, or nothing is, which err says. */
@@ -52,7 +53,8 @@ void replay_close(struct replay *r);
 
 /* replay_peek: the next event, not played yet; NULL at the end. */
 const struct capture_event *replay_peek(struct replay *r);
-/* replay_play: play it. 0; -EBADMSG it could not be read (and is counted); other -errno from publish. */
+/* replay_play: play it. 0; -EBADMSG it could not be read (and is counted); other -errno from
+ * publish. */
 int replay_play(struct replay *r);
 
 #endif

@@ -1,14 +1,15 @@
 /*
- * Made-up market data that needs no memory: record k is a pure function of the parameters and k, so a
- * producer that was killed goes on exactly where it was, and a test knows what every record must be.
+ * Made-up market data that needs no memory: record k is a pure function of the parameters and k, so
+ * a producer that was killed goes on exactly where it was, and a test knows what every record must
+ * be.
  *
- * Records come in blocks, each of one symbol, symbols in turn. A block is `trades` trades and `quotes`
- * quotes, mixed, and then, if `levels` is not 0, one book event: a TB_CLEAR and the levels of a
- * snapshot, bids and asks in turn, around the quote of that moment. Trade ids of a symbol are
+ * Records come in blocks, each of one symbol, symbols in turn. A block is `trades` trades and
+ * `quotes` quotes, mixed, and then, if `levels` is not 0, one book event: a TB_CLEAR and the levels
+ * of a snapshot, bids and asks in turn, around the quote of that moment. Trade ids of a symbol are
  * consecutive from 1. Books are never crossed, trades are at the bid or the ask.
  *
- * Prices are fractal noise: between random lattice points, at several distances, with amplitudes that
- * grow with the root of the distance, as those of a random walk do; and they do not run away.
+ * Prices are fractal noise: between random lattice points, at several distances, with amplitudes
+ * that grow with the root of the distance, as those of a random walk do; and they do not run away.
  */
 #ifndef TICKBUS_PRODUCERS_SYNTH_H
 #define TICKBUS_PRODUCERS_SYNTH_H
@@ -33,8 +34,8 @@ struct synth {
 };
 
 /*
- * synth_tag: a number, not 0, for what this plays: a ring that was filled by other parameters is not
- * continued. With `live` the time of the first record and the pace may differ.
+ * synth_tag: a number, not 0, for what this plays: a ring that was filled by other parameters is
+ * not continued. With `live` the time of the first record and the pace may differ.
  */
 uint64_t synth_tag(const struct synth *s, bool live);
 
@@ -42,8 +43,8 @@ uint64_t synth_tag(const struct synth *s, bool live);
 tb_ns synth_time(const struct synth *s, uint64_t k);
 
 /*
- * synth_record: record k, from 1. `instrument` is the number of the symbol from 1, which is its id in a
- * table that was filled by synth_instrument in order. ts_recv equals ts_event.
+ * synth_record: record k, from 1. `instrument` is the number of the symbol from 1, which is its id
+ * in a table that was filled by synth_instrument in order. ts_recv equals ts_event.
  */
 void synth_record(const struct synth *s, uint64_t k, struct tb_record *out_record);
 

@@ -1,7 +1,8 @@
 /*
- * Binance spot and USD-M futures, seen from a client: stream names, control messages with the venue's own answers and
- * error texts, REST listing and depth. Facts and wording: binance-spot-api-docs, web-socket-streams.md
- * and rest-api.md; an unknown symbol in SUBSCRIBE is accepted in silence, as the venue does.
+ * Binance spot and USD-M futures, seen from a client: stream names, control messages with the
+ * venue's own answers and error texts, REST listing and depth. Facts and wording:
+ * binance-spot-api-docs, web-socket-streams.md and rest-api.md; an unknown symbol in SUBSCRIBE is
+ * accepted in silence, as the venue does.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -61,7 +62,8 @@ static void describe_stream(struct protocol *p, struct stream *s)
     s->depth = strcmp(at, "@depth") == 0 || strncmp(at, "@depth@", 7) == 0;
 }
 
-/* The number of a stream name, given to it if it is new and `add`. -ENOENT, -ENOSPC, -ENAMETOOLONG. */
+/* The number of a stream name, given to it if it is new and `add`. -ENOENT, -ENOSPC,
+ * -ENAMETOOLONG. */
 static int stream_number(struct protocol *p, struct json_span name, bool add)
 {
     uint32_t h = 2166136261U;
@@ -247,8 +249,8 @@ static bool binance_awaited(struct protocol *p, const struct capture_event *even
 /* ---- clients ---- */
 
 /*
- * Changes of a book come at several speeds, of which a recording has one: it is what a subscriber to
- * another speed is given. The number of the recorded stream, or `number`.
+ * Changes of a book come at several speeds, of which a recording has one: it is what a subscriber
+ * to another speed is given. The number of the recorded stream, or `number`.
  */
 static int recorded_speed(const struct protocol *p, int number)
 {
@@ -598,7 +600,8 @@ static int binance_get(struct protocol *p, const char *path, const char *query, 
     return 404;
 }
 
-/* exchanges.md 2.1; of USD-M "Websocket Market Streams". Closing with 1008 is what clients report. */
+/* exchanges.md 2.1; of USD-M "Websocket Market Streams". Closing with 1008 is what clients
+ * report. */
 static const struct protocol_rules *binance_rules(const struct protocol *p)
 {
     static const struct protocol_rules spot = {.messages = 5,

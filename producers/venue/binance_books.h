@@ -1,11 +1,11 @@
 /*
- * What Binance's depth endpoint answers while a recording plays: per symbol the recorded snapshot and
- * the venue's own book, which is that snapshot plus the depth frames played so far.
+ * What Binance's depth endpoint answers while a recording plays: per symbol the recorded snapshot
+ * and the venue's own book, which is that snapshot plus the depth frames played so far.
  *
  * A client that subscribed before anything beyond the recorded snapshot was played gets, once, that
- * very snapshot (it is `owed`, up to its place in the recording): the client has every later frame, so
- * its book goes exactly the way the recorder's went. Every other request is answered from the book as it stands, lastUpdateId
- * being the last `u` played, which joins the frames that follow.
+ * very snapshot (it is `owed`, up to its place in the recording): the client has every later frame,
+ * so its book goes exactly the way the recorder's went. Every other request is answered from the
+ * book as it stands, lastUpdateId being the last `u` played, which joins the frames that follow.
  */
 #ifndef TICKBUS_VENUE_BINANCE_BOOKS_H
 #define TICKBUS_VENUE_BINANCE_BOOKS_H
@@ -35,19 +35,22 @@ struct binance_symbol {
     uint32_t owed;            /* of those: how many have the recorded snapshot still to come */
 };
 
-/* binance_books_snapshot: a recorded depth answer, first seen in the scan. 0, -EBADMSG or -ENOMEM. */
+/* binance_books_snapshot: a recorded depth answer, first seen in the scan. 0, -EBADMSG or
+ * -ENOMEM. */
 int binance_books_snapshot(struct binance_symbol *s, const char *body, size_t length);
-/* binance_books_first: a depth frame of the scan; where there is no snapshot, the book begins there. */
+/* binance_books_first: a depth frame of the scan; where there is no snapshot, the book begins
+ * there. */
 void binance_books_first(struct binance_symbol *s, struct json_span data);
 /*
- * The same in parts, for a venue whose frames are no JSON: binance_books_begins where there is no snapshot; and,
- * if binance_books_moves to `last` (it is not older than the book), each level.
+ * The same in parts, for a venue whose frames are no JSON: binance_books_begins where there is no
+ * snapshot; and, if binance_books_moves to `last` (it is not older than the book), each level.
  */
 void binance_books_begins(struct binance_symbol *s, uint64_t first);
 bool binance_books_moves(struct binance_symbol *s, uint64_t last);
 void binance_books_level(struct binance_symbol *s, uint8_t side, struct json_span price,
                          struct json_span size);
-/* binance_books_update: a depth frame was played. binance_books_resync: a recorded answer's place. */
+/* binance_books_update: a depth frame was played. binance_books_resync: a recorded answer's
+ * place. */
 void binance_books_update(struct binance_symbol *s, struct json_span data);
 void binance_books_resync(struct binance_symbol *s, const char *body, size_t length);
 

@@ -1,6 +1,6 @@
 /*
- * One connection of the venue's server, WebSocket or REST, and its queue. Between server.c, which has
- * libwebsockets' events, server_rest.c and server_faults.c; nobody else needs it.
+ * One connection of the venue's server, WebSocket or REST, and its queue. Between server.c, which
+ * has libwebsockets' events, server_rest.c and server_faults.c; nobody else needs it.
  */
 #ifndef TICKBUS_VENUE_CLIENT_H
 #define TICKBUS_VENUE_CLIENT_H
@@ -41,7 +41,8 @@ struct client {
 bool client_room(const struct client *c, size_t length);
 /* client_add: 0; -ENOMEM; -ENOBUFS: the queue would be longer than `most`. */
 int client_add(struct client *c, const char *bytes, size_t length, bool binary, size_t most);
-/* client_peek: the first message, with LWS_PRE writable bytes before it; NULL: none. client_drop: it was sent. */
+/* client_peek: the first message, with LWS_PRE writable bytes before it; NULL: none. client_drop:
+ * it was sent. */
 unsigned char *client_peek(struct client *c, size_t *out_length, bool *out_binary);
 void client_drop(struct client *c);
 /* client_close: once all is sent. The first reason counts. */

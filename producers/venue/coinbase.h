@@ -1,7 +1,8 @@
 /*
- * Coinbase's two feeds of one market, seen from a client: Exchange (a message type for each thing) and
- * Advanced Trade (envelopes, numbered for each connection). What they share is in coinbase.c: products, books
- * that begin on the socket, the last trades. A recording of Exchange is served by either, in its own form.
+ * Coinbase's two feeds of one market, seen from a client: Exchange (a message type for each thing)
+ * and Advanced Trade (envelopes, numbered for each connection). What they share is in coinbase.c:
+ * products, books that begin on the socket, the last trades. A recording of Exchange is served by
+ * either, in its own form.
  */
 #ifndef TICKBUS_VENUE_COINBASE_H
 #define TICKBUS_VENUE_COINBASE_H
@@ -17,7 +18,8 @@ enum coinbase_channel { COINBASE_LEVEL2, COINBASE_MATCHES, COINBASE_TICKER, COIN
 struct coinbase_product {
     struct tb_book book;
     bool begun; /* the book's snapshot was played */
-    /* The last matches as they were recorded; the newest is at (trade_count - 1) % COINBASE_TRADES_KEPT. */
+    /* The last matches as they were recorded; the newest is at (trade_count - 1) %
+     * COINBASE_TRADES_KEPT. */
     char trade[COINBASE_TRADES_KEPT][COINBASE_TRADE_BYTES];
     uint64_t trade_count;
 };

@@ -1,7 +1,7 @@
 /*
  * The fault script: what a venue does wrong, and when. Pure: it is told of every frame and request,
- * says which rules are due, and changes bytes; doing it to sockets is faultplay.h's. The same script, seed
- * and recording make the same faults. FAULTS.md is the manual.
+ * says which rules are due, and changes bytes; doing it to sockets is faultplay.h's. The same
+ * script, seed and recording make the same faults. FAULTS.md is the manual.
  */
 #ifndef TICKBUS_VENUE_FAULT_H
 #define TICKBUS_VENUE_FAULT_H
@@ -60,20 +60,22 @@ struct fault_script {
 };
 
 /*
- * fault_script_load: a list of rules, or {seed, faults: [rules]}. Everything wrong goes to `faults`,
- * with the file, the line and `where`.
+ * fault_script_load: a list of rules, or {seed, faults: [rules]}. Everything wrong goes to
+ * `faults`, with the file, the line and `where`.
  */
 void fault_script_load(struct fault_script *s, const struct tb_yaml *tree, const char *file,
                        const char *where, struct tb_faults *faults);
 
 /* fault_is_of_requests: HTTP_STATUS and STALE_SNAPSHOT; the others are of frames. */
 bool fault_is_of_requests(enum fault_kind kind);
-/* fault_due: a frame (a request's path) comes at this time of the recording: does this rule fire? */
+/* fault_due: a frame (a request's path) comes at this time of the recording: does this rule
+ * fire? */
 bool fault_due(struct fault_script *s, struct fault_rule *r, const char *text, size_t length,
                tb_ns at);
 /* fault_random: the script's next random number. */
 uint64_t fault_random(struct fault_script *s);
-/* fault_change: the message as this fault leaves it (CORRUPT .. WRONG_NUMBER), appended to `out`. */
+/* fault_change: the message as this fault leaves it (CORRUPT .. WRONG_NUMBER), appended to
+ * `out`. */
 void fault_change(const struct fault_rule *r, uint64_t random, const char *text, size_t length,
                   bool binary, struct protocol_text *out);
 

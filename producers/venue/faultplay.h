@@ -29,7 +29,8 @@ struct faultplay {
     struct server *server;
     tb_ns at; /* the recording's time */
     uint64_t frames;
-    const struct fault_rule *rule; /* what is done to the frame that is being sent; and its chance */
+    const struct fault_rule *rule; /* what is done to the frame that is being sent; and its
+                                    * chance */
     uint64_t random;
     struct faultplay_held held[FAULTPLAY_HELD_MAX];
     size_t held_count;
@@ -40,7 +41,8 @@ struct faultplay {
 
 void faultplay_init(struct faultplay *p, struct fault_script *script, struct server *server);
 void faultplay_fini(struct faultplay *p);
-/* faultplay_send: to all subscribers, instead of server_send. `at`: since the recording's beginning. */
+/* faultplay_send: to all subscribers, instead of server_send. `at`: since the recording's
+ * beginning. */
 void faultplay_send(struct faultplay *p, const struct protocol_frame *frame, tb_ns at);
 /* faultplay_end: the recording is over: what is still held is sent. */
 void faultplay_end(struct faultplay *p);

@@ -1,6 +1,6 @@
 /*
- * Walking through JSON text in place: just what a venue needs to find its way in recorded frames and
- * in clients' requests. Values are spans of the text, never copied; strings are not unescaped.
+ * Walking through JSON text in place: just what a venue needs to find its way in recorded frames
+ * and in clients' requests. Values are spans of the text, never copied; strings are not unescaped.
  * Structure is checked as far as it is walked; inside a value only quotes and brackets are counted.
  */
 #ifndef TICKBUS_VENUE_JSON_H

@@ -1,8 +1,8 @@
 /*
- * Kraken, seen from a client: WebSocket v2 at /v2, v1 at /. What they share is in kraken.c: pairs, books
- * proven by their checksum, the last trades and tickers. A recording of v1 is served by either, in its own
- * form (v1 has no trade ids: the i-th trade of a pair in the recording is given the id i); one of v2 is
- * served at /v2 only.
+ * Kraken, seen from a client: WebSocket v2 at /v2, v1 at /. What they share is in kraken.c: pairs,
+ * books proven by their checksum, the last trades and tickers. A recording of v1 is served by
+ * either, in its own form (v1 has no trade ids: the i-th trade of a pair in the recording is given
+ * the id i); one of v2 is served at /v2 only.
  */
 #ifndef TICKBUS_VENUE_KRAKEN_H
 #define TICKBUS_VENUE_KRAKEN_H
@@ -26,7 +26,8 @@ struct kraken_pair {
     bool begun;                /* its snapshot was played */
     tb_ns book_time;           /* of its last change */
     char id[KRAKEN_CHANNELS][KRAKEN_ID_BYTES]; /* v1's numbers of channels */
-    /* The last trades, each an object of v2; the newest is at (trade_count - 1) % KRAKEN_TRADES_KEPT. */
+    /* The last trades, each an object of v2; the newest is at (trade_count - 1) %
+     * KRAKEN_TRADES_KEPT. */
     char trade[KRAKEN_TRADES_KEPT][KRAKEN_TRADE_BYTES];
     uint64_t trade_count;
     char ticker[2][KRAKEN_TICKER_BYTES]; /* the last message: of v2, of v1 */

@@ -83,7 +83,8 @@ struct protocol_ops {
     struct protocol *(*create)(const char *venue, struct session *session, struct tb_error *err);
     void (*destroy)(struct protocol *p);
 
-    /* A client wants to connect to this path; query is "name=value&..." decoded. 0, or an HTTP status. */
+    /* A client wants to connect to this path; query is "name=value&..." decoded. 0, or an HTTP
+     * status. */
     int (*connect)(struct protocol *p, struct protocol_client *c, const char *path,
                    const char *query);
     void (*disconnect)(struct protocol *p, struct protocol_client *c);
@@ -104,7 +105,8 @@ struct protocol_ops {
     /* An event was played (sent to all subscribers): books follow. */
     void (*played)(struct protocol *p, const struct capture_event *event,
                    const struct protocol_frame *frame);
-    /* Should the clock be held before this event, because a client has yet to ask for what it holds? */
+    /* Should the clock be held before this event, because a client has yet to ask for what it
+     * holds? */
     bool (*awaited)(struct protocol *p, const struct capture_event *event);
 
     /* GET: appends the body, returns the HTTP status. */
@@ -126,13 +128,15 @@ int protocol_scan(const char *venue, struct session *s, struct adapter_market_co
                   size_t *out_count);
 /* protocol_unreadable: why `create` failed, for its caller. */
 void protocol_unreadable(const char *venue, int rc, struct tb_error *err);
-/* protocol_set_levels: [["price","size",..],..] into a book of these exponents. The number of levels. */
+/* protocol_set_levels: [["price","size",..],..] into a book of these exponents. The number of
+ * levels. */
 uint32_t protocol_set_levels(struct tb_book *book, uint8_t side, struct json_span levels);
 /* protocol_step: 0.001 of -3, 100 of 2, without quotes. */
 void protocol_step(struct protocol_text *t, int exp);
 /* protocol_time: RFC 3339, UTC, with microseconds. */
 void protocol_time(struct protocol_text *t, tb_ns time);
-/* protocol_base: BTC/USDT:USDT is of the base BTC and the quote USDT. Lengths; the quote's begin. */
+/* protocol_base: BTC/USDT:USDT is of the base BTC and the quote USDT. Lengths; the quote's
+ * begin. */
 int protocol_base(const struct adapter_market_config *m);
 const char *protocol_quote(const struct adapter_market_config *m, int *out_length);
 

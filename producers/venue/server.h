@@ -1,7 +1,7 @@
 /*
  * The venue's sockets: one listener for WebSocket and REST. A client's frames wait in a queue of
- * bounded size; server_room says whether every subscriber has room, and the player waits until it is
- * so: nothing is ever dropped, nothing grows.
+ * bounded size; server_room says whether every subscriber has room, and the player waits until it
+ * is so: nothing is ever dropped, nothing grows.
  */
 #ifndef TICKBUS_VENUE_SERVER_H
 #define TICKBUS_VENUE_SERVER_H
@@ -40,7 +40,8 @@ struct server {
     bool finishing;           /* close every client with 1000 once its queue is empty */
     tb_ns refuse_until;       /* until then every new connection is closed at once */
     uint64_t last_client;     /* its id */
-    tb_ns last_gone;          /* when the last client went; was it told that the recording is over? */
+    tb_ns last_gone;          /* when the last client went; was it told that the recording is
+                               * over? */
     bool last_told;
     tb_ns connect_mono[SERVER_CONNECTS_MAX]; /* when the last ones connected */
     uint64_t connect_count;
@@ -69,7 +70,8 @@ typedef void server_through(void *context, uint64_t client, const char *bytes, s
 void server_send(struct server *s, const struct protocol_frame *frame, server_through *through,
                  void *context);
 void server_put(struct server *s, uint64_t client, const char *bytes, size_t length, bool binary);
-/* server_queue: an answer, numbered if the venue numbers. 0, -ENOMEM, -ENOBUFS: longer than `most`. */
+/* server_queue: an answer, numbered if the venue numbers. 0, -ENOMEM, -ENOBUFS: longer than
+ * `most`. */
 int server_queue(struct server *s, struct client *c, const char *text, size_t length, bool binary,
                  size_t most);
 /* server_finish: the recording is over. */
@@ -82,7 +84,8 @@ void server_housekeep(struct server *s, tb_ns mono);
 bool server_has_subscriber(const struct server *s, uint32_t stream);
 /* server_disconnect: with a close frame of this code; 0: the connection is reset (RST) at once. */
 void server_disconnect(struct server *s, uint32_t stream, int code, const char *reason);
-/* server_silence: the sockets stay open; nothing is sent, read or answered. Frames meanwhile are lost. */
+/* server_silence: the sockets stay open; nothing is sent, read or answered. Frames meanwhile are
+ * lost. */
 void server_silence(struct server *s, uint32_t stream, tb_ns until);
 /* server_slow: so many bytes a second. */
 void server_slow(struct server *s, uint32_t stream, int64_t rate, tb_ns until);

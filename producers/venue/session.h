@@ -1,6 +1,7 @@
 /*
  * A recording and its clock: which event is next, and when it is due. The clock stands until it is
- * started, and may be held (for a client's snapshot): what was held is added to every later due time.
+ * started, and may be held (for a client's snapshot): what was held is added to every later due
+ * time.
  */
 #ifndef TICKBUS_VENUE_SESSION_H
 #define TICKBUS_VENUE_SESSION_H
@@ -31,7 +32,8 @@ void session_close(struct session *s);
 int session_rewind(struct session *s);
 
 void session_start(struct session *s, tb_ns mono);
-/* session_due: how long until the next event is due; 0 now, INT64_MAX standing, held or at the end. */
+/* session_due: how long until the next event is due; 0 now, INT64_MAX standing, held or at the
+ * end. */
 tb_ns session_due(const struct session *s, tb_ns mono);
 /* session_advance: the event was played; read the next one. */
 void session_advance(struct session *s);

@@ -1,7 +1,8 @@
 /*
  * Bybit and OKX, seen from a client. Books begin on the socket: who subscribed before the recorded
- * snapshot is played gets that; who comes later gets, right after the agreement, one made of what was
- * played so far, with the last frame's ids and checksum, so that the frames that follow join it.
+ * snapshot is played gets that; who comes later gets, right after the agreement, one made of what
+ * was played so far, with the last frame's ids and checksum, so that the frames that follow join
+ * it.
  *
  * A topic of a known market that was not recorded is agreed to, and stays silent.
  */
@@ -14,7 +15,8 @@
 #include <tickbus/decimal.h>
 #include <tickbus/log.h>
 
-#define STREAMS_MAX (ADAPTER_MARKETS_MAX * 8) /* recorded ones, and those that clients ask for in vain */
+#define STREAMS_MAX (ADAPTER_MARKETS_MAX * 8) /* recorded ones, and those that clients ask for in
+                                               * vain */
 
 struct protocol {
     const struct v5_dialect *dialect;
@@ -203,7 +205,8 @@ static void v5_disconnect(struct protocol *p, struct protocol_client *c)
     memset(c, 0, sizeof(*c));
 }
 
-/* The stream that is meant: the recorded one, if at another depth; else one that stays silent. -1: no room. */
+/* The stream that is meant: the recorded one, if at another depth; else one that stays silent. -1:
+ * no room. */
 static int meant(struct protocol *p, const char *name)
 {
     int number = find_stream(p, name);
@@ -231,7 +234,8 @@ static void switch_stream(struct protocol *p, struct protocol_client *c, const c
     p->dialect->book(out, s, &p->market[s->market]);
 }
 
-/* The first argument that can not be, by name; empty: there are too many, or no list of them. False: all are well. */
+/* The first argument that can not be, by name; empty: there are too many, or no list of them.
+ * False: all are well. */
 static bool find_wrong(struct protocol *p, const struct protocol_client *c, struct json_span args,
                        bool on, char out[PROTOCOL_STREAM_BYTES], bool *out_again)
 {

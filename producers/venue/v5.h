@@ -1,6 +1,7 @@
 /*
- * What differs between Bybit v5 and OKX v5, seen from a client: names of streams, answers, the shape of
- * books. What they share is in v5.c: requests {"op":..,"args":[..]}, books that begin on the socket.
+ * What differs between Bybit v5 and OKX v5, seen from a client: names of streams, answers, the
+ * shape of books. What they share is in v5.c: requests {"op":..,"args":[..]}, books that begin on
+ * the socket.
  */
 #ifndef TICKBUS_VENUE_V5_H
 #define TICKBUS_VENUE_V5_H

@@ -6,8 +6,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
-/* fuzz_padded: a copy with `padding` readable bytes behind it and no more, so that ASan sees a read beyond.
- * Good until the next call. */
+/* fuzz_padded: a copy with `padding` readable bytes behind it and no more, so that ASan sees a read
+ * beyond. Good until the next call. */
 char *fuzz_padded(const char *bytes, size_t count, size_t padding);
 
 /* fuzz_file: the path of a file that holds these bytes; of that name, until the next call. */

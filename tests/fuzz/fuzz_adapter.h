@@ -1,5 +1,6 @@
 /*
- * What the adapters' fuzz targets are made of: fuzz_<venue>.c says which venue, fuzz_adapter.c does the rest.
+ * What the adapters' fuzz targets are made of: fuzz_<venue>.c says which venue, fuzz_adapter.c does
+ * the rest.
  */
 #ifndef TICKBUS_TESTS_FUZZ_ADAPTER_H
 #define TICKBUS_TESTS_FUZZ_ADAPTER_H
@@ -18,10 +19,12 @@ struct fuzz_venue {
     uint32_t reader_depth; /* levels a side of the reader's book; 0: as the adapter's */
 };
 
-/* fuzz_begin: an adapter as new, bits of `which` 1: aggregated, 2: recorded; fuzz_end: done with it. One at a time. */
+/* fuzz_begin: an adapter as new, bits of `which` 1: aggregated, 2: recorded; fuzz_end: done with
+ * it. One at a time. */
 struct adapter *fuzz_begin(const struct fuzz_venue *of, unsigned which);
 void fuzz_end(struct adapter *a);
-/* fuzz_check_books: a reader that has applied the records has the adapter's books, as far as they are valid. */
+/* fuzz_check_books: a reader that has applied the records has the adapter's books, as far as they
+ * are valid. */
 void fuzz_check_books(const struct adapter_ops *ops, const struct adapter *a);
 
 /* fuzz_adapter: one input of libFuzzer's. 0. */

@@ -1,8 +1,9 @@
 /*
- * A venue's order book and its adapter's under any sequence of faults: the input says what changes at the venue, and
- * which of its frames come, twice, late, cut or not at all, when it sends snapshots and of when, when
- * the connection ends. Whenever the adapter holds its book for valid, the venue had that very book at that very update.
- * fuzz_book_<venue>.c writes the venue's frames; fuzz_book.c does the rest.
+ * A venue's order book and its adapter's under any sequence of faults: the input says what changes
+ * at the venue, and which of its frames come, twice, late, cut or not at all, when it sends
+ * snapshots and of when, when the connection ends. Whenever the adapter holds its book for valid,
+ * the venue had that very book at that very update. fuzz_book_<venue>.c writes the venue's frames;
+ * fuzz_book.c does the rest.
  */
 #ifndef TICKBUS_TESTS_FUZZ_BOOK_H
 #define TICKBUS_TESTS_FUZZ_BOOK_H
@@ -35,8 +36,9 @@ void put(struct book_text *t, const char *text);
 void put_number(struct book_text *t, uint64_t number);
 
 /*
- * put_side: the levels of one side that a change is about: before, price, between, size, behind; `comma` between
- * two. Returns how many. put_price: as the venue writes it, to which `tail` is added (".0").
+ * put_side: the levels of one side that a change is about: before, price, between, size, behind;
+ * `comma` between two. Returns how many. put_price: as the venue writes it, to which `tail` is
+ * added (".0").
  */
 struct book_words {
     const char *before, *between, *behind, *comma;
@@ -50,7 +52,8 @@ void put_rest_book(struct book_text *t, const struct book_change *c, const char 
 
 struct book_venue {
     struct fuzz_venue of;
-    /* What the venue sends of a change or a snapshot; and answers, where there is a request for one. */
+    /* What the venue sends of a change or a snapshot; and answers, where there is a request for
+     * one. */
     void (*frame)(struct book_text *t, const struct book_change *c);
     void (*answer)(struct book_text *t, const struct book_change *c); /* NULL: none */
     bool has_snapshots;                                               /* as frames */

@@ -1,7 +1,7 @@
 /*
- * A journal's segment, changed by any bytes: read, listed, searched, and recovered by a writer. A change is four
- * bytes: what, which page, where, and the new value; mostly the page gets a right checksum again, so that
- * what is behind the checksum is reached.
+ * A journal's segment, changed by any bytes: read, listed, searched, and recovered by a writer. A
+ * change is four bytes: what, which page, where, and the new value; mostly the page gets a right
+ * checksum again, so that what is behind the checksum is reached.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -1,9 +1,9 @@
 /*
- * An adapter as new, for one run. Two ways: fuzz_fresh.c makes and destroys one each time. fuzz_keep.c, for
- * libFuzzer, makes one for each configuration and keeps it: what its making left behind in zeroed memory (calloc:
- * all that says where it stands) is copied aside, and put back before each run, which is many times
- * faster. Memory that comes unset (malloc) holds nothing before a run and is left as it is. Each block
- * ends before poisoned bytes.
+ * An adapter as new, for one run. Two ways: fuzz_fresh.c makes and destroys one each time.
+ * fuzz_keep.c, for libFuzzer, makes one for each configuration and keeps it: what its making left
+ * behind in zeroed memory (calloc: all that says where it stands) is copied aside, and put back
+ * before each run, which is many times faster. Memory that comes unset (malloc) holds nothing
+ * before a run and is left as it is. Each block ends before poisoned bytes.
  */
 #ifndef TICKBUS_TESTS_FUZZ_KEEP_H
 #define TICKBUS_TESTS_FUZZ_KEEP_H

@@ -1,6 +1,6 @@
 /*
- * Records that prove themselves: word i of sequence s is mix(s, i). A torn, stale or misplaced record
- * can not pass.
+ * Records that prove themselves: word i of sequence s is mix(s, i). A torn, stale or misplaced
+ * record can not pass.
  */
 #ifndef TICKBUS_TESTS_WORDS_H
 #define TICKBUS_TESTS_WORDS_H

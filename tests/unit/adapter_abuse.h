@@ -17,7 +17,8 @@ static inline void check_cut_frames(const char *const *frames, size_t count)
     assert_int_equal(host.asked_count, 0);
 }
 
-/* Each byte of each becomes each of these, as a frame and as an answer; renew: makes the adapter anew. */
+/* Each byte of each becomes each of these, as a frame and as an answer; renew: makes the adapter
+ * anew. */
 static inline void change_each_byte(const char *const *frames, size_t count, void (*renew)(void))
 {
     static const unsigned char changes[] = {0,   '"', '\\', '{', '}', '[',  ']',

@@ -1,6 +1,6 @@
 /*
- * An adapter (Binance's, unless a test makes another) with a host that keeps what it is given, and short ways to feed it. Each test program
- * includes it once.
+ * An adapter (Binance's, unless a test makes another) with a host that keeps what it is given, and
+ * short ways to feed it. Each test program includes it once.
  */
 #ifndef TICKBUS_TESTS_ADAPTER_FIXTURE_H
 #define TICKBUS_TESTS_ADAPTER_FIXTURE_H
@@ -107,7 +107,8 @@ static inline void send_text(void *context, const char *text, size_t length, tb_
 static const struct adapter_host test_host = {NULL, publish,   add_instrument,
                                               get,  reconnect, send_text};
 
-/* Any venue's adapter: trades, quotes and book of these markets, on a host that forgot everything. */
+/* Any venue's adapter: trades, quotes and book of these markets, on a host that forgot
+ * everything. */
 static inline void make_venue(const char *venue, struct adapter_market_config *market, size_t count,
                               bool recorded)
 {
@@ -171,8 +172,8 @@ static inline int teardown(void **state)
 }
 
 /*
- * Padded as adapters want it, in memory of exactly that size, so that ASan sees a read beyond. Messages in
- * these tests are written with ' for ", which keeps them readable.
+ * Padded as adapters want it, in memory of exactly that size, so that ASan sees a read beyond.
+ * Messages in these tests are written with ' for ", which keeps them readable.
  */
 static inline char *padded(const char *text, size_t length)
 {

@@ -1,6 +1,6 @@
 /*
- * The adapter fixture for a venue of the test's choice: BTC/USD and ETH/USD by the names given, and a host
- * that keeps what it is asked to send.
+ * The adapter fixture for a venue of the test's choice: BTC/USD and ETH/USD by the names given, and
+ * a host that keeps what it is asked to send.
  */
 #ifndef TICKBUS_TESTS_ADAPTER_VENUE_H
 #define TICKBUS_TESTS_ADAPTER_VENUE_H
@@ -78,7 +78,8 @@ static inline void forget(void)
     sent.count = 0;
 }
 
-/* Every byte of a frame cut off, and each changed: bad or not, never a crash, and refused if cut. */
+/* Every byte of a frame cut off, and each changed: bad or not, never a crash, and refused if
+ * cut. */
 static inline void abuse(const char *const *frames, size_t count)
 {
     static const char changes[] = {0, '"', '\\', '{', '}', '[', ']', ',', ':', '-', '9', 'e'};

@@ -1,6 +1,6 @@
 /*
- * A bus directory of its own for one test, in shared memory, gone afterwards; and the few steps that
- * most tests of the ring begin with.
+ * A bus directory of its own for one test, in shared memory, gone afterwards; and the few steps
+ * that most tests of the ring begin with.
  */
 #ifndef TICKBUS_TESTS_BUS_FIXTURE_H
 #define TICKBUS_TESTS_BUS_FIXTURE_H

@@ -1,6 +1,6 @@
 /*
- * A journal in a temporary directory, its disk made to lie by a script, and the proof of what it holds:
- * every record's fields are a function of its sequence.
+ * A journal in a temporary directory, its disk made to lie by a script, and the proof of what it
+ * holds: every record's fields are a function of its sequence.
  */
 #ifndef TESTS_JOURNAL_BENCH_DISK_H
 #define TESTS_JOURNAL_BENCH_DISK_H
@@ -44,7 +44,8 @@ void bench_append(struct bench *b, tb_seq last, size_t batch);
 /* Turn until all appended is durable; false if it did not come to that in `turns`. */
 bool bench_settle(struct bench *b, unsigned turns);
 void bench_finish(struct bench *b);
-/* What the journal holds of an epoch, read with tb_journal_read: exactly first..the result. 0: nothing. */
+/* What the journal holds of an epoch, read with tb_journal_read: exactly first..the result. 0:
+ * nothing. */
 tb_seq bench_read(const char *path, uint64_t epoch, tb_seq first);
 
 #endif

@@ -38,7 +38,8 @@ static inline uint64_t random_below(struct random *r, uint64_t limit)
     return random_next(r) % limit;
 }
 
-/* 0 or more, of a random length of up to `bits` bits (at most 63): small numbers are as likely as large. */
+/* 0 or more, of a random length of up to `bits` bits (at most 63): small numbers are as likely as
+ * large. */
 static inline int64_t random_magnitude(struct random *r, unsigned bits)
 {
     return (int64_t)(random_next(r) >> (64 - bits) >> random_below(r, bits));

@@ -1,4 +1,5 @@
-/* Files that no producer of ours made: refused with a sentence, or read without harm. Never a crash. */
+/* Files that no producer of ours made: refused with a sentence, or read without harm. Never a
+ * crash. */
 #include "bus_fixture.h"
 
 #include <grp.h>
@@ -121,7 +122,8 @@ static void things_that_are_no_files_are_refused(void **state)
     assert_int_equal(rmdir(path), 0);
 }
 
-/* Random bytes anywhere in the header, the live part, the table and the slots, under a reader's life. */
+/* Random bytes anywhere in the header, the live part, the table and the slots, under a reader's
+ * life. */
 static void random_damage_does_no_harm(void **state)
 {
     struct bus *bus = bus_of(state);
@@ -169,8 +171,8 @@ static void random_damage_does_no_harm(void **state)
     (void)munmap(base, bytes);
 }
 
-/* A stranger has cleared a slot in the middle of the ring: what should be there is waited for, not asked for again
- * and again. */
+/* A stranger has cleared a slot in the middle of the ring: what should be there is waited for, not
+ * asked for again and again. */
 static void a_reader_does_not_turn_in_circles(void **state)
 {
     struct bus *bus = bus_of(state);
@@ -243,7 +245,8 @@ static void a_ring_that_is_cut_short_breaks_only_its_readers(void **state)
     tb_writer_close(&other, TB_STREAM_STOPPED);
 }
 
-/* Run as another user: root's streams are believed, those of a third user are not, unless shared. */
+/* Run as another user: root's streams are believed, those of a third user are not, unless
+ * shared. */
 static void a_strangers_ring_is_refused(void **state)
 {
     struct bus *bus = bus_of(state);
