@@ -62,7 +62,7 @@ enum tb_flag {
     TB_F_TOB = 0x40,            /* top of book: on every quote */
     TB_F_SNAPSHOT = 0x20,       /* from a snapshot, not from a change */
     TB_F_MBP = 0x10,            /* an aggregated price level */
-    TB_F_BAD_TS_RECV = 0x08,    /* ts_recv is not to be trusted */
+    TB_F_BAD_TS_RECV = 0x08,    /* ts_recv is not to be trusted; no producer of this tree says so */
     TB_F_MAYBE_BAD_BOOK = 0x04, /* book records, their gaps and UNSYNCED: set from a gap until the
                                  * next snapshot is complete, whose last record is without it */
     TB_F_FORMING = 0x02,        /* candles only: the bucket is still open (DBN: publisher
@@ -81,7 +81,7 @@ enum tb_gap_reason {
     TB_GAP_RESTART = 3,    /* the producer itself was away */
     TB_GAP_BAD_FRAME = 4,  /* a frame could not be read, so its content is missing */
     TB_GAP_CHECKSUM = 5,   /* the venue's checksum does not match our book */
-    TB_GAP_OVERFLOW = 6,   /* a bounded buffer was full */
+    TB_GAP_OVERFLOW = 6,   /* a bounded buffer was full; no producer of this tree says so */
     TB_GAP_OVERRUN = 7,    /* the producer of a derived stream was lapped on its input */
 };
 
