@@ -385,7 +385,8 @@ void tb_writer_close(struct tb_writer *w, enum tb_stream_state state)
 
 int tb_writer_unlink(const char *bus_dir, const char *stream, struct tb_error *err)
 {
-    static const char *const suffixes[] = {".ring", ".ring.new", ".wait", ".lock"}; /* it last */
+    static const char *const suffixes[] = {".ring", ".ring.new", ".wait", ".control",
+                                         ".lock"}; /* it last */
     char path[TB_PATH_BYTES];
     if (!tb_name_check(stream))
         return tb_fail(err, -EINVAL, "\"%.40s\" is no stream name", stream);

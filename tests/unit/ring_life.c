@@ -5,6 +5,8 @@
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 
+#include <tickbus/control.h>
+
 static void a_second_producer_is_told_the_pid_of_the_first(void **state)
 {
     struct bus *bus = bus_of(state);
@@ -185,6 +187,10 @@ static void removing_a_stream_leaves_nothing_and_tells_its_readers(void **state)
     char path[160];
     int fd = open(bus_path(bus, "s.ring.new", path), O_CREAT | O_WRONLY, 0600); /* half made */
     (void)close(fd);
+    struct tb_control control; /* of a producer that was killed */
+    assert_int_equal(tb_control_open(&control, bus->dir, "s"), 0);
+    (void)close(control.fd);
+    (void)close(control.directory);
     assert_int_equal(tb_writer_unlink(bus->dir, "s", &bus->err), 0);
     assert_int_equal(bus_files(bus, false), 0);
     assert_true(tb_reader_retired(&r));
