@@ -45,8 +45,8 @@ struct adapter_host {
     /*
      * Please GET this path (from the venue's REST host) and give the answer to on_rest with the same
      * `request` number. `not_before_ns`: wait at least that long first (0: at once). The host drops
-     * a second request with a number that is under way. A replay's host ignores it: the recorded
-     * answers come by themselves.
+     * a second request with a number that is under way, and holds all of them back as long as the venue
+     * wants after its 429 or 418. A replay's host ignores it: the recorded answers come by themselves.
      */
     void (*get)(void *context, uint32_t request, const char *path, tb_ns not_before_ns);
     /* Please close and connect again: the connection can not be used further. */

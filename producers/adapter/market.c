@@ -295,6 +295,7 @@ void adapter_disconnected(struct adapter *a, tb_ns ts_recv, int code, enum tb_ga
         adapter_book_unsync(a, m, ts_recv);
         m->sync.reason = reason;
         m->sync.asked = false;
+        m->sync.asks = 0; /* who connects has a pause of its own */
     }
     adapter_unsubscribed(a);
     (void)adapter_flush(a); /* as above */

@@ -45,6 +45,9 @@ struct adapter_pending {
     uint32_t change_count;
 };
 
+/* A book that was right for so many changes: asking anew did help, however fast the venue's time passes. */
+#define ADAPTER_HELPED_CHANGES 50
+
 struct adapter_sync {
     struct tb_book book;
     bool synced; /* the book is the venue's, up to `last` */
@@ -57,6 +60,7 @@ struct adapter_sync {
     uint32_t window; /* levels a side that the venue keeps, without saying what falls out; 0: all */
     bool asked;      /* a snapshot must come */
     uint8_t asks;    /* how often it was asked for in a row */
+    uint8_t applied; /* changes since it was joined, up to ADAPTER_HELPED_CHANGES */
     tb_ns asked_at;  /* when the last request goes out, of ts_recv's clock */
     struct adapter_pending pending; /* where the family keeps events */
 };

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HELPED_NS (60 * TB_NS_PER_S) /* a book that was right for so long: asking anew did help */
+#define HELPED_NS (60 * TB_NS_PER_S) /* asked so long ago: it did help, of quiet markets too */
 #define PAUSE_FIRST                                                                                \
     (500 * TB_NS_PER_MS) /* after the second request in a row, doubled by each next */
 #define ASKS_MAX 7       /* 32 s at most */

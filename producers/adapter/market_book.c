@@ -209,6 +209,7 @@ void adapter_book_joined(struct adapter *a, struct adapter_market *m, uint64_t l
     s->has_last = true;
     s->last = last;
     s->asked = false;
+    s->applied = 0;
     adapter_status(a, m, TB_STATUS_SYNCED, (int64_t)last, ts_recv);
 }
 
@@ -245,6 +246,8 @@ void adapter_book_apply(struct adapter *a, struct adapter_market *m,
         a->out[a->out_count - 1].flags |= TB_F_LAST;
     a->counter[ADAPTER_LEVELS_OUT] += a->out_count - before;
     a->counter[ADAPTER_BOOK_EVENTS]++;
+    if (m->sync.applied < ADAPTER_HELPED_CHANGES && ++m->sync.applied == ADAPTER_HELPED_CHANGES)
+        m->sync.asks = 0;
     m->sync.last = event->last;
     book->update_id = event->last;
     book->ts_event = event->ts_event;

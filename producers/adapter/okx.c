@@ -282,14 +282,14 @@ static int on_rest(struct adapter *a, uint32_t request, const char *path, int st
         return 0;
     }
     if (status < 200 || status > 299 || body == NULL) {
-        okx_no_rest_book(a, m, status == 429 ? 2 * TB_NS_PER_S : 0, ts_recv);
+        okx_no_rest_book(a, m, ts_recv);
         return 0;
     }
     okx_decode(self_of(a)->decoder, body, length, &msg);
     int rc = msg.kind == OKX_REST_BOOK ? okx_on_rest_book(a, m, &msg.item[0], ts_recv) : -EBADMSG;
     if (rc == -EBADMSG) {
         a->counter[ADAPTER_FRAMES_BAD]++;
-        okx_no_rest_book(a, m, 0, ts_recv);
+        okx_no_rest_book(a, m, ts_recv);
     }
     return rc;
 }
@@ -329,6 +329,7 @@ static void forget(struct adapter *a)
     for (size_t i = 0; i < a->market_count; i++) {
         own(&a->market[i])->agreed = false;
         own(&a->market[i])->requested = false; /* an answer that is under way is of no use */
+        own(&a->market[i])->attempts = 0;
     }
 }
 

@@ -133,14 +133,14 @@ static void ask_rest(struct adapter *a, struct adapter_market *m, tb_ns pause_ns
     a->host.get(a->host.context, m->index + 1U, path, due - now > pause_ns ? due - now : pause_ns);
 }
 
-void okx_no_rest_book(struct adapter *a, struct adapter_market *m, tb_ns pause_ns, tb_ns ts_recv)
+void okx_no_rest_book(struct adapter *a, struct adapter_market *m, tb_ns ts_recv)
 {
     tb_ns backoff = RETRY_FIRST << own(m)->attempts;
     if (own(m)->attempts < RETRY_DOUBLINGS)
         own(m)->attempts++;
     own(m)->requested = false;
     if (!m->sync.synced && own(m)->agreed)
-        ask_rest(a, m, backoff > pause_ns ? backoff : pause_ns, ts_recv);
+        ask_rest(a, m, backoff, ts_recv);
 }
 
 /* ---- snapshots ---- */
@@ -291,7 +291,7 @@ int okx_on_rest_book(struct adapter *a, struct adapter_market *m, const struct o
         return -EBADMSG;
     uint32_t younger = first_younger(p, event.last);
     if (younger < p->event_count && p->event[younger].first > event.last) {
-        okx_no_rest_book(a, m, 0, ts_recv); /* too old */
+        okx_no_rest_book(a, m, ts_recv); /* too old */
         return 0;
     }
     int rc = okx_time(item->time, &event.ts_event);

@@ -32,8 +32,8 @@ int okx_on_book(struct adapter *a, struct adapter_market *m, const struct okx_it
 int okx_on_rest_book(struct adapter *a, struct adapter_market *m, const struct okx_item *item,
                      tb_ns ts_recv);
 int okx_resync(struct adapter *a, const char *symbol, tb_ns ts_recv);
-/* okx_no_rest_book: the request failed; ask again after at least pause_ns. */
-void okx_no_rest_book(struct adapter *a, struct adapter_market *m, tb_ns pause_ns, tb_ns ts_recv);
+/* okx_no_rest_book: the request failed; ask again, later each time. */
+void okx_no_rest_book(struct adapter *a, struct adapter_market *m, tb_ns ts_recv);
 
 /* okx_listing.c: what okx_ops needs of it. */
 int okx_listing_path(const char *const *symbols, size_t count, char *out_path, size_t capacity);

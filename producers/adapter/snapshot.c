@@ -194,13 +194,10 @@ struct adapter_text snapshot_path_symbol(const char *rule_path, const char *path
     return (struct adapter_text){at, (uint32_t)strcspn(at, "&#")};
 }
 
-/* How long a refused request must rest: 429 and 418 are the venue's rate limit and ban. */
+/* How long a refused request must rest at least. The venue's rate limit (429, 418) is the host's affair. */
 static tb_ns pause_after(int status)
 {
-    return status == 418                    ? 120 * TB_NS_PER_S
-           : status == 429                  ? 30 * TB_NS_PER_S
-           : status == 403 || status == 451 ? 60 * TB_NS_PER_S
-                                            : 0;
+    return status == 403 || status == 451 ? 60 * TB_NS_PER_S : 0;
 }
 
 int snapshot_on_rest(struct adapter *a, uint32_t request, const char *path, int status,
@@ -245,6 +242,7 @@ void snapshot_on_disconnect(struct adapter *a, tb_ns ts_recv, int code, enum tb_
     for (size_t i = 0; i < a->market_count; i++) {
         own(&a->market[i])->requested = false;
         own(&a->market[i])->present = false;
+        own(&a->market[i])->attempts = 0;
     }
     adapter_disconnected(a, ts_recv, code, reason);
 }

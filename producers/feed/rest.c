@@ -10,6 +10,11 @@
 
 #include "producers/adapter/adapter.h"
 
+/* After a refusal for too many requests, without a word on how long: least, and jitter up to. */
+#define HOLD_LEAST (250 * TB_NS_PER_MS)
+#define HOLD_FIRST (2 * TB_NS_PER_S)
+#define HOLD_MOST (120 * TB_NS_PER_S)
+#define HOLD_MOST_S 3600 /* by Retry-After */
 #define BODY_FIRST (256U << 10)
 #define BODY_KEPT                                                                                  \
     (4U << 20) /* a listing of everything is bigger, and rare: that memory goes back */
@@ -96,6 +101,7 @@ int rest_init(struct rest *r, const struct rest_options *options, rest_done *don
     r->done = done;
     r->context = context;
     r->curl_due = INT64_MAX;
+    backoff_init(&r->held, HOLD_FIRST, HOLD_MOST, (uint64_t)tb_clock_mono());
     r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     r->multi = curl_multi_init();
     if (r->epoll_fd < 0 || r->multi == NULL)
@@ -229,6 +235,22 @@ static void start_waiting(struct rest *r, tb_ns mono)
     }
 }
 
+/* Requests that were under way together are refused together: that is one refusal. */
+static void hold(struct rest *r, long status, int64_t retry_after_s, tb_ns mono)
+{
+    bool limited = status == 429 || status == 418;
+    tb_ns wait = 0;
+
+    if (status >= 200 && status <= 299)
+        backoff_reset(&r->held);
+    if (retry_after_s > 0 && (limited || status == 503))
+        wait = (retry_after_s > HOLD_MOST_S ? HOLD_MOST_S : retry_after_s) * TB_NS_PER_S;
+    else if (limited && mono >= r->held_until)
+        wait = HOLD_LEAST + backoff_next(&r->held);
+    if (mono + wait > r->held_until)
+        r->held_until = mono + wait;
+}
+
 static void finish(struct rest *r, struct rest_transfer *t, CURLcode result, tb_ns mono)
 {
     long status = 0;
@@ -237,8 +259,7 @@ static void finish(struct rest *r, struct rest_transfer *t, CURLcode result, tb_
 
     (void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     (void)curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &retry_after);
-    if ((status == 429 || status == 418) && retry_after > 0)
-        r->held_until = mono + (tb_ns)(retry_after > 3600 ? 3600 : retry_after) * TB_NS_PER_S;
+    hold(r, status, (int64_t)retry_after, mono);
     const char *failure = t->failure[0] != '\0' ? t->failure : curl_easy_strerror(result);
     bool good = result == CURLE_OK && t->body != NULL && t->length > 0;
     if (result == CURLE_OK && !good)

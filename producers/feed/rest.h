@@ -1,7 +1,8 @@
 /*
  * GET requests to a venue's REST host: queued, a few at a time, never blocking (libcurl's multi
- * interface on an epoll descriptor). TLS is verified; answers are bounded; a venue that says 429 or
- * 418 with Retry-After is left alone that long.
+ * interface on an epoll descriptor). TLS is verified; answers are bounded. A venue that says 429 or 418
+ * (or 503 with Retry-After) is left alone for as long as its Retry-After says (seconds or a date; an hour
+ * at most, then it is asked again), without one for a time that grows, with jitter.
  */
 #ifndef TICKBUS_FEED_REST_H
 #define TICKBUS_FEED_REST_H
@@ -9,6 +10,8 @@
 #include <curl/curl.h>
 
 #include <tickbus/base.h>
+
+#include "backoff.h"
 
 #define REST_QUEUE_MAX 1024
 #define REST_PATH_BYTES 256
@@ -52,6 +55,7 @@ struct rest {
     int epoll_fd;
     tb_ns curl_due; /* monotonic: when curl wants to be called; INT64_MAX: not */
     tb_ns held_until;
+    struct backoff held; /* where the venue does not say how long */
     struct rest_transfer transfer[REST_TRANSFERS];
     struct rest_waiting waiting[REST_QUEUE_MAX];
     size_t waiting_count;

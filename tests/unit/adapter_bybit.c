@@ -218,6 +218,40 @@ static void book_that_fails_again_is_asked_for_after_a_pause_that_grows(void **s
     }
 }
 
+/* Three times in a row asking did not help: the next time there would be a pause. */
+static void fail_again_and_again(void)
+{
+    start_book();
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(book("delta", 200 * (i + 1), "", ""), 0);
+        assert_int_equal(book("snapshot", 200 * (i + 1) + 1, "['1','1']", ""), 0);
+    }
+    assert_true(host.sent[4].not_before > 0);
+}
+
+static void book_that_was_right_for_some_updates_is_asked_for_at_once_again(void **state)
+{
+    (void)state;
+    fail_again_and_again();
+    for (unsigned i = 0; i < 50; i++)
+        assert_int_equal(book("delta", 602 + i, "", ""), 0);
+    assert_int_equal(book("delta", 800, "", ""), 0);
+    assert_int_equal(host.sent_count, 8);
+    assert_int_equal(host.sent[6].not_before, 0);
+}
+
+static void reconnect_forgets_that_asking_did_not_help(void **state)
+{
+    (void)state;
+    fail_again_and_again();
+    ops->on_disconnect(a, ++host.now, 1006, TB_GAP_RECONNECT);
+    ops->on_connect(a, ++host.now);
+    assert_int_equal(book("snapshot", 700, "['1','1']", ""), 0);
+    assert_int_equal(book("delta", 800, "", ""), 0);
+    assert_int_equal(host.sent_count, 8);
+    assert_int_equal(host.sent[6].not_before, 0);
+}
+
 static void new_snapshot_replaces_the_book_without_a_gap(void **state)
 {
     (void)state;
@@ -581,6 +615,8 @@ int main(void)
         L(delta_seen_before_is_dropped),
         L(missing_updates_are_a_gap_and_the_topic_is_subscribed_anew),
         L(book_that_fails_again_is_asked_for_after_a_pause_that_grows),
+        L(book_that_was_right_for_some_updates_is_asked_for_at_once_again),
+        L(reconnect_forgets_that_asking_did_not_help),
         L(new_snapshot_replaces_the_book_without_a_gap),
         L(update_one_means_the_service_began_anew),
         L(ids_that_go_back_without_a_snapshot_are_a_gap),
