@@ -108,6 +108,14 @@ static int visit(const char *path, int depth, struct journals *journals, struct 
     return rc;
 }
 
+/* A stream's directory that has no segment yet: its writer's lock is there from the beginning. */
+static bool is_begun(const char *path)
+{
+    char lock[512];
+    int length = snprintf(lock, sizeof(lock), "%s/lock", path);
+    return length < (int)sizeof(lock) && access(lock, F_OK) == 0;
+}
+
 int journals_find(const char *path, struct journals *journals, struct tb_error *err)
 {
     struct stat st;
@@ -115,6 +123,8 @@ int journals_find(const char *path, struct journals *journals, struct tb_error *
     if (stat(path, &st) != 0)
         return tb_fail(err, -errno, "cannot read %s: %s", path, strerror(errno));
     int rc = S_ISDIR(st.st_mode) ? visit(path, 1, journals, err) : add(journals, path, path, err);
+    if (rc == 0 && journals->count == before && is_begun(path))
+        return add(journals, path, "", err);
     if (rc == 0 && journals->count == before)
         return tb_fail(err, -ENOENT, "no journal in %s: no file *.tbj or *.tbj.zst below it", path);
     return rc;

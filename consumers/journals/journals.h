@@ -25,8 +25,8 @@ struct journals {
 
 /*
  * journals_find: add what `path` means: a segment file, a stream's directory, or all streams below
- * a directory (of a bus, or of all buses), sorted. -ENOENT: nothing is there; others from the
- * system.
+ * a directory (of a bus, or of all buses), sorted; a stream's directory that is named itself may be without
+ * a record yet. -ENOENT: nothing is there; others from the system.
  */
 int journals_find(const char *path, struct journals *journals, struct tb_error *err);
 void journals_free(struct journals *journals);

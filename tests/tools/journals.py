@@ -344,6 +344,21 @@ def damage_is_found_with_its_range(bus):
     run("journal-ls", base, "--verify", status=1)
 
 
+def a_stream_without_a_record_yet_is_no_fault(bus):
+    base = imported(bus)
+    quiet = os.path.join(base, "t", "quiet")
+    os.mkdir(quiet)
+    with open(os.path.join(quiet, "lock"), "w", encoding="ascii"):
+        pass  # all that there is before the first record
+    totals = rows(run("verify", *glob.glob(os.path.join(base, "t", "*")), "--json")[0])[-1]
+    expect(totals["ok"] and totals["records"] > 0, totals)
+    for program, code in (("verify", 0), ("journal-ls", 0), ("export", 0)):
+        run(program, quiet, status=code)
+    os.unlink(os.path.join(quiet, "lock"))
+    _, err = run("verify", quiet, status=69)  # any directory, mistyped perhaps
+    expect("no journal" in err, err)
+
+
 def the_database_is_held_against_it(bus):
     base = imported(bus)
     database = os.path.join(bus.base, "x.db")
@@ -462,5 +477,6 @@ main([a_reader_in_another_language_gives_the_same, compressed_segments_are_the_s
       tail_follows_a_journal, ls_tells_what_is_there, round_trips_are_equal, exports_select,
       imports_name_the_line_that_is_wrong, damaged_parquet_never_crashes, imports_onto_a_bus,
       what_is_right_is_found_right, what_is_wrong_is_found, damage_is_found_with_its_range,
+      a_stream_without_a_record_yet_is_no_fault,
       the_database_is_held_against_it, replay_plays_what_is_there, replay_goes_on_after_kills,
       replay_loops_without_going_back, replay_tells_holes_as_gaps])
