@@ -39,6 +39,14 @@ static struct past_alert *make(struct past *p, const struct event *event)
     return a;
 }
 
+/* Not behind the last one, in the order of one alert's transitions. */
+static bool is_there(const struct event *e, const struct event *last)
+{
+    if (e->at != last->at)
+        return e->at < last->at;
+    return e->alert_id != last->alert_id ? e->alert_id < last->alert_id : e->state <= last->state;
+}
+
 void past_add(struct past *p, const char *own_stream, const struct tb_instrument *entry,
               const struct tb_record *record)
 {
@@ -64,19 +72,15 @@ void past_add(struct past *p, const char *own_stream, const struct tb_instrument
     struct past_alert *a = find(p, &event);
     if (a == NULL && (a = make(p, &event)) == NULL)
         return;
+    /* There a second time: writes that arrived when the next life had read them as missing. A recording
+     * that is played again goes back in time, too, but its stories have later numbers. */
+    if (event.alert_id <= a->last.alert_id && !is_there(&a->last, &event))
+        return;
     if (event.state == TB_ALERT_RESOLVED && event.alert_id == a->last.alert_id)
         event.fired_wall = a->last.fired_wall;
     a->last = event;
     a->waiting = true;
     p->newest = event.at > p->newest ? event.at : p->newest;
-}
-
-/* Not behind the last one, in the order of one alert's transitions. */
-static bool is_there(const struct event *e, const struct event *last)
-{
-    if (e->at != last->at)
-        return e->at < last->at;
-    return e->alert_id != last->alert_id ? e->alert_id < last->alert_id : e->state <= last->state;
 }
 
 bool past_has(struct past *p, struct event *event, bool *out_last)
