@@ -232,7 +232,70 @@ static bool is_blank(struct walk *walk)
     return true;
 }
 
-/* A file without a good head: nothing in it was ever durable, as its head would be; but look twice. */
+/* Ids 1 .. this can be looked up. */
+static uint32_t instruments_known(struct walk *walk)
+{
+    uint32_t known = 0;
+    long count = read_pages(walk->fd, walk->chunk, TB_JOURNAL_INSTRUMENT_PAGE,
+                            2 * TB_JOURNAL_INSTRUMENT_PAGES);
+    for (long n = 0; n < TB_JOURNAL_INSTRUMENT_PAGES; n++) {
+        uint32_t here = 0;
+        for (long i = n; i < count; i += TB_JOURNAL_INSTRUMENT_PAGES) {
+            const struct tb_journal_page *page = page_at(walk->chunk, (size_t)i);
+            if (tb_journal_page_check(page, TB_JOURNAL_INSTRUMENTS_KIND, walk->epoch) == NULL &&
+                page->first_seq == known + 1 && page->count > here)
+                here = page->count;
+        }
+        known += here;
+        if (here < TB_JOURNAL_INSTRUMENTS)
+            break;
+    }
+    return known;
+}
+
+/* A page of records, or a spare of the first: says it where the records begin? 0: it does not. */
+static uint64_t data_page_of(const struct walk *walk, const struct tb_journal_page *page,
+                             uint64_t index)
+{
+    const bool spare = index < TB_JOURNAL_INSTRUMENT_PAGE;
+    const uint64_t k = (page->first_seq - walk->first) / TB_JOURNAL_RECORDS;
+    if (tb_journal_page_check(page, spare ? TB_JOURNAL_SPARE : TB_JOURNAL_RECORDS_KIND,
+                              walk->epoch) != NULL ||
+        page->first_seq < walk->first ||
+        (page->first_seq - walk->first) % TB_JOURNAL_RECORDS != 0 ||
+        (spare ? k != 0 : page->page != index) || page->page < TB_JOURNAL_STATE_PAGE ||
+        k > page->page - TB_JOURNAL_STATE_PAGE)
+        return 0;
+    return page->page - k;
+}
+
+/*
+ * Without its head, a file is as good if its records say where they belong and their instruments are there:
+ * those were perhaps never written, if the power failed in the middle of the first pages.
+ */
+static bool head_spared(struct walk *walk)
+{
+    uint32_t instrument = 0;
+    for (uint64_t index = TB_JOURNAL_SPARE_PAGE; index < walk->pages;) {
+        long count = read_pages(walk->fd, walk->chunk, index, CHUNK_PAGES);
+        if (count <= 0)
+            return false;
+        for (long i = 0; i < count; i++, index++) {
+            struct tb_journal_page *page = page_at(walk->chunk, (size_t)i);
+            const uint64_t data_page = data_page_of(walk, page, index);
+            if (data_page == 0)
+                continue;
+            if (walk->data_page == 0)
+                walk->data_page = data_page;
+            for (uint32_t r = 0; r < page->count; r++)
+                if (page_records(page)[r].instrument > instrument)
+                    instrument = page_records(page)[r].instrument;
+        }
+    }
+    return walk->data_page != 0 && instrument <= instruments_known(walk);
+}
+
+/* A file of which nothing can be used. */
 static void headless(struct tb_journal_writer *w, struct walk *walk)
 {
     if (is_blank(walk)) {
@@ -241,7 +304,7 @@ static void headless(struct tb_journal_writer *w, struct walk *walk)
                        "file=%s/%s then=\"removed: it was made, but never written\"", w->path,
                        walk->name);
     } else {
-        tb_journal_file_aside(w, walk->name, "its first page is not readable");
+        tb_journal_file_aside(w, walk->name, "neither its first page nor what follows is readable");
     }
 }
 
@@ -292,6 +355,28 @@ static int recover_open(struct tb_journal_writer *w, struct walk *walk, tb_seq l
     return end_it(w, walk, tail);
 }
 
+/* 1: it is known where the records begin, 0: nothing can be used, or -errno. */
+static int head_read(struct tb_journal_writer *w, struct walk *walk, struct tb_error *err)
+{
+    const struct tb_journal_page *page = page_at(walk->chunk, 0);
+    long count = read_pages(walk->fd, walk->chunk, 0, 1);
+    if (count <= 0)
+        return (int)count;
+    if (page->magic == TB_JOURNAL_MAGIC && page->layout != TB_JOURNAL_LAYOUT)
+        return tb_fail(err, -EPROTO, "%s/%s: journal layout %u, this build writes %d", w->path,
+                       walk->name, page->layout, TB_JOURNAL_LAYOUT);
+    if (head_good(walk, page))
+        return 1;
+    if (!head_spared(walk))
+        return 0;
+    walk->time = w->epoch == walk->epoch ? w->time_epoch : 0;
+    tb_journal_say(w, true, "journal_head",
+                   "file=%s/%s reason=\"its first page is not readable\" "
+                   "then=\"its records say where they belong: none is lost by that\"",
+                   w->path, walk->name);
+    return 1;
+}
+
 static int recover_file(struct tb_journal_writer *w, const struct found *file, tb_seq limit,
                         char *chunk, struct journal_past *out_past, struct tb_error *err)
 {
@@ -303,25 +388,20 @@ static int recover_file(struct tb_journal_writer *w, const struct found *file, t
     int rc = walk.fd < 0 || fstat(walk.fd, &st) != 0 ? -errno : 0;
     if (rc == 0) {
         walk.pages = (uint64_t)st.st_size / TB_JOURNAL_PAGE;
-        long count = read_pages(walk.fd, chunk, 0, 1);
-        struct tb_journal_page *page = page_at(chunk, 0);
-        if (count < 0) {
-            rc = (int)count;
-        } else if (count == 1 && page->magic == TB_JOURNAL_MAGIC &&
-                   page->layout != TB_JOURNAL_LAYOUT) {
-            rc = tb_fail(err, -EPROTO, "%s/%s: journal layout %u, this build writes %d", w->path,
-                         file->name, page->layout, TB_JOURNAL_LAYOUT);
-        } else if (count == 0 || !head_good(&walk, page)) {
+        rc = head_read(w, &walk, err);
+        if (rc == 0)
             headless(w, &walk);
-        } else {
-            /* Mostly it was ended: then its last page says all. */
-            count = read_pages(walk.fd, chunk, walk.pages - 1, 1);
-            if (count == 1 && walk.pages > walk.data_page && page->page == walk.pages - 1 &&
-                tb_journal_page_check(page, TB_JOURNAL_END, file->epoch) == NULL)
-                walk.time = page->time_max, out_past->last = page->first_seq - 1;
-            else
-                rc = recover_open(w, &walk, limit, &out_past->last);
-        }
+    }
+    if (rc == 1) {
+        /* Mostly it was ended: then its last page says all. */
+        const struct tb_journal_page *page = page_at(chunk, 0);
+        long count = read_pages(walk.fd, chunk, walk.pages - 1, 1);
+        rc = 0;
+        if (count == 1 && walk.pages > walk.data_page && page->page == walk.pages - 1 &&
+            tb_journal_page_check(page, TB_JOURNAL_END, file->epoch) == NULL)
+            walk.time = page->time_max, out_past->last = page->first_seq - 1;
+        else
+            rc = recover_open(w, &walk, limit, &out_past->last);
     }
     out_past->time = walk.time;
     if (walk.fd >= 0)
