@@ -505,4 +505,4 @@ if __name__ == "__main__":
              if callable(value) and getattr(value, "__module__", "") == "__main__" and hasattr(value, "__code__")
              and value.__code__.co_argcount == 0 and value.__code__.co_flags & 0x04 == 0 and name != "session"]
     wanted = sys.argv[1:]
-    run_tests([test for test in tests if not wanted or test.__name__ in wanted])
+    run_tests([test for test in tests if not wanted or test.__name__ in wanted], at_once=3)

@@ -119,4 +119,4 @@ if __name__ == "__main__":
         a_killed_feed_says_exactly_what_it_missed,
         a_venue_that_died_and_came_back_is_found_again,
         a_stopped_reader_changes_nothing_for_the_feed,
-        a_gate_that_stands_still_holds_the_venue_and_nothing_is_lost])
+        a_gate_that_stands_still_holds_the_venue_and_nothing_is_lost], at_once=2)

@@ -139,4 +139,4 @@ if __name__ == "__main__":
     run_tests([bybit_is_pinged_in_its_own_way_and_a_quiet_market_is_left_alone,
                okx_is_pinged_in_its_own_way_and_silence_is_noticed,
                bybit_book_with_a_hole_is_subscribed_anew,
-               okx_book_without_a_snapshot_is_had_by_rest])
+               okx_book_without_a_snapshot_is_had_by_rest], at_once=4)
