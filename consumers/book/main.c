@@ -200,7 +200,7 @@ static void show(struct display *d)
         return;
     picture(d, memory, wanted != 0 && wanted < fits ? wanted : fits);
     (void)fclose(memory);
-    screen_draw(text, d->paused ? " q quit   space go on (paused)" : " q quit   space pause");
+    screen_draw(text, d->paused ? " q quit   space go on (paused)" : " q quit   space pause", NULL);
     flush(d);
     free(text);
 }

@@ -78,13 +78,27 @@ static const char *draw_line(const char *text, unsigned columns)
     return text + (*text == '\n');
 }
 
-void screen_draw(const char *text, const char *keys)
+static size_t line_count(const char *text)
+{
+    size_t count = 0;
+
+    for (; *text != '\0'; text++)
+        count += *text == '\n';
+    return count;
+}
+
+void screen_draw(const char *text, const char *keys, const char *whole)
 {
     unsigned rows, columns;
 
     screen_size(&rows, &columns);
     printf("\033[H");
     for (unsigned row = 0; *text != '\0' && row + 2 < rows; row++) {
+        size_t left = row + 3 == rows && whole != NULL ? line_count(text) : 0;
+        if (left > 1) {
+            printf("... %zu more lines: a higher window, or %s\033[K\n", left, whole);
+            break;
+        }
         text = draw_line(text, columns);
         printf("\033[K\n");
     }

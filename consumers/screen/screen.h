@@ -27,8 +27,11 @@ void screen_open(struct screen *s);
 void screen_close(struct screen *s);
 
 void screen_size(unsigned *out_rows, unsigned *out_columns);
-/* screen_draw: the text's lines, cut to the window, and a last line of keys. */
-void screen_draw(const char *text, const char *keys);
+/*
+ * screen_draw: the text's lines, cut to the window, and a last line of keys. Lines that have no room are
+ * counted and said, with the command that shows them: what is wrong may stand there. whole NULL: not said.
+ */
+void screen_draw(const char *text, const char *keys, const char *whole);
 
 /* screen_wait: until a key (its character), or for so long (0). -1: the terminal is gone. */
 int screen_wait(struct screen *s, tb_ns wait);

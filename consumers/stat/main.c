@@ -3,18 +3,16 @@
  * well when every process of the bus is dead.
  */
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <tickbus/clock.h>
 #include <tickbus/config.h>
 #include <tickbus/service.h>
+
+#include "consumers/screen/screen.h"
 
 #include "collect.h"
 #include "stat.h"
@@ -60,10 +58,9 @@ static const char usage[] =
     "failed;\n"
     "75 with --check: a reader has lost records.\n";
 
-struct screen {
-    bool live;
+struct view {
+    struct screen screen;
     int output_errno; /* why nothing more can be written; 0: it can */
-    struct termios saved;
     bool paused;
     enum stat_order order;
     struct stat_style style;
@@ -82,77 +79,18 @@ static void fault(const char *text)
     fprintf(stderr, PROGRAM ": %s\n", text);
 }
 
-/* ---- the terminal ---- */
+/* ---- what is shown ---- */
 
-static void screen_open(struct screen *s)
-{
-    if (tcgetattr(STDIN_FILENO, &s->saved) != 0)
-        return; /* no keys: still live */
-    struct termios raw = s->saved;
-    raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-    (void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-    s->live = true;
-    printf("\033[?1049h\033[?25l"); /* the alternate screen, no cursor */
-}
-
-static void screen_close(struct screen *s)
-{
-    if (!s->live)
-        return;
-    printf("\033[?25h\033[?1049l");
-    (void)fflush(stdout);
-    (void)tcsetattr(STDIN_FILENO, TCSANOW, &s->saved);
-}
-
-static size_t line_count(const char *text)
-{
-    size_t count = 0;
-    for (; *text != '\0'; text++)
-        count += *text == '\n';
-    return count;
-}
-
-/*
- * Print text line by line, cut to the window, and the keys under it; escape sequences take no room. What
- * does not fit is said: the processes come last, and one that failed must not be overlooked.
- */
-static void screen_draw(const char *text, const char *keys, unsigned rows, unsigned columns)
-{
-    printf("\033[H");
-    for (unsigned row = 0; *text != 0 && row + 2 < rows; row++) {
-        if (row + 3 == rows && line_count(text) > 1) {
-            printf("... %zu more lines: a higher window, or tickbus stat --once\033[K\n", line_count(text));
-            break;
-        }
-        unsigned column = 0;
-        bool escape = false;
-        for (; *text != 0 && *text != '\n'; text++) {
-            escape = escape || *text == '\033';
-            /* Bytes that continue a UTF-8 character take no column of their own. */
-            bool counts = !escape && ((unsigned char)*text & 0xC0) != 0x80;
-            if (escape || column + counts <= columns)
-                putchar(*text);
-            column += counts;
-            if (escape && ((*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z')))
-                escape = false;
-        }
-        printf("\033[K\n");
-        text += *text == '\n';
-    }
-    printf("\033[J%.*s", (int)columns, keys);
-}
-
-static void show(struct screen *s, struct stat_look *look, bool json)
+static void show(struct view *s, struct stat_look *look, bool json)
 {
     stat_sort(look, s->order);
     if (json) {
         stat_json(look, stdout);
-    } else if (!s->live) {
+    } else if (!s->screen.live) {
         stat_table(look, &s->style, stdout);
     } else {
         char *text = NULL;
         size_t bytes = 0;
-        struct winsize window = {0};
         FILE *memory = open_memstream(&text, &bytes);
         if (memory == NULL)
             return;
@@ -162,58 +100,42 @@ static void show(struct screen *s, struct stat_look *look, bool json)
         snprintf(keys, sizeof(keys), "q quit   s sort: %s   p %s   v %s", stat_order_name(s->order),
                  s->paused ? "go on (paused)" : "pause",
                  s->style.verbose ? "fewer counters" : "all counters");
-        (void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &window);
-        /* Some terminals do not know their size. */
-        screen_draw(text, keys, window.ws_row ? window.ws_row : 24,
-                    window.ws_col ? window.ws_col : 80);
+        screen_draw(text, keys, "tickbus stat --once");
         free(text);
     }
     if (fflush(stdout) != 0 && s->output_errno == 0)
         s->output_errno = errno;
 }
 
-static bool take_keys(struct screen *s)
+static void take_key(struct view *s, int key)
 {
-    char keys[16];
-    ssize_t count = read(STDIN_FILENO, keys, sizeof(keys));
-    for (ssize_t i = 0; i < count; i++) {
-        switch (keys[i]) {
-        case 'q':
-            return false;
-        case 's':
-            s->order = (s->order + 1) % STAT_ORDERS;
-            break;
-        case 'p':
-            s->paused = !s->paused;
-            break;
-        case 'v':
-            s->style.verbose = !s->style.verbose;
-            break;
-        default:
-            break;
-        }
-    }
-    return count != 0; /* 0: the terminal is gone */
+    if (key == 's')
+        s->order = (s->order + 1) % STAT_ORDERS;
+    else if (key == 'p')
+        s->paused = !s->paused;
+    else if (key == 'v')
+        s->style.verbose = !s->style.verbose;
 }
 
 /* Wait for the next look, or a key. False: quit. */
-static bool pause_for(struct screen *s, tb_ns wait, bool *out_key)
+static bool pause_for(struct view *s, tb_ns wait, bool *out_key)
 {
-    struct pollfd keyboard = {.fd = s->live ? STDIN_FILENO : -1, .events = POLLIN};
-    struct timespec t = {.tv_sec = wait / TB_NS_PER_S, .tv_nsec = wait % TB_NS_PER_S};
-    *out_key = ppoll(&keyboard, 1, &t, NULL) > 0;
-    return !*out_key || take_keys(s);
+    int key = screen_wait(&s->screen, wait);
+
+    *out_key = key > 0;
+    take_key(s, key);
+    return key >= 0 && key != 'q';
 }
 
 /* ---- looking ---- */
 
 /* Look until told to stop. Two looks are kept, because rates lie between them. */
-static int run(struct collector *c, struct screen *s, const struct options *o, uint64_t *out_lost)
+static int run(struct collector *c, struct view *s, const struct options *o, uint64_t *out_lost)
 {
     static struct stat_look looks[2];
     struct stat_look *now = &looks[0], *before = &looks[1];
     struct tb_error err = {""};
-    bool once = o->once || (!s->live && o->interval == 0);
+    bool once = o->once || (!s->screen.live && o->interval == 0);
     bool key = false;
     tb_ns interval = o->interval ? o->interval : INTERVAL_DEFAULT;
 
@@ -235,8 +157,7 @@ static int run(struct collector *c, struct screen *s, const struct options *o, u
     }
     *out_lost = stat_lost(now);
     if (rc != 0) {
-        screen_close(s);
-        s->live = false;
+        screen_close(&s->screen);
         fault(err.text);
     }
     return rc;
@@ -264,32 +185,29 @@ int main(int argc, char **argv)
         return rc == -ENOENT ? TB_EXIT_UNAVAILABLE : rc == -EACCES ? TB_EXIT_IO : TB_EXIT_USAGE;
     }
 
-    const char *no_color = getenv("NO_COLOR");
-    const char *term = getenv("TERM");
-    bool smart = isatty(STDOUT_FILENO) && (term == NULL || strcmp(term, "dumb") != 0);
-    struct screen screen = {.order = (enum stat_order)o.sort};
-    screen.style.colour = smart && !o.no_color && (no_color == NULL || *no_color == 0);
-    screen.style.verbose = o.verbose;
+    struct view view = {.order = (enum stat_order)o.sort};
+    view.style.colour = screen_colour(o.no_color);
+    view.style.verbose = o.verbose;
     struct sigaction action = {.sa_handler = on_signal};
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGHUP, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN); /* seen as an error of stdout, which ends us quietly */
-    if (smart && isatty(STDIN_FILENO) && !o.once && !o.json)
-        screen_open(&screen);
+    if (screen_smart() && isatty(STDIN_FILENO) && !o.once && !o.json)
+        screen_open(&view.screen);
 
     uint64_t lost = 0;
     collector.bus_dir = bus_dir;
-    rc = run(&collector, &screen, &o, &lost);
-    screen_close(&screen);
+    rc = run(&collector, &view, &o, &lost);
+    screen_close(&view.screen);
     collector_close(&collector);
     tb_config_release(&memory);
     if (rc != 0)
         return rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_IO;
-    if (screen.output_errno == EPIPE)
+    if (view.output_errno == EPIPE)
         return TB_EXIT_OK;
-    if (screen.output_errno != 0) {
-        snprintf(err.text, sizeof(err.text), "cannot write: %s", strerror(screen.output_errno));
+    if (view.output_errno != 0) {
+        snprintf(err.text, sizeof(err.text), "cannot write: %s", strerror(view.output_errno));
         fault(err.text);
         return TB_EXIT_IO;
     }
