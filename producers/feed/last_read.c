@@ -10,13 +10,26 @@
 
 #define CLOSE_FRAME 0x88 /* final, opcode 8; a server's is not masked */
 
-static const unsigned char *bytes; /* valid until the next read */
+/* The last bytes of one connection, over the reads that a frame may be split into. */
+#define KEPT 256 /* a close frame is 127 at most, and little follows it */
+static unsigned char bytes[KEPT];
 static size_t count;
+static const void *source;
+static int source_fd;
 
-static void remember(const void *buffer, ssize_t got)
+static void remember(int fd, const void *connection, const void *buffer, ssize_t got)
 {
-    bytes = buffer;
-    count = got > 0 ? (size_t)got : 0;
+    if (fd != source_fd || connection != source)
+        count = 0;
+    source_fd = fd;
+    source = connection;
+    if (got <= 0)
+        return;
+    size_t fresh = (size_t)got < KEPT ? (size_t)got : KEPT;
+    size_t stay = count < KEPT - fresh ? count : KEPT - fresh;
+    memmove(bytes, bytes + count - stay, stay);
+    memcpy(bytes + stay, (const unsigned char *)buffer + got - fresh, fresh);
+    count = stay + fresh;
 }
 
 /* A definition for everybody in this process, whatever the visibility of the rest is. */
@@ -25,7 +38,7 @@ __attribute__((visibility("default"))) ssize_t recv(int fd, void *buffer, size_t
     ssize_t got = recvfrom(fd, buffer, length, flags, NULL, NULL);
 
     if (!(flags & MSG_PEEK))
-        remember(buffer, got);
+        remember(fd, NULL, buffer, got);
     return got;
 }
 
@@ -34,7 +47,7 @@ __attribute__((visibility("default"))) int SSL_read(SSL *ssl, void *buffer, int 
     size_t got = 0;
     int ok = SSL_read_ex(ssl, buffer, (size_t)length, &got);
 
-    remember(buffer, ok == 1 ? (ssize_t)got : -1);
+    remember(-1, ssl, buffer, ok == 1 ? (ssize_t)got : -1);
     return ok == 1 ? (int)got : -1; /* what it was SSL_get_error tells, as from SSL_read */
 }
 

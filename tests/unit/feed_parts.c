@@ -3,12 +3,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "producers/adapter/adapter.h"
 #include "producers/feed/backoff.h"
 #include "producers/feed/kept.h"
+#include "producers/feed/last_read.h"
 #include "producers/feed/outbox.h"
 #include "producers/feed/socket.h"
 
@@ -164,6 +167,39 @@ static void what_is_kept_comes_back_in_order_and_padded(void **state)
     kept_fini(&k);
 }
 
+/* ---- what came last ---- */
+
+static void pass(const int pair[2], const char *text, size_t length)
+{
+    char buffer[64];
+
+    assert_int_equal(send(pair[0], text, length, 0), length);
+    assert_int_equal(recv(pair[1], buffer, sizeof(buffer), 0), length);
+    memset(buffer, 0, sizeof(buffer)); /* as a library may do with it */
+}
+
+static void a_close_frame_is_found_in_however_many_reads_it_came(void **state)
+{
+    (void)state;
+    static const char text[] = "\x81\x02hi\x88\x09\x03\xf4restart"; /* 1012 */
+    const size_t length = sizeof(text) - 1;
+
+    for (size_t cut = 1; cut < length; cut++) {
+        int pair[2], other[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, other), 0);
+        pass(pair, text, cut);
+        pass(pair, text + cut, length - cut);
+        assert_int_equal(last_read_close_code("restart", 9), 1012);
+        assert_int_equal(last_read_close_code("rester!", 9), 0);
+        pass(pair, text, cut);
+        pass(other, text + cut, length - cut); /* of another connection */
+        assert_int_equal(last_read_close_code("restart", 9), cut <= 4 ? 1012 : 0);
+        for (int i = 0; i < 2; i++)
+            (void)close(pair[i]), (void)close(other[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +211,7 @@ int main(void)
         cmocka_unit_test(what_is_no_address_is_refused),
         cmocka_unit_test(messages_go_when_due_and_in_their_order),
         cmocka_unit_test(what_is_kept_comes_back_in_order_and_padded),
+        cmocka_unit_test(a_close_frame_is_found_in_however_many_reads_it_came),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
