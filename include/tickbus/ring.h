@@ -249,11 +249,11 @@ static inline void tb_record_words(uint64_t out_word[TB_SLOT_WORDS], const struc
  * tb_slot_own: ask for the line of the slot that is written TB_SLOTS_AHEAD publishes from now. The
  * store buffer holds about ten records, so without this no more than ten lines are on their way
  * from a reader's core at a time. 16 and 64 ahead are much the same, 4 and 128 worse. Those who
- * publish many at once always do it: 138 -> 170 M/s into 4 MiB, 185 -> 278 into 64 MiB between cores
- * that share no cache, read in runs.
+ * publish many at once always do it: 138 -> 170 M/s into 4 MiB, 185 -> 278 into 64 MiB between
+ * cores that share no cache, read in runs.
  *
- * One at a time only a ring of less than TB_SLOTS_LEFT slots, whose lines a reader's core still
- * has when they are written again. In larger ones a reader that is close behind (or what its processor
+ * One at a time only a ring of less than TB_SLOTS_LEFT slots, whose lines a reader's core still has
+ * when they are written again. In larger ones a reader that is close behind (or what its processor
  * fetches ahead for it) takes back what was asked for. Medians, without -> with:
  *
  *                                                4,096 slots    16,384       65,536

@@ -56,10 +56,11 @@
  * more than the stores it saves: tb_slot_write stays by words. A record that was in memory for a
  * while 1.2 by words, 0.8 by 16 bytes, 0.6 by 32, 0.6 by 64: tb_writer_publish_many. A record whose
  * fields were stored just now 2.9 by words and 5.0 by anything wider, which waits until the stores
- * are in the cache. Words that are vectors already, put into the slot as they are (tb_slot_put_pair),
- * spare both: 1.0, tb_writer_publish_in_place. Not taken: one 64-byte store without marks, which is seen whole on this
- * processor and promised by none (one at a time no faster: 470 M/s all alike where cores share a
- * cache, limited by the reader); marks set 16 slots ahead (slower: 250 to 380).
+ * are in the cache. Words that are vectors already, put into the slot as they are
+ * (tb_slot_put_pair), spare both: 1.0, tb_writer_publish_in_place. Not taken: one 64-byte store
+ * without marks, which is seen whole on this processor and promised by none (one at a time no
+ * faster: 470 M/s all alike where cores share a cache, limited by the reader); marks set 16 slots
+ * ahead (slower: 250 to 380).
  *
  * Source: Boehm, "Can seqlocks get along with programming language memory models?", MSPC 2012; the
  * mark that names the new sequence is that of Firedancer's tango (fd_mcache.h) made explicit.
