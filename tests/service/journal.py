@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """tickbus-journal over real streams, read back by a reader in another language.
 
-    journal.py stream|kills|full|refused|epochs|compress|lapped
+    journal.py stream|kills|full|refused|epochs|compress|lapped|spoilt
 
 kills: ROUNDS (default 100) and SEED in the environment.
 """
@@ -104,7 +104,7 @@ def kills():
     while killed < rounds:
         runs += 1
         with Bus() as bus, Journal() as j:
-            options = ["--streams=s", "--journal", j.dir, "--until-done", "--segment-size=1MiB", "--sync-every=3ms",
+            options = ["--streams=s", "--journal", j.dir, "--until-done", "--segment-size=1MiB", "--memory=4MiB", "--sync-every=3ms",
                        "--io", chance.choice(["auto", "plain"]), "--direct", chance.choice(["auto", "off"])]
             replay = bus.start("tickbus-replay", *REPLAY[:-1], "600", *GATED, "--capacity=4096")
             durable = 0
@@ -177,7 +177,7 @@ def full():
         with Bus() as bus:
             ballast = os.path.join(directory, "ballast")
             journal = bus.start("tickbus-journal", "--streams=s", "--journal", directory, "--until-done",
-                                "--segment-size=1MiB")
+                                "--segment-size=1MiB", "--memory=4MiB")
             replay = bus.start("tickbus-replay", *REPLAY[:-1], "120", *GATED, "--capacity=4096")
             until(lambda: bus.stats("journal") and bus.stats("journal").counters.get("bytes_written", 0) > 500000, "a beginning")
             with open(ballast, "wb", buffering=0) as f:
@@ -244,7 +244,7 @@ def compress():
     """Ended segments become zstd files that any zstd reads; the oldest go when there are too many bytes."""
     expected = reference()
     with Bus() as bus, Journal() as j:
-        journal = bus.start("tickbus-journal", "--streams=s", "--journal", j.dir, "--segment-size=1MiB", "--compress")
+        journal = bus.start("tickbus-journal", "--streams=s", "--journal", j.dir, "--segment-size=1MiB", "--memory=4MiB", "--compress")
         end(bus.start("tickbus-replay", *REPLAY, *GATED), deadline=60)
         packed = until(lambda: (lambda f: f if len(f) == 2 else None)(sorted(glob.glob(j.of + "/*.zst"))), "two compressed segments", 60)
         until(lambda: not [p for p in packed if os.path.exists(p[:-4])], "the plain files to go")
@@ -264,8 +264,44 @@ def compress():
         stop(journal)
 
 
+def verified(directory):
+    """What tickbus-verify finds: the exit code and its lines."""
+    done = subprocess.run([os.path.join(BUILD, "tickbus-verify"), directory], capture_output=True, text=True)
+    return done.returncode, done.stdout
+
+
+def spoilt():
+    """An open segment's first page is spoilt: nothing is lost. All of it is: what the ring has no more is told, with its range."""
+    for whole in (False, True):
+        with Bus() as bus, Journal() as j:
+            options = ["--streams=s", "--journal", j.dir, "--segment-size=1MiB", "--memory=4MiB"]
+            journal = bus.start("tickbus-journal", *options)
+            end(bus.start("tickbus-replay", *REPLAY, *GATED, "--capacity=4096"), deadline=60)
+            until(lambda: cursor(bus)[1] == bus.ring("s").last, "all to be durable")
+            last = cursor(bus)[1]
+            journal.kill()
+            journal.wait()
+            name = sorted(glob.glob(j.of + "/*.tbj"))[-1]
+            with open(name, "r+b") as f:
+                f.seek(100)
+                f.write(b"spoilt" if not whole else b"spoilt" * (os.path.getsize(name) // 6))
+            again = bus.start("tickbus-journal", *options, "--until-done")
+            end(again, 75 if whole else 0, deadline=60)
+            log, (code, found) = log_of(again), verified(j.of)
+            check(code == 1, "verify", code, found)
+            first = int(os.path.basename(name)[21:41])
+            if not whole:
+                check("ev=journal_head" in log and cursor(bus)[1] == last, log)
+                check("records" in found and str(last) in found and "1 damaged pages" in found, found)
+                continue
+            kept = int(sorted(os.listdir(j.of))[-2][21:41])  # the last one is the lock
+            check("ev=journal_aside" in log and os.path.exists(name + ".damaged"), log)
+            check(f"ev=overrun stream=s lost={kept - first} " in log and f"seq={kept} " in log, log, kept)
+            check(f"{first}" in found and f"{kept - 1}" in found, found, first, kept)
+
+
 def main():
-    tests = {f.__name__: f for f in (stream, kills, full, refused, epochs, compress, lapped)}
+    tests = {f.__name__: f for f in (stream, kills, full, refused, epochs, compress, lapped, spoilt)}
     tests[sys.argv[1]]()
     print("ok", sys.argv[1])
 

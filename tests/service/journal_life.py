@@ -57,7 +57,7 @@ def streams():
     names = ["a", "b-2", "c", "d"]
     chance = random.Random(3)
     with Bus() as bus, Journal() as j:
-        options = ["--streams", ",".join(names), "--journal", j.dir, "--segment-size=1MiB", "--sync-every=5ms"]
+        options = ["--streams", ",".join(names), "--journal", j.dir, "--segment-size=1MiB", "--memory=4MiB", "--sync-every=5ms"]
         journal = bus.start("tickbus-journal", *options)
         config = os.path.join(bus.base, "c.yaml")  # which makes four services of one program
         with open(config, "w", encoding="utf-8") as f:
@@ -83,7 +83,7 @@ def retention():
     """What is older than it may be goes, from the oldest on, and so does what is too much; the newest always stays."""
     with Bus() as bus, Journal() as j:
         where = os.path.join(j.dir, "b", "s")
-        options = ["--streams=s", "--journal", j.dir, "--segment-size=1MiB"]
+        options = ["--streams=s", "--journal", j.dir, "--segment-size=1MiB", "--memory=4MiB"]
 
         def files():
             return sorted(glob.glob(where + "/*.tbj*"))
@@ -126,7 +126,7 @@ def readonly():
         synth = ["--stream=s", *SYNTH]
         end(bus.start("tickbus-synth", *synth, "--count=20000", preexec_fn=as_nobody))
         os.chmod(os.path.dirname(j.dir), os.stat(os.path.dirname(j.dir)).st_mode | 0o111)
-        journal = bus.start("tickbus-journal", "--streams=s", "--journal", j.dir, "--segment-size=1MiB", preexec_fn=as_nobody)
+        journal = bus.start("tickbus-journal", "--streams=s", "--journal", j.dir, "--segment-size=1MiB", "--memory=4MiB", preexec_fn=as_nobody)
         until(lambda: durable(bus, "s") == 20000, "the first records\n" + log_of(journal))
         os.chmod(where, 0o555)
         end(bus.start("tickbus-synth", *synth, "--count=100000", preexec_fn=as_nobody))
