@@ -173,8 +173,11 @@ struct adapter_ops {
 
     /* The path that lists `symbols` (unified; count 0: all), e.g. "/api/v3/exchangeInfo?symbols=[..]". */
     int (*listing_path)(const char *const *symbols, size_t count, char *out_path, size_t capacity);
-    /* A listing has the markets of one kind: that of the first symbol; of all: the spot markets. */
-    bool listing_in_parts;
+    /*
+     * Where a listing has the markets of one kind: a symbol of each kind, NULL-ended. Which one is asked for
+     * the first symbol tells, with count 0 too (then all of the kind); no symbol at all: spot. NULL: not so.
+     */
+    const char *const *listing_kinds;
     /* Read a listing: calls each() with every market in it. Number of markets, or -EBADMSG. */
     int (*listing_read)(const char *body, size_t length,
                         void (*each)(void *context, const struct adapter_market_config *market),

@@ -1,5 +1,5 @@
 /*
- * Bybit v5 spot: frames to records.
+ * Bybit v5, spot and linear contracts (one kind on a connection): frames to records.
  *
  * Trades: ids rise with holes by nature (recorded klines prove that nothing is missing there), so they tell
  * what was seen before, not what is missing; after a reconnect or a frame that could not be read a gap of
@@ -31,7 +31,7 @@
 #ifndef BYBIT_LEVELS_MAX
 #define BYBIT_LEVELS_MAX 1000
 #endif
-#define ARGS_MAX 10          /* of one request, spot */
+#define ARGS_MAX 10          /* of one request, spot; other product lines take more */
 #define ARGS_BYTES_MAX 21000 /* of one connection */
 #define REQUESTS_MAX 1000    /* none is stated: this many show that something is wrong */
 
@@ -355,8 +355,8 @@ static int on_rest(struct adapter *a, uint32_t request, const char *path, int st
 
 static const char *connect_path(struct adapter *a)
 {
-    (void)a;
-    return "/v5/public/spot";
+    bool linear = a->market_count > 0 && strchr(a->market[0].config.symbol, ':') != NULL;
+    return linear ? "/v5/public/linear" : "/v5/public/spot";
 }
 
 static int argument(const struct adapter *a, const struct adapter_market *m,
@@ -480,6 +480,7 @@ const struct adapter_ops bybit_ops = {
     .resumed = adapter_resumed,
     .counters = adapter_counters,
     .book = adapter_book,
+    .listing_kinds = bybit_listing_kinds,
     .listing_path = bybit_listing_path,
     .listing_read = bybit_listing_read,
     .scan_connect = bybit_scan_connect,

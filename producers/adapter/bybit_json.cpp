@@ -259,13 +259,23 @@ bool read_filter(json_reader &r, json_word key, adapter_text &out)
     });
 }
 
+/* Of spot, or of contracts. */
+bool read_step(json_reader &r, adapter_text &out)
+{
+    return json_object(r, [&](adapter_text name, json_reader &value) {
+        return !(json_is(name, "basePrecision") || json_is(name, "qtyStep")) ||
+               json_string(value, out);
+    });
+}
+
 bool read_market(json_reader &r, adapter_market_text &m)
 {
     bool whole = json_object(r, [&](adapter_text name, json_reader &value) {
         return json_is(name, "symbol")          ? json_string(value, m.symbol)
                : json_is(name, "baseCoin")      ? json_string(value, m.base)
                : json_is(name, "quoteCoin")     ? json_string(value, m.quote)
-               : json_is(name, "lotSizeFilter") ? read_filter(value, "basePrecision", m.step_size)
+               : json_is(name, "settleCoin")    ? json_string(value, m.settle) /* contracts */
+               : json_is(name, "lotSizeFilter") ? read_step(value, m.step_size)
                : json_is(name, "priceFilter")   ? read_filter(value, "tickSize", m.tick_size)
                                                 : true;
     });

@@ -9,7 +9,7 @@
 
 #define LISTING_EXP_DEFAULT (-8)
 
-/* Quote assets of Bybit spot, for splitting "BTCUSDT" of a recording; a listing has base and quote apart. */
+/* Quote assets of Bybit, for splitting "BTCUSDT" of a recording; a listing has base and quote apart. */
 static const char *const quote_assets[] = {
     "USDT", "USDC", "USDE", "USD1", "USDQ", "USDR", "EURQ", "EURR", "XUSD", "RLUSD", "DAI",
     "BTC",  "ETH",  "SOL",  "MNT",  "EUR",  "BRL",  "BRZ",  "TRY",  "PLN",  "GBP",   "USD",
@@ -26,19 +26,16 @@ static struct bybit_decoder *shared_decoder(void)
 
 /* ---- the listing ---- */
 
-/* One symbol can be asked for alone; spot has no pages, so otherwise all of them are. */
+const char *const bybit_listing_kinds[] = {"BTC/USDT", "BTC/USDT:USDT", NULL};
+
+/* Always all of a kind: a symbol that it does not know makes an error of the whole answer. Spot has no pages;
+ * of contracts a page has 1000 at most, more than there are. */
 int bybit_listing_path(const char *const *symbols, size_t count, char *out_path, size_t capacity)
 {
-    size_t used =
-        (size_t)snprintf(out_path, capacity, "/v5/market/instruments-info?category=spot%s",
-                         count == 1 ? "&symbol=" : "");
-    for (const char *c = count == 1 ? symbols[0] : ""; *c != '\0' && used < capacity; c++) {
-        bool plain =
-            (*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9');
-        if (*c != '/') /* unified to raw: BTC/USDT is BTCUSDT */
-            used += (size_t)snprintf(out_path + used, capacity - used, plain ? "%c" : "%%%02X",
-                                     (unsigned char)*c);
-    }
+    bool linear = symbols != NULL && strchr(symbols[0], ':') != NULL;
+    (void)count;
+    size_t used = (size_t)snprintf(out_path, capacity, "/v5/market/instruments-info?category=%s",
+                                   linear ? "linear&limit=1000" : "spot");
     return used >= capacity ? -ENOSPC : 0;
 }
 
@@ -48,11 +45,21 @@ struct listing_reader {
     int count;
 };
 
+/* BTC/USDT:USDT. Contracts with an end (BTC-26JUN26) keep their raw names, as in recordings. */
+static bool name_contract(struct adapter_text settle, struct adapter_market_config *market)
+{
+    if (strchr(market->raw, '-') == NULL)
+        return listing_settle(settle, "", market->symbol);
+    memcpy(market->symbol, market->raw, sizeof(market->symbol));
+    return true;
+}
+
 static void read_market(void *context, const struct adapter_market_text *text)
 {
     struct listing_reader *reader = context;
     struct adapter_market_config market;
-    if (!listing_config(text, LISTING_EXP_DEFAULT, &market))
+    if (!listing_config(text, LISTING_EXP_DEFAULT, &market) ||
+        (text->settle.length > 0 && !name_contract(text->settle, &market)))
         return; /* a name that the bus can not carry */
     reader->each(reader->context, &market);
     reader->count++;

@@ -6,6 +6,7 @@
 
 #include "producers/adapter/adapter.h"
 
+extern const char *const bybit_listing_kinds[];
 int bybit_listing_path(const char *const *symbols, size_t count, char *out_path, size_t capacity);
 int bybit_listing_read(const char *body, size_t length,
                        void (*each)(void *context, const struct adapter_market_config *market),

@@ -430,7 +430,7 @@ const struct adapter_ops okx_ops = {
     .counters = adapter_counters,
     .book = adapter_book,
     .listing_path = okx_listing_path,
-    .listing_in_parts = true,
+    .listing_kinds = okx_listing_kinds,
     .listing_read = okx_listing_read,
     .scan = okx_scan,
 };

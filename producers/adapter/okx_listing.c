@@ -61,10 +61,13 @@ static const char *kind_of(const char *symbol)
     return strchr(settle, '-') == NULL ? "SWAP" : "FUTURES";
 }
 
+const char *const okx_listing_kinds[] = {"BTC/USDT", "BTC/USDT:USDT", "BTC/USD:BTC-260327", NULL};
+
 int okx_listing_path(const char *const *symbols, size_t count, char *out_path, size_t capacity)
 {
     size_t used = (size_t)snprintf(out_path, capacity, "/api/v5/public/instruments?instType=%s",
-                                   count == 0 ? "SPOT" : kind_of(symbols[0]));
+                                   symbols == NULL ? "SPOT" : kind_of(symbols[0]));
+    (void)count; /* there is no asking for some of a kind */
     return used >= capacity ? -ENOSPC : 0;
 }
 

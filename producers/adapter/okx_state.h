@@ -36,6 +36,7 @@ int okx_resync(struct adapter *a, const char *symbol, tb_ns ts_recv);
 void okx_no_rest_book(struct adapter *a, struct adapter_market *m, tb_ns ts_recv);
 
 /* okx_listing.c: what okx_ops needs of it. */
+extern const char *const okx_listing_kinds[];
 int okx_listing_path(const char *const *symbols, size_t count, char *out_path, size_t capacity);
 int okx_listing_read(const char *body, size_t length,
                      void (*each)(void *context, const struct adapter_market_config *market),

@@ -121,10 +121,12 @@ static void host_send(void *context, const char *text, size_t length, tb_ns not_
 static void ask_listing(struct feed *f)
 {
     static char path[LISTING_PATH_BYTES];
-    bool no_copy =
-        f->listing_file.directory[0] != '\0' && !f->cached.complete && !f->ops->listing_in_parts;
+    bool no_copy = f->listing_file.directory[0] != '\0' && !f->cached.complete &&
+                   f->ops->listing_kinds == NULL;
     bool all = f->list_all || feed_wants_all(f) || (no_copy && f->adapter == NULL);
-    int rc = f->ops->listing_path(all ? NULL : f->options.symbols.item,
+    const char *const *kind =
+        f->list_all && f->ops->listing_kinds != NULL ? f->ops->listing_kinds + f->list_kind : NULL;
+    int rc = f->ops->listing_path(all ? kind : f->options.symbols.item,
                                   all ? 0 : f->options.symbols.count, path, sizeof(path));
 
     if (rc == -ENOSPC && !all) {
@@ -250,6 +252,24 @@ static void go_by_copy(struct feed *f, const char *why)
         refuse_or_retry(f, rc, why);
 }
 
+/* Names that are nowhere in their kind are judged by all kinds together. True: the next one is asked for. */
+static bool next_kind(struct feed *f, struct listing *listing)
+{
+    if (!f->list_all || f->ops->listing_kinds == NULL)
+        return false;
+    listing_merge(&f->kinds, listing);
+    if (f->ops->listing_kinds[++f->list_kind] != NULL) {
+        f->next_attempt = f->mono;
+        return true;
+    }
+    listing_free(listing);
+    *listing = f->kinds;
+    listing->complete = !listing->failed;
+    f->kinds = (struct listing){0};
+    f->list_kind = 0;
+    return false;
+}
+
 static void on_listing(struct feed *f, int status, const char *body, size_t length,
                        const char *failure)
 {
@@ -268,6 +288,10 @@ static void on_listing(struct feed *f, int status, const char *body, size_t leng
         return;
     }
     int rc = feed_read_listing(f, body, length, &listing);
+    if (rc == 0 && next_kind(f, &listing)) {
+        listing_free(&listing);
+        return;
+    }
     if (rc == 0)
         rc = feed_choose(f, &listing);
     if (rc == 0) {
@@ -513,6 +537,7 @@ void feed_close(struct feed *f)
     f->wake_fd = -1;
     outbox_fini(&f->outbox);
     listing_free(&f->cached);
+    listing_free(&f->kinds);
     free(f->market);
     f->market = NULL;
 }

@@ -81,6 +81,8 @@ struct feed {
     bool asked;     /* for the listing: a request is under way */
     bool asked_all; /* it is for all that the venue has */
     bool list_all;  /* LISTING: the venue did not know all names: look at all it has */
+    size_t list_kind;     /* of adapter_ops.listing_kinds: the one that is asked for then */
+    struct listing kinds; /* those that came */
     struct listing_file listing_file;
     struct listing cached; /* LISTING: the copy on disk */
     tb_ns listing_taken;   /* wall clock: what we go by; 0: nothing yet */

@@ -116,11 +116,12 @@ int feed_read_listing(struct feed *f, const char *body, size_t length, struct li
     int rc = f->ops->listing_read(body, length, listing_add, out);
     if (rc >= 0 && out->failed)
         rc = -ENOMEM;
-    if (rc >= 0 && out->count == 0 && out->complete)
+    if (rc >= 0 && out->count == 0 && out->complete &&
+        !(f->list_all && f->ops->listing_kinds != NULL))
         rc = -EBADMSG; /* a venue without a market is none */
     if (rc < 0 || out->count == 0)
         return rc < 0 ? rc : 0;
-    bool whole = out->complete && !f->ops->listing_in_parts;
+    bool whole = out->complete && f->ops->listing_kinds == NULL;
     if (!whole)
         listing_merge(&f->cached, out);
     rc = listing_store(whole ? out : &f->cached, &f->listing_file, &err);

@@ -15,7 +15,8 @@
 #include <tickbus/decimal.h>
 #include <tickbus/log.h>
 
-#define STREAMS_MAX (ADAPTER_MARKETS_MAX * 8) /* recorded ones, and those that clients ask for in
+#define STREAMS_MAX                                                                                \
+    (ADAPTER_MARKETS_MAX * 8) /* recorded ones, and those that clients ask for in
                                                * vain */
 
 struct protocol {
@@ -192,11 +193,23 @@ static bool v5_awaited(struct protocol *p, const struct capture_event *event)
 
 /* ---- clients ---- */
 
+bool v5_is_contract(const struct adapter_market_config *m)
+{
+    return strchr(m->symbol, ':') != NULL;
+}
+
 static int v5_connect(struct protocol *p, struct protocol_client *c, const char *path,
                       const char *query)
 {
+    bool linear = p->dialect->linear != NULL && strcmp(path, p->dialect->linear) == 0;
+
     (void)c, (void)query;
-    return strcmp(path, p->dialect->path) == 0 ? 0 : 404;
+    if (!linear && strcmp(path, p->dialect->path) != 0)
+        return 404;
+    for (size_t i = 0; p->dialect->linear != NULL && i < p->market_count; i++)
+        if (v5_is_contract(&p->market[i]) == linear)
+            return 0;
+    return p->dialect->linear == NULL ? 0 : 404; /* none of that kind was recorded */
 }
 
 static void v5_disconnect(struct protocol *p, struct protocol_client *c)
@@ -318,7 +331,8 @@ static int get_book(const struct protocol *p, const char *query, struct protocol
     int number = p->dialect->rest_name(query, name) ? find_stream(p, name) : -1;
 
     if (number < 0 || !p->stream[number].begun) {
-        protocol_put(out, "{\"code\":\"51001\",\"msg\":\"Instrument ID does not exist\",\"data\":[]}");
+        protocol_put(out,
+                     "{\"code\":\"51001\",\"msg\":\"Instrument ID does not exist\",\"data\":[]}");
         return 200; /* the venue's errors are in the body */
     }
     p->dialect->rest_answer(out, &p->stream[number]);
@@ -338,7 +352,8 @@ static int v5_get(struct protocol *p, const char *path, const char *query, tb_ns
         protocol_printf(out, "{\"msg\":\"not found\"}");
         return 404;
     }
-    protocol_printf(out, "%s", d->list_begin);
+    bool linear = d->list_begin_linear != NULL && strstr(query, "category=linear") != NULL;
+    protocol_printf(out, "%s", linear ? d->list_begin_linear : d->list_begin);
     for (size_t i = 0; i < p->market_count; i++) {
         if (!d->listed(query, &p->market[i]))
             continue;
@@ -362,9 +377,9 @@ static const struct adapter_market_config *v5_markets(const struct protocol *p, 
 }
 
 #define V5_OPS                                                                                     \
-    .rules = v5_rules, .markets = v5_markets, .destroy = v5_destroy, .connect = v5_connect, .disconnect = v5_disconnect,                     \
-    .message = v5_message, .frame = v5_frame, .played = v5_played, .awaited = v5_awaited,          \
-    .get = v5_get
+    .rules = v5_rules, .markets = v5_markets, .destroy = v5_destroy, .connect = v5_connect,        \
+    .disconnect = v5_disconnect, .message = v5_message, .frame = v5_frame, .played = v5_played,    \
+    .awaited = v5_awaited, .get = v5_get
 
 static struct protocol *create_bybit(const char *venue, struct session *session,
                                      struct tb_error *err)
@@ -377,7 +392,8 @@ static struct protocol *create_okx(const char *venue, struct session *session, s
     return create(&v5_okx, venue, session, err);
 }
 
-static const char *const bybit_venues[] = {"bybit", NULL}, *const okx_venues[] = {"okx", "okcoin", NULL};
+static const char *const bybit_venues[] = {"bybit", NULL}, *const okx_venues[] = {"okx", "okcoin",
+                                                                                  NULL};
 
 const struct protocol_ops protocol_bybit = {.venues = bybit_venues, .create = create_bybit, V5_OPS};
 const struct protocol_ops protocol_okx = {.venues = okx_venues, .create = create_okx, V5_OPS};

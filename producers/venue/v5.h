@@ -27,10 +27,11 @@ struct v5_stream {
 };
 
 struct v5_dialect {
-    const char *path; /* of the WebSocket */
+    const char *path;   /* of the WebSocket */
+    const char *linear; /* of contracts, which are served apart; NULL: they are not */
     struct protocol_rules rules;
     const char *listing;
-    const char *rest_book; /* the book by REST; NULL: it is not served */
+    const char *rest_book;           /* the book by REST; NULL: it is not served */
     const char *type, *bids, *asks;  /* keys of book frames */
     const char *ids[V5_IDS_MAX + 1]; /* NULL-ended */
     /* A frame's or an argument's stream name, and the raw symbol in it. False: it is no stream. */
@@ -49,11 +50,12 @@ struct v5_dialect {
                    const char *op, bool again);
     unsigned args_max; /* of one request; 0: any */
     bool once;         /* what is subscribed to already is refused */
-    bool agrees_each; /* an answer for each argument, not one for the request */
+    bool agrees_each;  /* an answer for each argument, not one for the request */
     bool (*pong)(struct protocol_text *out, struct json_span message);
     void (*list)(struct protocol_text *out, const struct adapter_market_config *m);
     bool (*listed)(const char *query, const struct adapter_market_config *m);
     const char *list_begin, *list_end;
+    const char *list_begin_linear; /* of a listing of contracts; NULL: alike */
     /* The stream whose book a query asks for, and the answer. */
     bool (*rest_name)(const char *query, char out[PROTOCOL_STREAM_BYTES]);
     void (*rest_answer)(struct protocol_text *out, const struct v5_stream *s);
@@ -62,6 +64,8 @@ struct v5_dialect {
 };
 extern const struct v5_dialect v5_bybit, v5_okx;
 
+/* v5_is_contract: BTC/USDT:USDT and the like. */
+bool v5_is_contract(const struct adapter_market_config *m);
 /* v5_levels: one side as [["price","size"<more>],..]. */
 void v5_levels(struct protocol_text *out, const struct v5_stream *s, uint8_t side,
                const char *more);

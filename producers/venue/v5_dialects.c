@@ -1,4 +1,4 @@
-/* Bybit v5 spot and OKX v5. Facts and wording: the venues' own documentation of their public channels. */
+/* Bybit v5 (spot, linear contracts) and OKX v5. Facts and wording: the venues' own documentation of their public channels. */
 #include <stdio.h>
 #include <string.h>
 
@@ -99,6 +99,8 @@ static bool bybit_pong(struct protocol_text *out, struct json_span message)
 static bool bybit_listed(const char *query, const struct adapter_market_config *m)
 {
     const char *at = strstr(query, "symbol=");
+    if ((strstr(query, "category=linear") != NULL) != v5_is_contract(m))
+        return false;
     if (at == NULL)
         return true;
     at += strlen("symbol=");
@@ -112,8 +114,13 @@ static void bybit_list(struct protocol_text *out, const struct adapter_market_co
     const char *quote = protocol_quote(m, &length);
     protocol_printf(out,
                     "{\"symbol\":\"%s\",\"baseCoin\":\"%.*s\",\"quoteCoin\":\"%.*s\","
-                    "\"status\":\"Trading\",\"lotSizeFilter\":{\"basePrecision\":",
+                    "\"status\":\"Trading\",",
                     m->raw, protocol_base(m), m->symbol, length, quote);
+    if (v5_is_contract(m))
+        protocol_printf(out, "\"contractType\":\"LinearPerpetual\",\"settleCoin\":\"%.*s\",",
+                        length, quote);
+    protocol_printf(out,
+                    "\"lotSizeFilter\":{\"%s\":", v5_is_contract(m) ? "qtyStep" : "basePrecision");
     put_step(out, m->size_exp);
     protocol_put(out, "},\"priceFilter\":{\"tickSize\":");
     put_step(out, m->price_exp);
@@ -138,6 +145,7 @@ static void bybit_book(struct protocol_text *out, const struct v5_stream *s,
 
 const struct v5_dialect v5_bybit = {
     .path = "/v5/public/spot",
+    .linear = "/v5/public/linear",
     .rules = {.message_bytes = 21000, /* of `args`; nearly the same */
               .connects = 500,
               .connects_per = 300 * TB_NS_PER_S,
@@ -162,6 +170,8 @@ const struct v5_dialect v5_bybit = {
     .list = bybit_list,
     .listed = bybit_listed,
     .list_begin = "{\"retCode\":0,\"retMsg\":\"OK\",\"result\":{\"category\":\"spot\",\"list\":[",
+    .list_begin_linear =
+        "{\"retCode\":0,\"retMsg\":\"OK\",\"result\":{\"category\":\"linear\",\"list\":[",
     .list_end = "]}}",
     .book = bybit_book,
 };
@@ -304,8 +314,7 @@ static bool okx_rest_name(const char *query, char out[PROTOCOL_STREAM_BYTES])
 
     if (!protocol_query(query, "instId", &symbol))
         return false;
-    int length =
-        snprintf(out, PROTOCOL_STREAM_BYTES, "books:%.*s", (int)symbol.length, symbol.at);
+    int length = snprintf(out, PROTOCOL_STREAM_BYTES, "books:%.*s", (int)symbol.length, symbol.at);
     return length < PROTOCOL_STREAM_BYTES;
 }
 
@@ -326,8 +335,9 @@ const struct v5_dialect v5_okx = {
     .rules = {.messages = 480,
               .messages_per = 3600 * TB_NS_PER_S,
               .counted = "\"op\"",
-              .refusal = "{\"event\":\"error\",\"code\":\"60014\",\"msg\":\"Requests too frequent\","
-                         "\"connId\":\"tickbus\"}",
+              .refusal =
+                  "{\"event\":\"error\",\"code\":\"60014\",\"msg\":\"Requests too frequent\","
+                  "\"connId\":\"tickbus\"}",
               .message_bytes = 65536,
               .connects = 3,
               .connects_per = TB_NS_PER_S,

@@ -12,7 +12,7 @@ from contextlib import closing
 
 DATA = os.path.join(os.environ["TICKBUS_SOURCE"], "..", "shared", "data")
 SESSIONS = [("2026-08-09_BYBIT.spot", "bybit", {"BTCUSDT": "BTC/USDT", "ETHUSDT": "ETH/USDT"}),
-            ("2025-06-13_BYBIT.ws.1", "bybit", {}), ("2025-06-13_BYBIT.ws.2", "bybit", {}),
+            ("2025-06-13_BYBIT.ws.1", "bybit", {}), ("2025-06-13_BYBIT.ws.2", "bybit", {}),  # linear contracts, and spot: quotes alone
             ("2022-05-13_OKX", "okx", {"BTC-USDT": "BTC/USDT", "UNI-USD-SWAP": "UNI/USD:UNI", "BTC-USD-220527": "BTC/USD:BTC-220527"}),
             ("2023-05-27_OKCOIN", "okcoin", {s: s.replace("-", "/") for s in ("BTC-USD", "ETH-USD", "USDC-USDT", "USDT-USD")})]
 
@@ -56,7 +56,7 @@ def main():
         for name, venue, symbols in SESSIONS:
             with open(os.path.join(DATA, "facts", name + ".json")) as f:
                 facts = json.load(f)
-            for way in ([], ["--via-socket"]) if symbols else ([],):  # the others are of contracts, which the feed does not take
+            for way in ([], ["--via-socket"]):
                 out = os.path.join(work, f"{name}{len(way)}.db")
                 done = subprocess.run([os.path.join(os.environ["TICKBUS_BUILD"], "tickbus"), "load", "--json", *way, "--venue", venue, "--db", out,
                                        *(os.path.join(DATA, p) for p in facts["files"])],

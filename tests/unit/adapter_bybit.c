@@ -493,16 +493,17 @@ static void see_market(void *context, const struct adapter_market_config *market
 static void listing_gives_names_ticks_and_steps(void **state)
 {
     (void)state;
-    static const char *const one[] = {"BTC/USDT"}, *const two[] = {"BTC/USDT", "ETH/USDT"};
+    static const char *const one[] = {"BTC/USDT"};
     static const char body[] =
         "{'retCode':0,'result':{'category':'spot','list':[{'symbol':'BTCUSDT','baseCoin':'BTC',"
         "'quoteCoin':'USDT','status':'Trading','lotSizeFilter':{'basePrecision':'0.000001',"
         "'quotePrecision':'0.0000001'},'priceFilter':{'tickSize':'0.1'}}]}}";
     char path[256];
     assert_int_equal(ops->listing_path(one, 1, path, sizeof(path)), 0);
-    assert_string_equal(path, "/v5/market/instruments-info?category=spot&symbol=BTCUSDT");
-    assert_int_equal(ops->listing_path(two, 2, path, sizeof(path)), 0);
     assert_string_equal(path, "/v5/market/instruments-info?category=spot");
+    assert_int_equal(ops->listing_path(NULL, 0, path, sizeof(path)), 0);
+    assert_string_equal(path, "/v5/market/instruments-info?category=spot");
+    assert_int_equal(ops->listing_path(one, 1, path, 20), -ENOSPC);
     char *copy = padded(body, sizeof(body) - 1);
     assert_int_equal(ops->listing_read(copy, sizeof(body) - 1, see_market, NULL), 1);
     free(copy);
@@ -510,6 +511,42 @@ static void listing_gives_names_ticks_and_steps(void **state)
     assert_string_equal(listed.raw, "BTCUSDT");
     assert_int_equal(listed.price_exp, -1);
     assert_int_equal(listed.size_exp, -6);
+}
+
+static void contracts_have_a_listing_and_an_endpoint_of_their_own(void **state)
+{
+    (void)state;
+    static const char *const one[] = {"BTC/USDT:USDT"};
+    static const struct {
+        const char *body, *symbol;
+    } listing[] = {
+        {"{'retCode':0,'result':{'category':'linear','list':[{'symbol':'BTCPERP','contractType':"
+         "'LinearPerpetual','baseCoin':'BTC','quoteCoin':'USDC','settleCoin':'USDC','lotSizeFilter'"
+         ":"
+         "{'qtyStep':'0.001'},'priceFilter':{'tickSize':'0.1'}}]}}",
+         "BTC/USDC:USDC"},
+        {"{'retCode':0,'result':{'category':'linear','list':[{'symbol':'BTC-26JUN26','contractType'"
+         ":"
+         "'LinearFutures','baseCoin':'BTC','quoteCoin':'USDC','settleCoin':'USDC','lotSizeFilter':"
+         "{'qtyStep':'0.001'},'priceFilter':{'tickSize':'0.1'}}]}}",
+         "BTC-26JUN26"},
+    };
+    struct adapter_market_config contract = {
+        .symbol = "BTC/USDT:USDT", .raw = "BTCUSDT", .price_exp = -1, .size_exp = -3};
+    char path[256];
+    assert_string_equal(ops->connect_path(a), "/v5/public/spot");
+    assert_int_equal(ops->listing_path(one, 1, path, sizeof(path)), 0);
+    assert_string_equal(path, "/v5/market/instruments-info?category=linear&limit=1000");
+    for (size_t i = 0; i < TB_COUNT(listing); i++) {
+        char *copy = padded(listing[i].body, strlen(listing[i].body));
+        assert_int_equal(ops->listing_read(copy, strlen(listing[i].body), see_market, NULL), 1);
+        free(copy);
+        assert_string_equal(listed.symbol, listing[i].symbol);
+        assert_int_equal(listed.size_exp, -3);
+    }
+    ops->destroy(a);
+    make_venue("bybit", &contract, 1, false);
+    assert_string_equal(ops->connect_path(a), "/v5/public/linear");
 }
 
 /* ---- bytes that no venue should send ---- */
@@ -632,6 +669,7 @@ int main(void)
         L(ping_is_json_and_both_pongs_are_known),
         L(too_many_topics_for_one_connection_are_refused),
         L(listing_gives_names_ticks_and_steps),
+        L(contracts_have_a_listing_and_an_endpoint_of_their_own),
         L(frame_cut_at_any_byte_is_bad_and_publishes_nothing),
         L(changed_bytes_never_crash),
         L(hostile_messages_are_refused),
