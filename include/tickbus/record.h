@@ -115,7 +115,8 @@ enum tb_severity { TB_SEVERITY_INFO = 1, TB_SEVERITY_WARNING = 2, TB_SEVERITY_CR
 struct tb_trade {
     int64_t price;
     int64_t size;       /* of the base currency; above 0 */
-    uint64_t trade_id;  /* the venue's, or a 64-bit hash of it where it is no integer */
+    uint64_t trade_id;  /* the venue's, or a 64-bit hash of it where it is no integer. Lower than the
+                         * one before, and perhaps within a gap that was told, if the venue was late */
     uint8_t side;       /* enum tb_side: the taker's */
     uint8_t action;     /* TB_TRADED */
     uint16_t count;     /* venue trades merged into this one, saturating; 1 unless the venue
