@@ -109,7 +109,8 @@ static int first_pages(struct tb_journal_writer *w, const struct tb_record *stat
     for (unsigned i = 0; i * TB_JOURNAL_INSTRUMENTS < w->instrument_count; i++)
         (void)tb_journal_instruments_fill(w, i,
                                           (char *)page_at(memory, TB_JOURNAL_INSTRUMENT_PAGE + i));
-    w->instruments_written = w->instruments_there = w->instrument_count;
+    w->instruments_written = w->instrument_count;
+    w->instruments_there = 0; /* this may reach the disk in part, and after what is written later */
     state_fill(w, memory, state, count);
     tb_journal_write_bytes(w, memory, bytes, 0, -1, memory);
     return 0;
@@ -284,6 +285,7 @@ int tb_journal_segment_attach(struct tb_journal_writer *w)
     if (w->prepared == PREPARED_REFUSED)
         w->prepared = PREPARED_NONE;
     w->counts.segments++;
+    w->flush_asked |= w->instruments_there != w->instrument_count; /* records wait for them */
     return 0;
 }
 

@@ -340,6 +340,7 @@ void tb_journal_flush_start(struct tb_journal_writer *w, uint64_t life, uint64_t
     w->flush_life = life;
     w->flush_number = number;
     w->flush_seq = seq;
+    w->flush_instruments = 0;
     w->flush_mono = tb_clock_mono();
 }
 
@@ -350,8 +351,8 @@ static void flush_begin(struct tb_journal_writer *w)
     struct tb_journal_page *tail = tail_page(w);
     if (w->instruments_there != w->instrument_count) {
         tb_journal_instruments_write(w); /* alone; it is due still, and the next turn goes on */
-        w->flush_instruments = w->instrument_count;
         tb_journal_flush_start(w, w->life, w->job_number, w->durable);
+        w->flush_instruments = w->instrument_count;
         return;
     }
     tb_journal_pages_write(w, false);

@@ -80,8 +80,8 @@ struct tb_journal_writer {
     uint64_t spare_generation;
     uint32_t instrument_generation[TB_JOURNAL_INSTRUMENT_PAGES];
     uint16_t instruments_written;
-    /* As many are on disk for sure, or in one write with the head. No record is written before its
-     * instrument is: who is killed in between would leave records that nobody can read. */
+    /* As many are on disk for sure. No record is written before its instrument is: whoever is killed, or
+     * without power, in between would leave records that nobody can read. */
     uint16_t instruments_there;
     struct tb_instrument *instruments;
     uint16_t instrument_count;

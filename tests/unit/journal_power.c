@@ -190,16 +190,28 @@ static void clear(struct bench *b)
     (void)closedir(directory);
 }
 
+static const tb_seq steps[] = {10,  30,  62,   63,   64,    130,   700,
+                               701, 705, 5000, 5063, 72000, 72010, 73000};
+
+/* One more instrument is known at each step: so many does whoever reads this record need. */
+static uint32_t instruments_of(tb_seq seq)
+{
+    uint32_t count = 1;
+    while (count < TB_COUNT(steps) && seq > steps[count - 1])
+        count++;
+    return count;
+}
+
 static void live_and_record(struct bench *b, enum tb_journal_io io)
 {
-    static const tb_seq steps[] = {10,  30,  62,   63,   64,    130,   700,
-                                   701, 705, 5000, 5063, 72000, 72010, 73000};
+    static const struct tb_instrument entry = {.venue = "v", .symbol = "A/B", .market = 1};
     b->fault = (struct tb_uring_fault){.decide = record, .delay = completed};
     b->options.segment_bytes = 1 << 20; /* 1,152 pages: 72,576 records; so there is a roll in it */
     disk.b = b;
     bench_open(b, io);
     assert_int_equal(tb_journal_writer_begin(b->writer, EPOCH, 1), 0);
     for (size_t i = 0; i < TB_COUNT(steps); i++) {
+        tb_journal_writer_instrument(b->writer, &entry);
         bench_append(b, steps[i], 300);
         for (uint32_t turns = chance(12); turns > 0; turns--)
             bench_turn(b);
@@ -207,6 +219,85 @@ static void live_and_record(struct bench *b, enum tb_journal_io io)
     bench_finish(b);
     bench_close(b);
     tick();
+}
+
+/* The last record (or instrument) in a write's pages of these kinds; 0: none. */
+static uint64_t last_of(const struct event *w, unsigned kind, unsigned or_kind)
+{
+    uint64_t last = 0;
+    for (size_t at = 0; at < w->count; at += TB_JOURNAL_PAGE) {
+        const struct tb_journal_page *page = (const void *)(w->bytes + at);
+        if (page->magic == TB_JOURNAL_MAGIC && (page->kind == kind || page->kind == or_kind) &&
+            page->count > 0 && page->first_seq + page->count - 1 > last)
+            last = page->first_seq + page->count - 1;
+    }
+    return last;
+}
+
+/* How many instruments were surely on the disk when write i began. */
+static uint64_t instruments_before(unsigned i)
+{
+    uint64_t known = 0;
+    const struct event *w = &disk.event[i];
+    for (unsigned k = 0; k < disk.events; k++) {
+        const struct event *e = &disk.event[k];
+        if (e->op != TB_URING_WRITE || e->file != w->file || !is_synced(k, w->began))
+            continue;
+        uint64_t last = last_of(e, TB_JOURNAL_INSTRUMENTS_KIND, TB_JOURNAL_INSTRUMENTS_KIND);
+        known = last > known ? last : known;
+    }
+    return known;
+}
+
+static void no_record_is_written_before_its_instrument(void **state)
+{
+    struct bench live;
+    unsigned writes = 0;
+    (void)state;
+    seed = 20240809;
+    memset(&disk, 0, sizeof(disk));
+    bench_make(&live);
+    live_and_record(&live, TB_JOURNAL_IO_AUTO);
+    for (unsigned i = 0; i < disk.events; i++) {
+        const struct event *w = &disk.event[i];
+        uint64_t last = w->op == TB_URING_WRITE
+                            ? last_of(w, TB_JOURNAL_RECORDS_KIND, TB_JOURNAL_SPARE)
+                            : 0;
+        if (last == 0)
+            continue;
+        writes++;
+        uint64_t known = instruments_before(i);
+        if (known < instruments_of(last))
+            fail_msg("write %u of %s, up to record %llu: %u instruments are needed, %llu were synced",
+                     i, disk.name[w->file], (unsigned long long)last, instruments_of(last),
+                     (unsigned long long)known);
+    }
+    assert_true(writes > TB_COUNT(steps));
+    for (unsigned i = 0; i < disk.events; i++)
+        free(disk.event[i].bytes);
+    bench_remove(&live);
+}
+
+/* Each record that is there can be named. */
+static void expect_instruments(const char *path, tb_seq last, unsigned moment, uint64_t this_seed)
+{
+    struct tb_journal *j;
+    struct tb_record records[64];
+    struct tb_journal_damage damage;
+    uint64_t epoch;
+    assert_int_equal(tb_journal_open(path, &j, NULL), 0);
+    (void)tb_journal_seek(j, EPOCH, 1);
+    for (tb_seq seq = 0; seq < last;) {
+        long n = tb_journal_read(j, records, 64, &epoch, &damage);
+        assert_true(n > 0);
+        seq = records[n - 1].seq < last ? records[n - 1].seq : last;
+        uint16_t known = tb_journal_instrument_count(j);
+        if (known < instruments_of(seq))
+            fail_msg("moment %u of %u, seed %llu: record %llu is there, and %u of its %u instruments",
+                     moment, disk.now, (unsigned long long)this_seed, (unsigned long long)seq, known,
+                     instruments_of(seq));
+    }
+    tb_journal_close(j);
 }
 
 static void power(void **state, enum tb_journal_io io)
@@ -239,6 +330,7 @@ static void power(void **state, enum tb_journal_io io)
                      disk.now, (unsigned long long)this_seed, (unsigned long long)durable,
                      (unsigned long long)found);
         found_more += found > durable;
+        expect_instruments(b.path, found, moment, this_seed);
         assert_int_equal(tb_journal_writer_begin(b.writer, EPOCH, found + 1), 0);
         bench_append(&b, found + 100, 64);
         bench_finish(&b);
@@ -272,6 +364,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_power_failure_takes_nothing_that_was_durable),
         cmocka_unit_test(nor_without_io_uring),
+        cmocka_unit_test(no_record_is_written_before_its_instrument),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
