@@ -50,6 +50,8 @@ typedef uint64_t tb_seq;
 
 /* Nanoseconds: since the Unix epoch (ts_*, *_time), or of CLOCK_MONOTONIC (mono_ns). */
 typedef int64_t tb_ns;
+/* 128 bits: products of prices and sizes. */
+__extension__ typedef __int128 tb_wide;
 
 #define TB_NS_PER_S INT64_C(1000000000)
 #define TB_NS_PER_MS INT64_C(1000000)

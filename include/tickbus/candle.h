@@ -46,7 +46,7 @@ struct tb_candle {
     int64_t open, high, low, close;
     int64_t volume;
     int64_t taker_buy_volume;
-    __int128 turnover; /* exponent price_exp + size_exp */
+    tb_wide turnover; /* exponent price_exp + size_exp */
     uint32_t trades;   /* saturates; 0: no candle */
     uint32_t reserved[3]; /* to the end of the struct: copies hold no byte that is not set */
 };

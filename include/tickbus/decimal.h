@@ -32,11 +32,11 @@ size_t tb_decimal_format(int64_t mantissa, int exp, char out[TB_DECIMAL_BYTES]);
 /* tb_decimal_format_fixed: all -exp digits after the point ("61837.60"), as screens want it. */
 size_t tb_decimal_format_fixed(int64_t mantissa, int exp, char out[TB_DECIMAL_BYTES]);
 /* tb_decimal_format_wide: a 128-bit mantissa (turnover); same form as tb_decimal_format. */
-size_t tb_decimal_format_wide(__int128 mantissa, int exp, char out[TB_DECIMAL_BYTES]);
+size_t tb_decimal_format_wide(tb_wide mantissa, int exp, char out[TB_DECIMAL_BYTES]);
 
 /* tb_decimal_double: the double nearest to mantissa * 10^exp (ties to even), rounded once. */
 double tb_decimal_double(int64_t mantissa, int exp);
-double tb_decimal_double_wide(__int128 mantissa, int exp);
+double tb_decimal_double_wide(tb_wide mantissa, int exp);
 
 #define TB_DOUBLE_BYTES 32
 /* tb_double_format: the shortest text that reads back as the same double; "NaN", "+Inf", "-Inf". */

@@ -32,11 +32,13 @@ static int resync_one(struct feed *f, const char *symbol, struct tally *t)
 static void unknown(const struct feed *f, const char *symbol, char answer[TB_CONTROL_BYTES])
 {
     const char *names[ADAPTER_MARKETS_MAX];
+    char quoted[TB_QUOTE_BYTES];
 
     for (size_t i = 0; i < f->market_count; i++)
         names[i] = f->market[i].symbol;
     const char *nearest = tb_nearest(symbol, names, f->market_count);
-    (void)snprintf(answer, TB_CONTROL_BYTES, "refused: this feed has no %.60s%s%s%s", symbol,
+    (void)snprintf(answer, TB_CONTROL_BYTES, "refused: this feed has no %s%s%s%s",
+                   tb_quote_text(symbol, quoted),
                    nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
                    nearest != NULL ? "?" : "");
 }
