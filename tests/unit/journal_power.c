@@ -278,19 +278,19 @@ static void no_record_is_written_before_its_instrument(void **state)
     bench_remove(&live);
 }
 
-/* Each record that is there can be named. */
+/* Each record that is there can be named: the last one, and the last of each step. */
 static void expect_instruments(const char *path, tb_seq last, unsigned moment, uint64_t this_seed)
 {
     struct tb_journal *j;
-    struct tb_record records[64];
+    struct tb_record record;
     struct tb_journal_damage damage;
     uint64_t epoch;
     assert_int_equal(tb_journal_open(path, &j, NULL), 0);
-    (void)tb_journal_seek(j, EPOCH, 1);
-    for (tb_seq seq = 0; seq < last;) {
-        long n = tb_journal_read(j, records, 64, &epoch, &damage);
-        assert_true(n > 0);
-        seq = records[n - 1].seq < last ? records[n - 1].seq : last;
+    for (unsigned i = 0; i < TB_COUNT(steps) && last > 0; i++) {
+        tb_seq seq = steps[i] < last ? steps[i] : last;
+        (void)tb_journal_seek(j, EPOCH, seq);
+        assert_int_equal(tb_journal_read(j, &record, 1, &epoch, &damage), 1);
+        assert_int_equal(record.seq, seq);
         uint16_t known = tb_journal_instrument_count(j);
         if (known < instruments_of(seq))
             fail_msg("moment %u of %u, seed %llu: record %llu is there, and %u of its %u instruments",
