@@ -35,6 +35,7 @@ class Stream:
         instruments = ring.instruments()
         ring.close()
         self.trades, self.gaps, self.status, self.books, self.bad = {}, [], [], {}, {}
+        self.late = []  # (symbol, trade id): within a gap that was told before
         for r in self.records:
             i = instruments.get(r.instrument)
             getattr(self, "_" + r.type, lambda *_: None)(i, r)
@@ -43,7 +44,10 @@ class Stream:
         price = layout_reader.value(r.body["price"], i.price_exp)
         size = layout_reader.value(r.body["size"], i.size_exp)
         side = "buy" if r.body["side"] == ord("B") else "sell"
-        self.trades.setdefault(i.symbol, []).append((r.body["trade_id"], price, size, side, r.ts_event, r.body["count"]))
+        trade = r.body["trade_id"]
+        if any(g[:2] == (i.symbol, 1) and g[2] <= trade <= g[3] for g in self.gaps):
+            self.late.append((i.symbol, trade))
+        self.trades.setdefault(i.symbol, []).append((trade, price, size, side, r.ts_event, r.body["count"]))
 
     def _clear(self, i, r):
         self.books[i.symbol] = {"B": {}, "A": {}}
@@ -89,8 +93,11 @@ def same_book(stream, symbol, expected):
 
 
 def covered_once(stream, symbol, channel, ids, first, last):
-    """The ids that were published and the ranges of the gaps make first..last, each exactly once."""
-    ranges = sorted([(a, b) for a, b in ids] + [(g[2], g[3]) for g in stream.gaps if g[0] == symbol and g[1] == channel])
+    """The ids that were published and what the gaps still miss make first..last, each exactly once."""
+    missing = {i for g in stream.gaps if g[:2] == (symbol, channel) for i in range(g[2], g[3] + 1)}
+    if channel == 1:
+        missing -= {trade for s, trade in stream.late if s == symbol}
+    ranges = sorted([(a, b) for a, b in ids] + [(i, i) for i in missing])
     at = first
     for a, b in ranges:
         check(a == at, "channel", channel, "has", (a, b), "where", at, "should be")

@@ -73,13 +73,14 @@ def events(suffix):
     return [json.loads(frame)["data"] for stream, frame in recorded(SHORT) if stream.endswith(suffix)]
 
 
-def frame_fault(rule, kind, **count):
+def frame_fault(rule, kind, late=0, **count):
     """One kind of fault to a trade frame, then to a depth frame."""
     trade, depth = events("@trade")[500], events("@depth@100ms")[1000]
     with Bus() as bus:
         stream, feed, venue, log = play(bus, {**rule, "match": "@trade", "at": 501}, {**rule, "match": "@depth", "at": 1001})
         check(venue["fault_" + kind] == 2 and log.count("ev=fault do=" + kind) == 2, venue, log)
         right_again(stream)
+        check(stream.late == [(SYMBOL, trade["t"])] * late, stream.late)
         gaps = {(g[1], g[2], g[3]) for g in stream.gaps}
         check((1, trade["t"], trade["t"]) in gaps, "trade", trade["t"], "is in no gap:", gaps)
         check(any(c == 2 and a <= depth["U"] and depth["u"] <= b for c, a, b in gaps), "depth", depth["U"], depth["u"], gaps)
@@ -92,7 +93,8 @@ def a_dropped_frame_is_a_gap():
 
 
 def a_reordered_frame_is_a_gap():
-    frame_fault({"do": "reorder"}, "reorder", frames_bad=0, connects=1, trades_duplicate=1)
+    """Whose trade then comes late, and is told."""
+    frame_fault({"do": "reorder"}, "reorder", frames_bad=0, connects=1, trades_duplicate=0, late=1)
 
 
 def a_corrupted_frame_is_counted_and_a_gap():
