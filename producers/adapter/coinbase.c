@@ -283,9 +283,12 @@ static int on_items(struct adapter *a, const struct coinbase_message *msg, tb_ns
 static int on_refused(struct adapter *a, const struct coinbase_message *msg, tb_ns ts_recv)
 {
     struct coinbase *c = coinbase_of(a);
-    const char *blank = memchr(msg->reason.at, ' ', msg->reason.length);
-    struct adapter_text first = {msg->reason.at,
-                                 blank == NULL ? 0 : (uint32_t)(blank - msg->reason.at)};
+    struct adapter_text first = {"", 0};
+    if (msg->reason.length > 0) { /* else it may point nowhere */
+        const char *blank = memchr(msg->reason.at, ' ', msg->reason.length);
+        if (blank != NULL)
+            first = (struct adapter_text){msg->reason.at, (uint32_t)(blank - msg->reason.at)};
+    }
     if (!c->advanced)
         return adapter_refused(a, adapter_market_find(a, first), ~0U, ts_recv);
     if (c->refused_at == 0)

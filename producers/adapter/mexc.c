@@ -281,6 +281,8 @@ static void on_name(struct adapter *a, struct adapter_text name, bool agreed, tb
 static void on_answer(struct adapter *a, struct adapter_text text, tb_ns ts_recv)
 {
     static const char refusal[] = "Not Subscribed", prefix[] = "spot@";
+    if (text.length == 0) /* and perhaps no text at all */
+        text.at = "";
     const char *at = text.at, *end = text.at + text.length;
     const char *no = memmem(at, text.length, refusal, sizeof(refusal) - 1);
     if (text.length == 4 && strncasecmp(at, "pong", 4) == 0) {

@@ -204,6 +204,8 @@ static int on_agreed(struct adapter *a, const struct okx_message *msg)
 /* The word behind `key` in "Wrong URL or channel:books,instId:NOPE-USDT doesn't exist". */
 static struct adapter_text word_behind(struct adapter_text text, const char *key)
 {
+    if (text.length == 0) /* and perhaps no text at all */
+        return (struct adapter_text){"", 0};
     const char *end = text.at + text.length;
     const char *at = memmem(text.at, text.length, key, strlen(key));
     if (at == NULL)

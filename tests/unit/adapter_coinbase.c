@@ -394,6 +394,13 @@ static void recording_shows_its_markets(void **state)
     assert_int_equal(count, 1);
 }
 
+static void a_refusal_may_give_no_reason(void **state)
+{
+    (void)state;
+    assert_int_equal(frame("{'type':'error','message':'Failed to subscribe'}"), 0);
+    assert_int_equal(count_of(ADAPTER_REFUSED), 1);
+}
+
 static void hostile_frames_are_refused(void **state)
 {
     (void)state;
@@ -487,6 +494,7 @@ int main(void)
         A(one_channel_a_message),
         E(listings),
         E(recording_shows_its_markets),
+        E(a_refusal_may_give_no_reason),
         E(hostile_frames_are_refused),
         E(abused_frames_never_crash),
         A(abused_envelopes_never_crash),

@@ -483,6 +483,7 @@ static const char *const whole_frames[] = {
     "'bidSz':"
     "'','ts':'1700000000001'}]}",
     "{'event':'error','code':'60018','msg':'channel:books,instId:BTC-USDT no','id':'1'}",
+    "{'event':'error','code':'60018','id':'1'}",
     "{'code':'0','msg':'','data':[{'asks':[['11','1','0','1']],'bids':[],'ts':'1','seqId':5}]}",
 };
 
