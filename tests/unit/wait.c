@@ -93,8 +93,6 @@ static int status_without_the_kernel(struct bus *bus, const uint32_t *events, bo
     if (child == 0)
         produce_without_the_kernel(bus->dir, events, somebody_sleeps);
     assert_int_equal(waitpid(child, &status, 0), child);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-        skip();
     return status;
 }
 
@@ -133,6 +131,10 @@ static void the_producer_makes_no_system_call_unless_somebody_sleeps(void **stat
         int status = status_without_the_kernel(bus, events, policies[i] == TB_WAIT_PARK);
         atomic_store(&l.stop, true);
         assert_int_equal(pthread_join(thread, NULL), 0);
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+            tb_reader_close(&l.reader, false);
+            skip(); /* no seccomp: an emulator */
+        }
         if (policies[i] == TB_WAIT_PARK) /* the futex: that this test can fail */
             assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
         else
