@@ -105,6 +105,17 @@ static void slot_fence(label at, rl::memory_order order)
 #define TB_FENCE(label, order) slot_fence(label, rl::mo_##order)
 #include <tickbus/slot.h>
 
+/* Before each execution: slots that were never written. */
+static void make_empty(tb_slot *slot, size_t count)
+{
+    for (size_t k = 0; k < count; k++) {
+        slot[k].seq($) = 0;
+        for (unsigned i = 0; i < TB_SLOT_WORDS; i++)
+            slot[k].word[i]($) = 0;
+    }
+    visits = 0;
+}
+
 template <typename A>
 static void slot_store(label at, A *object, uint64_t value, rl::memory_order order)
 {
@@ -151,10 +162,7 @@ struct two_laps : rl::test_suite<two_laps, 2> {
 
     void before()
     {
-        slot.seq($) = 0;
-        for (unsigned i = 0; i < TB_SLOT_WORDS; i++)
-            slot.word[i]($) = 0;
-        visits = 0;
+        make_empty(&slot, 1);
     }
 
     void thread(unsigned index)
@@ -177,10 +185,7 @@ struct restart : rl::test_suite<restart, 2> {
 
     void before()
     {
-        slot.seq($) = 0;
-        for (unsigned i = 0; i < TB_SLOT_WORDS; i++)
-            slot.word[i]($) = 0;
-        visits = 0;
+        make_empty(&slot, 1);
     }
 
     void thread(unsigned index)
@@ -205,10 +210,7 @@ struct two_readers : rl::test_suite<two_readers, 3> {
 
     void before()
     {
-        slot.seq($) = 0;
-        for (unsigned i = 0; i < TB_SLOT_WORDS; i++)
-            slot.word[i]($) = 0;
-        visits = 0;
+        make_empty(&slot, 1);
     }
 
     void thread(unsigned index)
@@ -229,12 +231,7 @@ struct run_in_place : rl::test_suite<run_in_place, 2> {
 
     void before()
     {
-        for (tb_slot &s : slot) {
-            s.seq($) = 0;
-            for (unsigned i = 0; i < TB_SLOT_WORDS; i++)
-                s.word[i]($) = 0;
-        }
-        visits = 0;
+        make_empty(slot, 2);
     }
 
     void thread(unsigned index)
@@ -268,12 +265,7 @@ struct run_by_its_last : rl::test_suite<run_by_its_last, 2> {
 
     void before()
     {
-        for (tb_slot &s : slot) {
-            s.seq($) = 0;
-            for (unsigned i = 0; i < TB_SLOT_WORDS; i++)
-                s.word[i]($) = 0;
-        }
-        visits = 0;
+        make_empty(slot, 2);
     }
 
     void thread(unsigned index)
@@ -308,12 +300,7 @@ struct lapped_means_far_ahead : rl::test_suite<lapped_means_far_ahead, 2> {
 
     void before()
     {
-        for (tb_slot &s : slot) {
-            s.seq($) = 0;
-            for (unsigned i = 0; i < TB_SLOT_WORDS; i++)
-                s.word[i]($) = 0;
-        }
-        visits = 0;
+        make_empty(slot, 2);
     }
 
     void thread(unsigned index)

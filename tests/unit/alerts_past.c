@@ -42,15 +42,21 @@ static void add_stories(struct past *p, uint32_t first, uint32_t last)
     }
 }
 
+/* All that add_stories adds is known, under its number. */
+static void assert_stories(struct past *p, uint32_t first, uint32_t last)
+{
+    for (uint32_t id = first; id <= last; id++) {
+        assert_true(has_story(p, 20 * (tb_ns)id - 10, id, TB_ALERT_FIRING));
+        assert_true(has_story(p, 20 * (tb_ns)id, id, TB_ALERT_RESOLVED));
+    }
+}
+
 static void what_is_there_is_not_told_again(void **state)
 {
     struct past p = {0};
     (void)state;
     add_stories(&p, 1, 3);
-    for (uint32_t id = 1; id <= 3; id++) {
-        assert_true(has_story(&p, 20 * (tb_ns)id - 10, id, TB_ALERT_FIRING));
-        assert_true(has_story(&p, 20 * (tb_ns)id, id, TB_ALERT_RESOLVED));
-    }
+    assert_stories(&p, 1, 3);
     assert_false(has_story(&p, 70, 4, TB_ALERT_FIRING));
     assert_false(has_story(&p, 80, 4, TB_ALERT_RESOLVED));
     past_fini(&p);
@@ -62,10 +68,7 @@ static void a_stretch_that_is_there_twice_holds_nothing_back(void **state)
     (void)state;
     add_stories(&p, 1, 3);
     add_stories(&p, 2, 3);
-    for (uint32_t id = 1; id <= 3; id++) {
-        assert_true(has_story(&p, 20 * (tb_ns)id - 10, id, TB_ALERT_FIRING));
-        assert_true(has_story(&p, 20 * (tb_ns)id, id, TB_ALERT_RESOLVED));
-    }
+    assert_stories(&p, 1, 3);
     uint32_t id = 4;
     assert_false(has(&p, 70, &id, TB_ALERT_FIRING));
     assert_int_equal(id, 4);
@@ -80,10 +83,7 @@ static void a_stretch_that_begins_again_and_breaks_off_takes_nothing_back(void *
     add_stories(&p, 1, 3);
     add_stories(&p, 1, 1);
     add(&p, 30, 2, TB_ALERT_FIRING);
-    for (uint32_t id = 1; id <= 3; id++) {
-        assert_true(has_story(&p, 20 * (tb_ns)id - 10, id, TB_ALERT_FIRING));
-        assert_true(has_story(&p, 20 * (tb_ns)id, id, TB_ALERT_RESOLVED));
-    }
+    assert_stories(&p, 1, 3);
     uint32_t id = 4;
     assert_false(has(&p, 70, &id, TB_ALERT_FIRING));
     assert_int_equal(id, 4);
