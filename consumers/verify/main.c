@@ -153,7 +153,8 @@ static void tell_totals(const struct main *m)
         return;
     }
     for (size_t i = 0; i < TB_COUNT(rows); i++)
-        printf("%-34s %16" PRIu64 "\n", rows[i].text, rows[i].value);
+        if (m->options.db != NULL || strcmp(rows[i].key, "rows_equal") != 0)
+            printf("%-34s %16" PRIu64 "\n", rows[i].text, rows[i].value);
     for (size_t i = 0; i < FINDING_KINDS; i++)
         if (c->found[i] > 0)
             printf("found: %-27s %16" PRIu64 "\n", finding_name[i], c->found[i]);
