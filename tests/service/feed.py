@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from decimal import Decimal
@@ -13,6 +12,7 @@ import facts
 import layout_reader
 import websocket
 from buslook import Bus, Failed, check, end, log_of, run_tests, stop, until
+from certificates import certificates
 from venue import start as start_venue
 
 BIG = "1048576"  # records: a whole session stays in the ring
@@ -381,28 +381,11 @@ def a_listing_that_can_not_be_used_is_asked_for_again():
 
 # ---- TLS ----
 
-def certificates(folder):
-    """An authority, a certificate for localhost by it, one for another host, and one signed by itself."""
-    def openssl(*args):
-        subprocess.run(["openssl", *args], cwd=folder, check=True, capture_output=True)
-    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=tickbus test authority")
-    for name, host in (("good", "localhost"), ("other", "elsewhere.example")):
-        openssl("req", *new[:-2], "-keyout", name + ".key", "-out", name + ".csr", "-subj", "/CN=" + host)
-        with open(os.path.join(folder, name + ".ext"), "w", encoding="ascii") as extensions:
-            extensions.write("subjectAltName=DNS:%s\n" % host)
-        openssl("x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-                "-days", "2", "-extfile", name + ".ext", "-out", name + ".pem")
-    openssl("req", "-x509", *new, "-keyout", "self.key", "-out", "self.pem", "-subj", "/CN=localhost",
-            "-addext", "subjectAltName=DNS:localhost")
-    return lambda name: os.path.join(folder, name)
-
-
 def tls_is_verified_for_both_sockets():
     with Bus() as bus, websocket.Server(wait_close, rest) as plain:
         at = certificates(bus.base)
-        for number, (certificate, ca, good) in enumerate((("good", "ca.pem", True), ("good", None, False),
-                                                          ("other", "ca.pem", False), ("self", "ca.pem", False))):
+        for number, (certificate, ca, good) in enumerate((("good", "ca.pem", True), ("good", None, False), ("other", "ca.pem", False),
+                                                          ("expired", "ca.pem", False), ("self", "ca.pem", False))):
             name = "v%d" % number
             venue, port = start_venue(bus, "--certificate", at(certificate + ".pem"), "--key", at(certificate + ".key"),
                                       "--speed=max", name=name)

@@ -11,7 +11,8 @@ import sys
 sys.path.insert(0, os.path.join(os.environ["TICKBUS_SOURCE"], "tests", "data"))
 import websocket
 from buslook import BUILD, Bus, check, run_tests, stop, until
-from feed import certificates, counters, rest, start_feed, subscribed, trade, wait_close
+from certificates import certificates
+from feed import counters, rest, start_feed, subscribed, trade, wait_close
 from feed_handover import depth, quote
 
 FRAMES = 5000

@@ -13,7 +13,6 @@ import gzip
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ sys.path.insert(0, os.path.join(os.environ["TICKBUS_SOURCE"], "tests", "data"))
 import facts
 import mexc_frames
 from buslook import Bus, Failed, check, end, log_of, stop, until
+from certificates import certificates
 from feed import MAYBE_BAD, Stream, counters, start_feed
 from venue import start
 
@@ -282,26 +282,6 @@ def all_together(venue, good):
 
 
 # ---- certificates ----
-
-def certificates(folder):
-    """An authority, and certificates by it: of localhost, of localhost but expired, of another host."""
-    def openssl(*args):
-        subprocess.run(["openssl", *args], cwd=folder, check=True, capture_output=True)
-    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    openssl("req", "-x509", *new, "-days", "2", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=tickbus test authority")
-    with open(os.path.join(folder, "ca.conf"), "w", encoding="ascii") as conf:
-        conf.write("[ca]\ndefault_ca=a\n[a]\ndatabase=index\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\npolicy=p\n"
-                   "copy_extensions=copy\nunique_subject=no\n[p]\ncommonName=supplied\n")
-    open(os.path.join(folder, "index"), "w", encoding="ascii").close()
-    with open(os.path.join(folder, "serial"), "w", encoding="ascii") as serial:
-        serial.write("01\n")
-    for name, host, until_when in (("good", "localhost", "20400101000000Z"), ("expired", "localhost", "20200102000000Z"),
-                                   ("other", "elsewhere.example", "20400101000000Z")):
-        openssl("req", *new, "-keyout", name + ".key", "-out", name + ".csr", "-subj", "/CN=" + host, "-addext", "subjectAltName=DNS:" + host)
-        openssl("ca", "-batch", "-config", "ca.conf", "-cert", "ca.pem", "-keyfile", "ca.key", "-in", name + ".csr", "-out", name + ".pem",
-                "-startdate", "20200101000000Z", "-enddate", until_when, "-notext")
-    return lambda name: os.path.join(folder, name)
-
 
 def start_at(bus, port, *args, captures):
     """A venue at this port, which another session's connection may have for a moment."""
