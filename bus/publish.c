@@ -84,7 +84,7 @@ size_t tb_writer_publish_many(struct tb_writer *w, const struct tb_record *recor
 {
     size_t done = 0;
     while (done < count) {
-        if (TB_UNLIKELY(w->next_seq >= w->limit) && tb_writer_wait_for_room(w, w->next_seq) != 0)
+        if (!tb_writer_has_room(w, w->next_seq))
             break;
         size_t n = count - done;
         if (n > w->limit - w->next_seq)

@@ -46,6 +46,7 @@ struct tb_writer_private {
     struct tb_segment wait;
     struct gate gates[TB_GATES_MAX];
     size_t gate_count;
+    uint64_t epoch, capacity; /* not of the mapped header: others could write there */
     int (*on_wait)(void *context);
     void *context;
 };
@@ -349,17 +350,19 @@ int tb_writer_open(const char *bus_dir, const char *stream, const struct tb_writ
     }
 
     struct tb_ring_fixed *fixed = p->ring.base;
+    p->epoch = fixed->epoch;
+    p->capacity = fixed->capacity;
     struct tb_publish_way ways[TB_PUBLISH_WAYS_MAX];
     size_t way_count = tb_publish_ways(ways);
     *out_writer = (struct tb_writer){
         .slots = tb_segment_at(&p->ring, TB_RING_SLOTS_OFFSET),
-        .mask = fixed->capacity - 1,
+        .mask = p->capacity - 1,
         .next_seq = last + 1,
         .limit = p->gate_count == 0 ? UINT64_MAX : 0,
         .live = live_of(&p->ring),
         .fixed = fixed,
         .instruments = tb_segment_at(&p->ring, TB_RING_INSTRUMENTS_OFFSET),
-        .epoch = fixed->epoch,
+        .epoch = p->epoch,
         .first_seq = last + 1,
         .write_many = ways[way_count - 1].write,
         .private_ = p,
@@ -386,7 +389,7 @@ void tb_writer_close(struct tb_writer *w, enum tb_stream_state state)
 int tb_writer_unlink(const char *bus_dir, const char *stream, struct tb_error *err)
 {
     static const char *const suffixes[] = {".ring", ".ring.new", ".wait", ".control",
-                                         ".lock"}; /* it last */
+                                           ".lock"}; /* it last */
     char path[TB_PATH_BYTES];
     if (!tb_name_check(stream))
         return tb_fail(err, -EINVAL, "\"%.40s\" is no stream name", stream);
@@ -516,57 +519,57 @@ static tb_seq gate_needed(const struct gate *g, uint64_t epoch, tb_seq next_seq)
     return needed == 0 ? 1 : needed;
 }
 
-static void refresh_limit(struct tb_writer *w)
+/* The first sequence that may not be published yet, when seq is the next. */
+static tb_seq limit_at(const struct tb_writer_private *p, tb_seq seq)
 {
-    struct tb_writer_private *p = w->private_;
-    tb_seq needed = w->next_seq;
+    tb_seq needed = seq;
     for (size_t i = 0; i < p->gate_count; i++) {
-        tb_seq wants = gate_needed(&p->gates[i], w->epoch, w->next_seq);
+        tb_seq wants = gate_needed(&p->gates[i], p->epoch, seq);
         needed = wants < needed ? wants : needed;
     }
-    w->limit = needed + w->mask + 1;
+    return p->gate_count == 0 ? UINT64_MAX : needed + p->capacity;
 }
 
-int tb_writer_wait_for_room(struct tb_writer *w, tb_seq seq)
+static void look_at_gates_again(struct tb_writer_private *p)
 {
-    struct tb_writer_private *p = w->private_;
-    if (p->gate_count == 0)
-        return 0;
-    refresh_limit(w);
-    if (seq < w->limit)
-        return 0;
+    for (size_t i = 0; i < p->gate_count; i++)
+        gate_look_again(&p->gates[i], p->stream);
+}
+
+tb_seq tb_writer_wait_for_room(struct tb_writer_private *p, tb_seq seq)
+{
+    tb_seq limit = limit_at(p, seq);
+    if (seq < limit)
+        return limit;
     /* The readers that we wait for may be asleep, not knowing of what was published so far. */
-    tb_writer_wake(w);
+    tb_wait_wake(p->wait.base);
     tb_ns pause = GATE_PAUSE_MIN_NS;
     for (unsigned looks = 0;; looks++) {
         if (looks < GATE_LOOKS) {
             ck_pr_stall();
         } else {
-            int rc = p->on_wait != NULL ? p->on_wait(p->context) : 0;
-            if (rc != 0)
-                return rc;
-            for (size_t i = 0; i < p->gate_count; i++)
-                gate_look_again(&p->gates[i], p->stream);
+            if (p->on_wait != NULL && p->on_wait(p->context) != 0)
+                return 0;
+            look_at_gates_again(p);
             tb_wait_pause(pause);
             pause = pause < GATE_PAUSE_MAX_NS ? pause + pause / 8 : GATE_PAUSE_MAX_NS;
         }
-        refresh_limit(w);
-        if (seq < w->limit)
-            return 0;
+        limit = limit_at(p, seq);
+        if (seq < limit)
+            return limit;
     }
 }
 
 uint64_t tb_writer_room(struct tb_writer *w)
 {
     struct tb_writer_private *p = w->private_;
-    if (p->gate_count == 0)
-        return UINT64_MAX;
-    refresh_limit(w);
+    w->limit = limit_at(p, w->next_seq);
     if (w->next_seq >= w->limit) {
-        for (size_t i = 0; i < p->gate_count; i++)
-            gate_look_again(&p->gates[i], p->stream);
-        refresh_limit(w);
+        look_at_gates_again(p);
+        w->limit = limit_at(p, w->next_seq);
     }
+    if (w->limit == UINT64_MAX)
+        return UINT64_MAX;
     return w->next_seq < w->limit ? w->limit - w->next_seq : 0;
 }
 

@@ -88,7 +88,7 @@ struct tb_ring_fixed {
     uint32_t instruments_offset;
     uint32_t instruments_max;
     char stream[TB_STREAM_BYTES];
-    uint32_t pace;        /* enum tb_pace: of the last producer that opened the file */
+    uint32_t pace; /* enum tb_pace: of the last producer that opened the file */
     uint32_t reserved[43];
 };
 
@@ -149,11 +149,11 @@ struct tb_writer_options {
     enum tb_pace pace;
     const char *gates[TB_GATES_MAX]; /* gated: names of the readers to wait for */
     size_t gate_count;
-    bool new_epoch; /* begin at 1 in a new file even if the old one could be continued */
+    bool new_epoch;       /* begin at 1 in a new file even if the old one could be continued */
     uint64_t after_epoch; /* a ring made anew has a later epoch than this one: the journal's last */
-    uint64_t tag;   /* not 0: a ring with another tag is not continued but made anew */
-    bool lock_pages;  /* mlock: refused is an error */
-    bool huge_pages;  /* madvise(MADV_HUGEPAGE): a hint; on tmpfs it needs shmem_enabled=advise */
+    uint64_t tag;         /* not 0: a ring with another tag is not continued but made anew */
+    bool lock_pages;      /* mlock: refused is an error */
+    bool huge_pages; /* madvise(MADV_HUGEPAGE): a hint; on tmpfs it needs shmem_enabled=advise */
     /*
      * Called again and again while a gated producer waits; NULL: just wait. Not 0 ends the wait
      * and the publish returns 0. Must not publish.
@@ -212,12 +212,25 @@ int tb_writer_add_instrument(struct tb_writer *w, const struct tb_instrument *en
 const struct tb_instrument *tb_writer_instrument(const struct tb_writer *w, uint16_t id);
 
 /*
- * tb_writer_wait_for_room: gated only: wait until seq may be published. 0, or what on_wait
- * returned. tb_writer_room: how many records may surely be published now without waiting; free:
- * UINT64_MAX.
+ * tb_writer_wait_for_room: gated only: wait until seq, which is the next, may be published. Returns
+ * the first sequence that may not; 0 if on_wait ended the wait. (Of the writer's private part alone:
+ * see "In a loop" at tb_writer_publish_words.)
+ * tb_writer_room: how many records may surely be published now without waiting; free: UINT64_MAX.
  */
-int tb_writer_wait_for_room(struct tb_writer *w, tb_seq seq);
+tb_seq tb_writer_wait_for_room(struct tb_writer_private *p, tb_seq seq);
 uint64_t tb_writer_room(struct tb_writer *w);
+
+/* tb_writer_has_room: may seq, which is the next, be published? Waits; false if on_wait ended it. */
+static inline bool tb_writer_has_room(struct tb_writer *w, tb_seq seq)
+{
+    if (TB_LIKELY(seq < w->limit))
+        return true;
+    tb_seq limit = tb_writer_wait_for_room(w->private_, seq);
+    if (limit == 0)
+        return false;
+    w->limit = limit;
+    return true;
+}
 
 /*
  * tb_record_words: words 1 .. 7 of a slot. The two words that consist of small fields are put
@@ -295,12 +308,24 @@ static inline uint64_t tb_word_of_parts(uint8_t at_0, uint8_t at_1, uint16_t at_
  *     word[2] = instrument | (uint64_t)type << 16 | (uint64_t)flags << 24 | (uint64_t)delta << 32
  *     word[6] = tb_word_of_parts(side, action, count, venue_seq)
  * Role, ordering, cost and result as tb_writer_publish.
+ *
+ * In a loop that does little else, publish by a copy of the writer in a local variable, and put it
+ * back at the end:
+ *     struct tb_writer local = *w;
+ *     while (...)
+ *         tb_writer_publish_words(&local, word);
+ *     *w = local;
+ * The address of such a copy goes nowhere (the functions here that are inline see to that, all
+ * others want the writer itself), so the compiler keeps its fields in registers, and a record's
+ * stores are followed by those of the next. With any other store between them, such as that of
+ * next_seq into *w, fewer lines are on their way from a reader's core at a time: 68 M/s instead of
+ * 39 where the two share no cache, whatever is fetched ahead.
  */
 static inline tb_seq tb_writer_publish_words(struct tb_writer *w,
                                              const uint64_t word[TB_SLOT_WORDS])
 {
     tb_seq seq = w->next_seq;
-    if (TB_UNLIKELY(seq >= w->limit) && tb_writer_wait_for_room(w, seq) != 0)
+    if (!tb_writer_has_room(w, seq))
         return 0;
     if (w->mask + 1 < TB_SLOTS_LEFT)
         tb_slot_own(w->slots, w->mask, seq);
@@ -349,7 +374,7 @@ tb_writer_publish_in_place(struct tb_writer *w, size_t count, tb_slot_fill_fn *f
     size_t done = 0;
     while (done < count) {
         tb_seq seq = w->next_seq;
-        if (TB_UNLIKELY(seq >= w->limit) && tb_writer_wait_for_room(w, seq) != 0)
+        if (!tb_writer_has_room(w, seq))
             break;
         /* In registers: after each fence the compiler would read them from *w again, a quarter of
          * the time. */

@@ -233,6 +233,7 @@ static void *read_through(void *context)
 /* Sixteen slots, two parked readers, flat out: nothing is lost and nobody waits for ever. */
 static void nothing_is_lost_through_a_gate(void **state)
 {
+    /* The records after the middle are published by a copy of the writer, as a tight loop does it. */
     struct bus *bus = bus_of(state);
     struct tb_writer w = bus_writer(bus, &gated);
     struct tb_reader a = bus_reader(bus, &(struct tb_reader_options){.name = "a"});
@@ -240,10 +241,13 @@ static void nothing_is_lost_through_a_gate(void **state)
     pthread_t threads[2];
     assert_int_equal(pthread_create(&threads[0], NULL, read_through, &a), 0);
     assert_int_equal(pthread_create(&threads[1], NULL, read_through, &b), 0);
-    for (int i = 0; i < THROUGH_THE_GATE; i++) {
-        struct tb_record record = record_of(w.next_seq);
-        assert_true(tb_writer_publish(&w, &record) != 0);
+    publish(&w, THROUGH_THE_GATE / 2);
+    struct tb_writer local = w;
+    for (int i = THROUGH_THE_GATE / 2; i < THROUGH_THE_GATE; i++) {
+        struct tb_record record = record_of(local.next_seq);
+        assert_true(tb_writer_publish(&local, &record) != 0);
     }
+    w = local;
     tb_writer_wake(&w);
     for (int i = 0; i < 2; i++) {
         void *fault;
