@@ -1,20 +1,16 @@
 /*
  * The reader's side of a stream: finding a place to start, reading in batches and in place, catching
- * up, the cursor page, and looking around. The single read is inline in reader.h.
+ * up, and looking around. The single read is inline in reader.h, the cursor page in reader_page.c.
  *
  * Nothing in the ring is believed: the header was checked into private memory (segment.c), indexes
  * are masked, searches are bounded by 64 steps whatever the slots hold, instrument entries are copied
  * and then checked.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <tickbus/clock.h>
 #include <tickbus/reader.h>
 
 #include "mapping_guard.h"
@@ -363,121 +359,6 @@ const struct tb_instrument *tb_reader_instrument(struct tb_reader *r, uint16_t i
     return p->instruments[id - 1].market != 0 ? &p->instruments[id - 1] : NULL;
 }
 
-/* ---- the cursor page ---- */
-
-static struct tb_cursor_page *page_of(const struct tb_reader *r)
-{
-    return r->private_->cursor.base;
-}
-
-static bool page_is_ours(const struct tb_cursor_page *page, const char *stream, const char *reader)
-{
-    return page->magic == TB_CURSOR_MAGIC && page->layout == TB_CURSOR_LAYOUT &&
-           strncmp(page->stream, stream, sizeof(page->stream)) == 0 &&
-           strncmp(page->reader, reader, sizeof(page->reader)) == 0;
-}
-
-static int fail_busy(const char *path, const char *stream, const char *reader, struct tb_error *err)
-{
-    struct tb_segment s;
-    uint32_t pid = 0;
-    if (tb_segment_attach(path, false, sizeof(struct tb_cursor_page), &s, NULL) == 0) {
-        const struct tb_cursor_page *page = s.base;
-        pid = atomic_load_explicit(&page->pid, memory_order_relaxed);
-        tb_segment_detach(&s);
-    }
-    return tb_fail(err, -EBUSY, "stream %s is read as \"%s\" by pid %u already; use another name",
-                   stream, reader, pid);
-}
-
-/* Lock and map the page; what it holds is looked at in publish_page, when the cursor is known. */
-static int open_page(struct tb_reader_private *p, const char *dir, const char *reader,
-                     struct tb_error *err)
-{
-    char name[2 * TB_STREAM_BYTES + 2];
-    if (!tb_name_check(reader))
-        return tb_fail(err, -EINVAL, "reader name \"%.40s\" is not fit: use a-z 0-9 _ -", reader);
-    (void)snprintf(name, sizeof(name), "%s.%s", p->stream, reader);
-    int rc = tb_path(p->cursor_path, dir, name, ".cursor", err);
-    if (rc != 0)
-        return rc;
-    rc = tb_lock_open(p->cursor_path, true, 0640, &p->cursor_fd);
-    if (rc == -EBUSY)
-        return fail_busy(p->cursor_path, p->stream, reader, err);
-    if (rc != 0)
-        return tb_fail(err, rc, "cannot open %s: %s", p->cursor_path, strerror(-rc));
-    rc = tb_segment_reserve(p->cursor_fd, 0, 4096);
-    if (rc != 0) {
-        (void)unlink(p->cursor_path); /* it was never whole */
-        return tb_fail(err, rc, "cannot reserve %s: %s", p->cursor_path, strerror(-rc));
-    }
-    return tb_segment_map(p->cursor_fd, p->cursor_path, true, 4096, &p->cursor, err);
-}
-
-static void publish_page(struct tb_reader *r, const char *reader)
-{
-    struct tb_reader_private *p = r->private_;
-    struct tb_cursor_page *page = page_of(r);
-
-    if (!page_is_ours(page, p->stream, reader)) {
-        /* New, or nonsense. Magic goes first and comes last: in between it is nobody's page. */
-        __atomic_store_n(&page->magic, 0, __ATOMIC_RELEASE);
-        memset((char *)page + sizeof(page->magic), 0, sizeof(*page) - sizeof(page->magic));
-        page->layout = TB_CURSOR_LAYOUT;
-        memcpy(page->stream, p->stream, sizeof(page->stream));
-        (void)snprintf(page->reader, sizeof(page->reader), "%s", reader);
-    }
-    /* A reader that died counted in its page: go on from there. */
-    p->lost_before = atomic_load_explicit(&page->lost, memory_order_relaxed);
-    p->overruns_before = atomic_load_explicit(&page->overruns, memory_order_relaxed);
-    atomic_store_explicit(&page->pid, (uint32_t)getpid(), memory_order_relaxed);
-    atomic_store_explicit(&page->wait, (uint32_t)p->policy, memory_order_relaxed);
-    /* Needed before epoch: a gate believes `needed` only together with its own epoch. */
-    atomic_store_explicit(&page->cursor, r->cursor, memory_order_relaxed);
-    atomic_store_explicit(&page->needed, r->cursor, memory_order_release);
-    atomic_store_explicit(&page->heartbeat, tb_clock_wall(), memory_order_relaxed);
-    atomic_store_explicit(&page->epoch, r->epoch, memory_order_release);
-    __atomic_store_n(&page->magic, TB_CURSOR_MAGIC, __ATOMIC_RELEASE);
-}
-
-static void store_progress(struct tb_reader *r)
-{
-    const struct tb_reader_private *p = r->private_;
-    struct tb_cursor_page *page = page_of(r);
-    atomic_store_explicit(&page->cursor, r->cursor, memory_order_relaxed);
-    atomic_store_explicit(&page->lost, p->lost_before + r->lost, memory_order_relaxed);
-    atomic_store_explicit(&page->overruns, p->overruns_before + r->overruns, memory_order_relaxed);
-}
-
-void tb_reader_publish_epoch(struct tb_reader *r)
-{
-    struct tb_cursor_page *page = page_of(r);
-    if (page == NULL)
-        return;
-    /* Needed before epoch: a gate believes `needed` only together with its own epoch. */
-    atomic_store_explicit(&page->cursor, r->cursor, memory_order_relaxed);
-    atomic_store_explicit(&page->needed, r->cursor, memory_order_release);
-    atomic_store_explicit(&page->epoch, r->epoch, memory_order_release);
-}
-
-void tb_reader_release(struct tb_reader *r, tb_seq needed, tb_ns now)
-{
-    struct tb_cursor_page *page = page_of(r);
-    if (page == NULL)
-        return;
-    store_progress(r);
-    atomic_store_explicit(&page->heartbeat, now, memory_order_relaxed);
-    /* Release: our reads of the records before `needed` are done before the producer sees this. */
-    atomic_store_explicit(&page->needed, needed, memory_order_release);
-}
-
-void tb_reader_durable(struct tb_reader *r, tb_seq durable)
-{
-    struct tb_cursor_page *page = page_of(r);
-    if (page != NULL)
-        atomic_store_explicit(&page->durable, durable, memory_order_release);
-}
-
 /* ---- opening ---- */
 
 static int name_files(struct tb_reader_private *p, const char *dir, struct tb_error *err)
@@ -652,14 +533,14 @@ int tb_reader_open(const char *bus_dir, const char *stream, const struct tb_read
     if (rc == 0)
         rc = place(&r, options, err);
     if (rc == 0 && options->name != NULL)
-        rc = open_page(p, bus_dir, options->name, err);
+        rc = tb_reader_page_open(p, bus_dir, options->name, err);
     if (rc != 0) {
         free_private(p);
         return rc;
     }
     r.first_cursor = r.cursor;
     if (options->name != NULL)
-        publish_page(&r, options->name);
+        tb_reader_page_publish(&r, options->name);
     *out_reader = r;
     return 0;
 }
@@ -669,11 +550,7 @@ void tb_reader_close(struct tb_reader *r, bool keep_cursor)
     if (r == NULL || r->private_ == NULL)
         return;
     struct tb_reader_private *p = r->private_;
-    if (p->cursor.base != NULL && keep_cursor)
-        store_progress(r);
-    /* While we hold the lock the name is ours; after it, it may be our successor's. */
-    if (p->cursor.base != NULL && !keep_cursor)
-        (void)unlink(p->cursor_path);
+    tb_reader_page_leave(r, keep_cursor);
     free_private(p);
     memset(r, 0, sizeof(*r));
 }

@@ -1,4 +1,4 @@
-/* What the two halves of a reader share: reader.c (the ring) and reader_journal.c. Internal. */
+/* What the parts of a reader share: reader.c (the ring), reader_page.c and reader_journal.c. Internal. */
 #ifndef TICKBUS_READER_PRIVATE_H
 #define TICKBUS_READER_PRIVATE_H
 
@@ -18,11 +18,11 @@ struct tb_reader_private {
     struct tb_segment cursor; /* our page; nothing mapped without a name */
     int cursor_fd;            /* holds the lock */
     enum tb_wait_policy policy;
-    size_t wanted;  /* how long a run was asked for last: what TB_WAIT_BATCH waits for */
-    bool in_flow;   /* the last run was as long as wanted: look at the end of the next one first */
-    bool settled;   /* waited in vain for a whole run: take what is there */
+    size_t wanted; /* how long a run was asked for last: what TB_WAIT_BATCH waits for */
+    bool in_flow;  /* the last run was as long as wanted: look at the end of the next one first */
+    bool settled;  /* waited in vain for a whole run: take what is there */
     unsigned refusals;
-    tb_ns spin_ns;  /* how long to look before parking */
+    tb_ns spin_ns;        /* how long to look before parking */
     uint64_t lost_before; /* in earlier lives under our name */
     uint64_t overruns_before;
     uint32_t instruments_max;
@@ -64,6 +64,15 @@ tb_seq tb_reader_ring_oldest_surely(const struct tb_reader *r);
 bool tb_reader_ring_retired(const struct tb_reader *r);
 /* The first record of the ring published at or after `time`; behind the newest if there is none. */
 tb_seq tb_reader_ring_time(const struct tb_reader *r, tb_ns time);
+
+/* ---- reader_page.c ---- */
+
+/* Lock and map the page; what it holds is looked at by _publish, when the cursor is known. */
+int tb_reader_page_open(struct tb_reader_private *p, const char *dir, const char *reader,
+                        struct tb_error *err);
+void tb_reader_page_publish(struct tb_reader *r, const char *reader);
+/* Before the lock goes: the last progress, or the page's end. Nothing if there is no page. */
+void tb_reader_page_leave(struct tb_reader *r, bool keep);
 void tb_reader_publish_epoch(struct tb_reader *r);
 
 /* ---- reader_journal.c ---- */
