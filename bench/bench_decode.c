@@ -11,8 +11,8 @@
 #include "bench/bench_decode_bare.h"
 #include "bench/bench_decode_ours.h"
 #include "bench/harness.h"
-#include "producers/adapter/adapter.h"
-#include "producers/capture/capture.h"
+#include "producers/adapter/sink.h"
+#include "producers/capture/scan.h"
 
 #define KINDS_MAX 4 /* the last has no name */
 #define FILES_MAX 3
@@ -130,32 +130,6 @@ static struct options o;
 static struct bench bench;
 static uint64_t records;
 
-/* ---- the adapter's host ---- */
-
-static int publish(void *context, struct tb_record *record, size_t count)
-{
-    (void)context, (void)record;
-    records += count;
-    return 0;
-}
-
-static int add_instrument(void *context, const struct tb_instrument *entry)
-{
-    (void)context, (void)entry;
-    static int next;
-    return next = next % 1000 + 1;
-}
-
-static void get(void *context, uint32_t request, const char *path, tb_ns not_before_ns)
-{
-    (void)context, (void)request, (void)path, (void)not_before_ns;
-}
-
-static void reconnect(void *context, const char *why)
-{
-    (void)context, (void)why;
-}
-
 /* ---- recordings ---- */
 
 static int kind_of(const struct session *s, const struct capture_event *e)
@@ -226,13 +200,10 @@ static void load(struct session *s)
     if (!open_session(s, &c))
         return;
     while (capture_next(c, &e) == 1) {
-        if (e.kind == CAPTURE_CONNECT && ops->scan_connect != NULL)
-            ops->scan_connect(e.text, &s->config.channels);
-        if (e.kind != CAPTURE_FRAME && e.kind != CAPTURE_HTTP)
-            continue;
-        keep(s, &e);
-        (void)ops->scan(e.kind == CAPTURE_HTTP ? e.url : NULL, e.text, e.length, s->market,
-                        &s->config.market_count, TB_COUNT(s->market), &s->config.channels);
+        if (e.kind == CAPTURE_FRAME || e.kind == CAPTURE_HTTP)
+            keep(s, &e);
+        (void)capture_scan(ops, &e, s->market, &s->config.market_count, TB_COUNT(s->market),
+                           &s->config.channels);
     }
     s->config.aggregated = !(s->config.channels & ADAPTER_SCAN_SINGLE);
     capture_close(c);
@@ -322,7 +293,7 @@ static double play(const struct adapter_ops *ops, const struct task *t, struct a
 
 static int run_whole(struct bench *b, const struct bench_case *c)
 {
-    static const struct adapter_host host = {NULL, publish, add_instrument, get, reconnect, NULL};
+    const struct adapter_host host = adapter_sink(&records);
     const struct task *t = c->context;
     const struct adapter_ops *ops = adapter_find(t->session->venue);
     double ns = 0;

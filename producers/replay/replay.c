@@ -6,17 +6,14 @@
 #include <tickbus/config.h>
 #include <tickbus/service.h>
 
+#include "producers/capture/scan.h"
+
 int replay_scan(struct replay *r)
 {
     struct capture_event e;
     if (capture_next(r->capture, &e) != 1)
         return 0;
-    const char *path = e.kind == CAPTURE_HTTP ? e.url : NULL;
-    if (e.kind == CAPTURE_CONNECT && r->ops->scan_connect != NULL)
-        r->ops->scan_connect(e.url, &r->found);
-    if ((e.kind == CAPTURE_HTTP || e.kind == CAPTURE_FRAME) &&
-        r->ops->scan(path, e.text, e.length, r->market, &r->market_count, ADAPTER_MARKETS_MAX,
-                     &r->found) != 0)
+    if (capture_scan(r->ops, &e, r->market, &r->market_count, ADAPTER_MARKETS_MAX, &r->found) != 0)
         r->scan_bad++;
     return 1;
 }

@@ -8,6 +8,8 @@
 
 #include <tickbus/decimal.h>
 
+#include "producers/capture/scan.h"
+
 static const struct protocol_ops *const protocols[] = {
     &protocol_binance, &protocol_bybit, &protocol_coinbase, &protocol_coinbaseexchange,
     &protocol_kraken,  &protocol_mexc,  &protocol_okx};
@@ -63,14 +65,8 @@ int protocol_scan(const char *venue, struct session *s, struct adapter_market_co
     unsigned channels = 0;
 
     *out_count = 0;
-    for (; s->have; session_advance(s)) {
-        const struct capture_event *e = &s->event;
-        if (e->kind == CAPTURE_CONNECT && adapter->scan_connect != NULL)
-            adapter->scan_connect(e->url, &channels);
-        else if (e->kind == CAPTURE_FRAME || e->kind == CAPTURE_HTTP)
-            (void)adapter->scan(e->kind == CAPTURE_HTTP ? e->url : NULL, e->text, e->length,
-                                markets, out_count, ADAPTER_MARKETS_MAX, &channels);
-    }
+    for (; s->have; session_advance(s))
+        (void)capture_scan(adapter, &s->event, markets, out_count, ADAPTER_MARKETS_MAX, &channels);
     return *out_count == 0 ? -ENODATA : session_rewind(s);
 }
 

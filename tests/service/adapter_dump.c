@@ -11,8 +11,8 @@
 #include <tickbus/book.h>
 #include <tickbus/decimal.h>
 
-#include "producers/adapter/adapter.h"
-#include "producers/capture/capture.h"
+#include "producers/adapter/sink.h"
+#include "producers/capture/scan.h"
 
 static struct tb_instrument table[1024];
 static int table_count;
@@ -45,8 +45,8 @@ static void print_record(const struct tb_record *r)
     else if (r->type == TB_CLEAR)
         printf(" %" PRIu64, r->level.update_id);
     else if (r->type == TB_GAP)
-        printf(" %" PRIu64 " %" PRIu64 " %" PRIu64 " %s %s", r->gap.from, r->gap.to,
-               r->gap.missing, tb_gap_reason_name(r->gap.reason), tb_channel_name(r->gap.channel));
+        printf(" %" PRIu64 " %" PRIu64 " %" PRIu64 " %s %s", r->gap.from, r->gap.to, r->gap.missing,
+               tb_gap_reason_name(r->gap.reason), tb_channel_name(r->gap.channel));
     else if (r->type == TB_STATUS)
         printf(" %s %" PRId64, tb_status_name(r->status.code), r->status.detail);
     putchar('\n');
@@ -69,16 +69,6 @@ static int instrument(void *context, const struct tb_instrument *entry)
     return ++table_count;
 }
 
-static void get(void *context, uint32_t request, const char *path, tb_ns not_before_ns)
-{
-    (void)context, (void)request, (void)path, (void)not_before_ns;
-}
-
-static void reconnect(void *context, const char *why)
-{
-    (void)context, (void)why;
-}
-
 static void print_side(const char *symbol, char side, const struct tb_book *b,
                        const struct tb_book_side *levels)
 {
@@ -89,7 +79,9 @@ static void print_side(const char *symbol, char side, const struct tb_book *b,
 
 static int play(struct capture *c, const struct adapter_ops *ops, struct adapter_config *config)
 {
-    struct adapter_host host = {NULL, publish, instrument, get, reconnect, NULL};
+    struct adapter_host host = adapter_sink(NULL);
+    host.publish = publish;
+    host.instrument = instrument;
     struct tb_error err;
     struct capture_event e;
     struct adapter *a = ops->create(config, &host, &err);
@@ -121,18 +113,15 @@ int main(int argc, char **argv)
     struct capture *c;
     struct capture_event e;
     struct tb_error err;
-    if (ops == NULL || capture_open((const char *const *)argv + 2, (size_t)argc - 2, NULL, NULL, &c,
-                                    &err) != 0) {
+    if (ops == NULL ||
+        capture_open((const char *const *)argv + 2, (size_t)argc - 2, NULL, NULL, &c, &err) != 0) {
         fprintf(stderr, "adapter_dump VENUE CAPTURE...: %s\n", ops == NULL ? "no venue" : err.text);
         return 64;
     }
     config.venue = argv[1];
     while (capture_next(c, &e) == 1)
-        if (e.kind == CAPTURE_FRAME || e.kind == CAPTURE_HTTP)
-            (void)ops->scan(e.kind == CAPTURE_HTTP ? e.url : NULL, e.text, e.length, market,
-                            &config.market_count, ADAPTER_MARKETS_MAX, &config.channels);
-        else if (e.kind == CAPTURE_CONNECT && ops->scan_connect != NULL)
-            ops->scan_connect(e.url, &config.channels);
+        (void)capture_scan(ops, &e, market, &config.market_count, ADAPTER_MARKETS_MAX,
+                           &config.channels);
     config.aggregated = !(config.channels & ADAPTER_SCAN_SINGLE);
     for (size_t i = 0; i < config.market_count; i++)
         printf("market %s %s %d %d\n", market[i].symbol, market[i].raw, market[i].price_exp,

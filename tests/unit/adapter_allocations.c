@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "producers/adapter/adapter.h"
-#include "producers/capture/capture.h"
+#include "producers/adapter/sink.h"
+#include "producers/capture/scan.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
@@ -76,32 +76,6 @@ static const struct session {
     {"okx", {"cryptofeed/2023-05-27_OKCOIN.ws.1.gz"}},
 };
 
-static uint64_t records;
-
-static int publish(void *context, struct tb_record *record, size_t count)
-{
-    (void)context, (void)record;
-    records += count;
-    return 0;
-}
-
-static int add_instrument(void *context, const struct tb_instrument *entry)
-{
-    (void)context, (void)entry;
-    static int next;
-    return next = next % 1000 + 1;
-}
-
-static void get(void *context, uint32_t request, const char *path, tb_ns not_before_ns)
-{
-    (void)context, (void)request, (void)path, (void)not_before_ns;
-}
-
-static void reconnect(void *context, const char *why)
-{
-    (void)context, (void)why;
-}
-
 /* The session's files; where there are none, only the one that deploy/demo has. */
 static struct capture *open_session(const struct session *s)
 {
@@ -126,11 +100,8 @@ static void scan(struct capture *c, const struct adapter_ops *ops, struct adapte
 {
     struct capture_event e;
     while (capture_next(c, &e) == 1)
-        if (e.kind == CAPTURE_CONNECT && ops->scan_connect != NULL)
-            ops->scan_connect(e.text, &config->channels);
-        else if (e.kind == CAPTURE_FRAME || e.kind == CAPTURE_HTTP)
-            (void)ops->scan(e.kind == CAPTURE_HTTP ? e.url : NULL, e.text, e.length, config->market,
-                            &config->market_count, ADAPTER_MARKETS_MAX, &config->channels);
+        (void)capture_scan(ops, &e, config->market, &config->market_count, ADAPTER_MARKETS_MAX,
+                           &config->channels);
     config->aggregated = !(config->channels & ADAPTER_SCAN_SINGLE);
     assert_int_equal(capture_rewind(c), 0);
 }
@@ -156,7 +127,8 @@ static void play(struct capture *c, const struct session *s, const struct adapte
 static void no_frame_of_any_venue_allocates(void **state)
 {
     static struct adapter_market_config market[ADAPTER_MARKETS_MAX];
-    static const struct adapter_host host = {NULL, publish, add_instrument, get, reconnect, NULL};
+    uint64_t records = 0;
+    const struct adapter_host host = adapter_sink(&records);
     size_t played = 0;
     (void)state;
     for (size_t i = 0; i < TB_COUNT(sessions); i++) {
