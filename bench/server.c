@@ -64,6 +64,26 @@ bool server_await(pid_t pid, bool (*up)(void *context), void *context)
     return false;
 }
 
+const char *server_run(const char *program, const char *const argv[], bool (*up)(void *context),
+                       void *context, pid_t *pid)
+{
+    static char why[64];
+    char path[256];
+    if (*pid > 0)
+        return NULL;
+    if (!server_find(program, path, sizeof(path))) {
+        snprintf(why, sizeof(why), "%s is not installed", program);
+        return why;
+    }
+    *pid = server_start(path, argv);
+    if (server_await(*pid, up, context))
+        return NULL;
+    server_stop(*pid);
+    *pid = 0;
+    snprintf(why, sizeof(why), "%s does not start", program);
+    return why;
+}
+
 void server_stop(pid_t pid)
 {
     if (pid <= 0)

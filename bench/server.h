@@ -16,6 +16,10 @@ pid_t server_start(const char *path, const char *const argv[]);
  * ended. */
 bool server_await(pid_t pid, bool (*up)(void *context), void *context);
 
+/* server_run: all three, unless *pid runs already. NULL: it is up, as *pid; else why there is none. */
+const char *server_run(const char *program, const char *const argv[], bool (*up)(void *context),
+                       void *context, pid_t *pid);
+
 /* server_stop: SIGTERM, and wait; 0 is no server. */
 void server_stop(pid_t pid);
 

@@ -38,21 +38,11 @@ static bool is_up(void *directory)
 
 static const char *unavailable(struct bench *b)
 {
-    char path[256], directory[64];
-    if (server > 0)
-        return NULL;
-    if (!server_find("nats-server", path, sizeof(path)))
-        return "nats-server is not installed";
+    char directory[64];
     snprintf(directory, sizeof(directory), "%s", bench_directory(b));
     const char *const argv[] = {"nats-server",      "-a",      "127.0.0.1", "-p", "-1",
                                 "--ports_file_dir", directory, NULL};
-    server = server_start(path, argv);
-    if (!server_await(server, is_up, directory)) {
-        server_stop(server);
-        server = 0;
-        return "nats-server does not start";
-    }
-    return NULL;
+    return server_run("nats-server", argv, is_up, directory, &server);
 }
 
 static void stop(void)

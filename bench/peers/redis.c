@@ -40,22 +40,11 @@ static bool is_up(void *context)
 
 static const char *unavailable(struct bench *b)
 {
-    char path[256];
-    if (server > 0)
-        return NULL;
-    if (!server_find("redis-server", path, sizeof(path)))
-        return "redis-server is not installed";
     snprintf(socket_path, sizeof(socket_path), "%s/redis", bench_directory(b));
     const char *const argv[] = {
         "redis-server", "--port", "0",     "--unixsocket",     socket_path, "--save", "",
         "--appendonly", "no",     "--dir", bench_directory(b), NULL};
-    server = server_start(path, argv);
-    if (!server_await(server, is_up, NULL)) {
-        server_stop(server);
-        server = 0;
-        return "redis-server does not start";
-    }
-    return NULL;
+    return server_run("redis-server", argv, is_up, NULL, &server);
 }
 
 static void stop(void)
