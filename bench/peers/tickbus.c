@@ -44,11 +44,17 @@ ALWAYS_INLINE void send_one(void *end, uint64_t seq, uint64_t intended)
 }
 
 /* By a copy of the writer in a local variable: ring.h, "In a loop". */
+struct local_source {
+    struct tb_writer copy;
+    struct tb_writer *writer;
+};
+
 ALWAYS_INLINE void send_local(void *end, uint64_t seq, uint64_t intended)
 {
+    struct local_source *s = end;
     uint64_t word[TB_SLOT_WORDS];
     message_words(word, seq, intended);
-    (void)tb_writer_publish_words(end, word);
+    (void)tb_writer_publish_words(&s->copy, word);
 }
 
 ALWAYS_INLINE void send_and_wake(void *end, uint64_t seq, uint64_t intended)
@@ -63,16 +69,16 @@ ALWAYS_INLINE void send_and_wake(void *end, uint64_t seq, uint64_t intended)
 
 ALWAYS_INLINE void send_and_wake_seldom(void *end, uint64_t seq, uint64_t intended)
 {
-    struct source *s = end;
-    send_one(end, seq, intended);
+    struct local_source *s = end;
+    send_local(end, seq, intended);
     if (seq % WAKE_EVERY == 0)
-        tb_writer_wake(&s->writer);
+        tb_writer_wake(s->writer);
 }
 
-static void wake(void *end)
+static void wake_at_end(void *end)
 {
-    struct source *s = end;
-    tb_writer_wake(&s->writer);
+    struct local_source *s = end;
+    tb_writer_wake(s->writer);
 }
 
 static void open_writer(struct transport_run *run, struct source *s)
@@ -96,9 +102,9 @@ static void write_all(struct transport_run *run)
 {
     struct source s = {0};
     open_writer(run, &s);
-    struct tb_writer local = s.writer;
+    struct local_source local = {s.writer, &s.writer};
     transport_write(run, &local, send_local, transport_no_flush);
-    s.writer = local;
+    s.writer = local.copy;
     tb_writer_close(&s.writer, TB_STREAM_DONE);
 }
 
@@ -144,7 +150,9 @@ static void write_batch(struct transport_run *run)
 {
     struct source s = {0};
     open_writer(run, &s);
-    transport_write(run, &s, send_and_wake_seldom, wake);
+    struct local_source local = {s.writer, &s.writer};
+    transport_write(run, &local, send_and_wake_seldom, wake_at_end);
+    s.writer = local.copy;
     tb_writer_close(&s.writer, TB_STREAM_DONE);
 }
 
