@@ -259,29 +259,14 @@ static inline void tb_record_words(uint64_t out_word[TB_SLOT_WORDS], const struc
 }
 
 /*
- * tb_slot_own: ask for the line of the slot that is written TB_SLOTS_AHEAD publishes from now. The
- * store buffer holds about ten records, so without this no more than ten lines are on their way
- * from a reader's core at a time. 16 and 64 ahead are much the same, 4 and 128 worse. Those who
- * publish many at once always do it: 138 -> 170 M/s into 4 MiB, 185 -> 278 into 64 MiB between
- * cores that share no cache, read in runs.
- *
- * One at a time only a ring of less than TB_SLOTS_LEFT slots, whose lines a reader's core still has
- * when they are written again. In larger ones a reader that is close behind (or what its processor
- * fetches ahead for it) takes back what was asked for. Medians, without -> with:
- *
- *                                                4,096 slots    16,384       65,536
- *   flat out, sharing a cache, M/s                185 -> 402    417 -> 416   412 -> 410
- *   flat out, sharing none, M/s                    31 ->  38     32 ->  39    57 ->  39
- *   the same, read in runs, M/s                                              115 -> 169
- *   a free reader, sharing none, ns a record                                11.8 -> 20.1
- *   four free readers, sharing none, ns                                     10.5 -> 7.9
- *   p50 at 1 M/s, sharing a cache, ns              74 ->  84                  75 ->  84
- *
- * So a producer of single records loses a third where its reader waits for runs, far away, in a
- * large ring: what is published at that rate is better published by the run.
+ * tb_slot_own: ask for the line of the slot that is written TB_SLOTS_AHEAD publishes from now. Those
+ * who publish many at once do it: read in runs by a core that shares no cache, 138 -> 170 M/s into
+ * 4 MiB, 185 -> 278 into 64 MiB. 16 and 64 ahead are much the same, 4 and 128 worse. Where a cache is
+ * shared it costs publish_many a quarter (880 -> 660) and records made in place nothing.
+ * Single publishes do not: a reader that is close behind, or what its processor fetches ahead for it,
+ * takes back what was asked for, and the p50 of a slow stream is 10 ns longer with it (84, not 74).
  */
 #define TB_SLOTS_AHEAD 32
-#define TB_SLOTS_LEFT 65536
 static inline void tb_slot_own(const struct tb_slot *slots, uint64_t mask, tb_seq seq)
 {
     const struct tb_slot *slot = &slots[(seq + TB_SLOTS_AHEAD) & mask];
@@ -318,8 +303,8 @@ static inline uint64_t tb_word_of_parts(uint8_t at_0, uint8_t at_1, uint16_t at_
  * The address of such a copy goes nowhere (the functions here that are inline see to that, all
  * others want the writer itself), so the compiler keeps its fields in registers, and a record's
  * stores are followed by those of the next. With any other store between them, such as that of
- * next_seq into *w, fewer lines are on their way from a reader's core at a time: 68 M/s instead of
- * 39 where the two share no cache, whatever is fetched ahead.
+ * next_seq into *w, fewer lines are on their way from a reader's core at a time. One at a time into
+ * 4,096 slots: 400 M/s instead of 185 where the two share a cache, 68 instead of 31 where not.
  */
 static inline tb_seq tb_writer_publish_words(struct tb_writer *w,
                                              const uint64_t word[TB_SLOT_WORDS])
@@ -327,8 +312,6 @@ static inline tb_seq tb_writer_publish_words(struct tb_writer *w,
     tb_seq seq = w->next_seq;
     if (!tb_writer_has_room(w, seq))
         return 0;
-    if (w->mask + 1 < TB_SLOTS_LEFT)
-        tb_slot_own(w->slots, w->mask, seq);
     tb_slot_write(&w->slots[seq & w->mask], seq, word);
     w->next_seq = seq + 1;
     return seq;
