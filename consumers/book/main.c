@@ -3,17 +3,16 @@
  * process of the bus is dead.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <tickbus/clock.h>
-#include <tickbus/config.h>
 #include <tickbus/service.h>
 
 #include "consumers/markets/markets.h"
 #include "consumers/screen/screen.h"
+#include "consumers/tool/tool.h"
 #include "render.h"
 #include "watch.h"
 
@@ -29,28 +28,24 @@ struct options {
     tb_ns interval;
 };
 
-#define ROW(key_, type_, field_, ...)                                                              \
-    {                                                                                              \
-        key_, type_, offsetof(struct options, field_), __VA_ARGS__                                 \
-    }
+#define O(field) offsetof(struct options, field)
+
 static const struct tb_option options[] = {
-    ROW("bus", TB_OPTION_STRING, bus,
-        .help = "name of the bus; default: \"default\", or the only one"),
-    ROW("directory", TB_OPTION_STRING, directory, .help = "base directory instead of $TICKBUS_DIR"),
-    ROW("stream", TB_OPTION_STRING, stream, .help = "only on this stream"),
-    ROW("venue", TB_OPTION_STRING, venue, .help = "only of this venue"),
-    ROW("journal", TB_OPTION_STRING, journal,
-        .help = "where the journals of all buses are: a book whose snapshot has left the ring is "
-                "had from there"),
-    ROW("once", TB_OPTION_BOOL, once, .help = "the book as it is now, and end; default in a pipe"),
-    ROW("json", TB_OPTION_BOOL, json, .help = "one object a line, each time that it changed"),
-    ROW("depth", TB_OPTION_INT, depth, .min = 1, .max = 10000,
-        .help = "levels of each side; default: as many as the screen holds, else 10"),
-    ROW("levels", TB_OPTION_INT, levels, .fallback = "10000", .min = 10, .max = 1000000,
-        .help = "levels kept of each side, as the feed's book_depth"),
-    ROW("interval", TB_OPTION_DURATION, interval, .fallback = "250ms", .min = 20 * TB_NS_PER_MS,
-        .max = 3600 * TB_NS_PER_S, .help = "between two pictures"),
-    ROW("no_color", TB_OPTION_BOOL, no_color, .help = "no colours; NO_COLOR does the same"),
+    TOOL_BUS_OPTIONS(struct options),
+    {"stream", TB_OPTION_STRING, O(stream), .help = "only on this stream"},
+    {"venue", TB_OPTION_STRING, O(venue), .help = "only of this venue"},
+    {"journal", TB_OPTION_STRING, O(journal),
+     .help = "where the journals of all buses are: a book whose snapshot has left the ring is "
+             "had from there"},
+    {"once", TB_OPTION_BOOL, O(once), .help = "the book as it is now, and end; default in a pipe"},
+    {"json", TB_OPTION_BOOL, O(json), .help = "one object a line, each time that it changed"},
+    {"depth", TB_OPTION_INT, O(depth), .min = 1, .max = 10000,
+     .help = "levels of each side; default: as many as the screen holds, else 10"},
+    {"levels", TB_OPTION_INT, O(levels), .fallback = "10000", .min = 10, .max = 1000000,
+     .help = "levels kept of each side, as the feed's book_depth"},
+    {"interval", TB_OPTION_DURATION, O(interval), .fallback = "250ms", .min = 20 * TB_NS_PER_MS,
+     .max = 3600 * TB_NS_PER_S, .help = "between two pictures"},
+    {"no_color", TB_OPTION_BOOL, O(no_color), .help = "no colours; NO_COLOR does the same"},
 };
 
 static const char usage[] =
@@ -76,22 +71,7 @@ struct display {
     struct screen screen;
     struct render_style style;
     bool paused;
-    int output_errno; /* why nothing more can be written; 0: it can */
 };
-
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stopped = 1;
-}
-
-static int fault(const char *text)
-{
-    fprintf(stderr, PROGRAM ": %s\n", text);
-    return TB_EXIT_UNAVAILABLE;
-}
 
 /* ---- which books ---- */
 
@@ -103,7 +83,7 @@ static int unknown(const struct markets *all, const char *symbol)
     (void)snprintf(text, sizeof(text), "no stream here has %.40s%s%s%s", symbol,
                    nearby[0] != '\0' ? "; did you mean " : "", nearby,
                    nearby[0] != '\0' ? "?" : "");
-    return fault(text);
+    return tool_fault(TB_EXIT_UNAVAILABLE, "%s", text);
 }
 
 /* No symbol was given: the only market there is, or a list of them. */
@@ -119,7 +99,7 @@ static int choose(const struct markets *all, const struct options *o, const char
     if (count == 1)
         return TB_EXIT_OK;
     if (count == 0)
-        return fault("no market is on the streams here yet");
+        return tool_fault(TB_EXIT_UNAVAILABLE, "no market is on the streams here yet");
     fprintf(stderr, PROGRAM ": which market? There are:\n");
     for (size_t i = 0; i < all->count; i++)
         if (markets_match(&all->item[i], o->stream, o->venue, NULL))
@@ -134,7 +114,7 @@ static int open_books(struct display *d, const char *bus_dir, const char *symbol
     struct tb_error err = {""};
     struct markets all;
     int rc = markets_find(bus_dir, &all, &err);
-    int code = rc != 0 ? fault(err.text) : TB_EXIT_OK;
+    int code = rc != 0 ? tool_fault(TB_EXIT_UNAVAILABLE, "%s", err.text) : TB_EXIT_OK;
 
     if (code == TB_EXIT_OK && symbol == NULL)
         code = choose(&all, o, &symbol);
@@ -144,7 +124,7 @@ static int open_books(struct display *d, const char *bus_dir, const char *symbol
         rc = watch_open(&d->watch[d->count++], bus_dir, o->journal, (uint32_t)o->levels,
                         &all.item[i], &err);
         if (rc != 0)
-            code = fault(err.text);
+            code = tool_fault(TB_EXIT_UNAVAILABLE, "%s", err.text);
     }
     if (code == TB_EXIT_OK && d->count == 0)
         code = unknown(&all, symbol);
@@ -160,12 +140,6 @@ static uint32_t depth_for(const struct display *d, unsigned rows)
     unsigned each = (rows - 2) / (unsigned)d->count;
 
     return each < RENDER_LINES + 2 ? 1 : (each - RENDER_LINES) / 2;
-}
-
-static void flush(struct display *d)
-{
-    if (fflush(stdout) != 0 && d->output_errno == 0)
-        d->output_errno = errno;
 }
 
 static void picture(struct display *d, FILE *out, uint32_t depth)
@@ -191,7 +165,7 @@ static void show(struct display *d)
     screen_size(&rows, &d->style.columns);
     if (!d->screen.live) {
         picture(d, stdout, wanted != 0 ? wanted : DEPTH_DEFAULT);
-        flush(d);
+        (void)tool_flush();
         return;
     }
     uint32_t fits = depth_for(d, rows);
@@ -201,7 +175,7 @@ static void show(struct display *d)
     picture(d, memory, wanted != 0 && wanted < fits ? wanted : fits);
     (void)fclose(memory);
     screen_draw(text, d->paused ? " q quit   space go on (paused)" : " q quit   space pause", NULL);
-    flush(d);
+    (void)tool_flush();
     free(text);
 }
 
@@ -227,7 +201,7 @@ static void watch(struct display *d)
     tb_ns due = 0;
     bool changed = true, on = true;
 
-    while (on && !stopped && d->output_errno == 0) {
+    while (on && !tool_stopped && tool_flush() == 0) {
         changed |= turn(d);
         tb_ns now = tb_clock_mono();
         if (now >= due && !d->paused && (changed || d->screen.live)) {
@@ -266,15 +240,8 @@ static int run(struct display *d)
     else
         watch(d);
     screen_close(&d->screen);
-    flush(d);
-    if (d->output_errno == EPIPE) /* who read it has gone */
-        return TB_EXIT_OK;
-    if (d->output_errno != 0) {
-        char text[96];
-        (void)snprintf(text, sizeof(text), "cannot write: %s", strerror(d->output_errno));
-        (void)fault(text);
-        return TB_EXIT_IO;
-    }
+    if (tool_flush() != 0)
+        return tool_written();
     return once && !all_valid(d) ? TB_EXIT_LOST : TB_EXIT_OK;
 }
 
@@ -285,24 +252,18 @@ int main(int argc, char **argv)
     struct tb_error err = {""};
     char bus_dir[256];
 
+    tool_start(PROGRAM);
+    tool_catch(SIGHUP);
+    (void)signal(SIGPIPE, SIG_IGN); /* seen as an error of stdout, which ends us quietly */
     int operands = tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &d.options, &memory,
                                     argc, argv);
     if (operands < 0)
         return operands == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
-    if (operands > 1) {
-        (void)fault("one market at a time");
-        return TB_EXIT_USAGE;
-    }
+    if (operands > 1)
+        return tool_fault(TB_EXIT_USAGE, "one market at a time");
     int rc = tb_bus_find(d.options.directory, d.options.bus, bus_dir, sizeof(bus_dir), &err);
-    if (rc != 0) {
-        (void)fault(err.text);
-        return rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_USAGE;
-    }
-    struct sigaction action = {.sa_handler = on_signal};
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)sigaction(SIGHUP, &action, NULL);
-    (void)signal(SIGPIPE, SIG_IGN); /* seen as an error of stdout, which ends us quietly */
+    if (rc != 0)
+        return tool_fault(rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_USAGE, "%s", err.text);
     int code = open_books(&d, bus_dir, operands == 1 ? argv[0] : NULL);
     if (code == TB_EXIT_OK)
         code = run(&d);

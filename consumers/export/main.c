@@ -27,34 +27,27 @@
 enum format { FORMAT_CSV, FORMAT_JSON, FORMAT_PARQUET };
 
 struct options {
-    const char *format, *o, *from, *to, *where;
-    struct tb_list type, venue, symbol, fields;
+    const char *format, *o, *from, *to;
+    struct filter_options filter;
+    struct tb_list fields;
     int compression;
 };
 
-#define ROW(key_, type_, field_, ...)                                                              \
-    {                                                                                              \
-        key_, type_, offsetof(struct options, field_), __VA_ARGS__                                 \
-    }
+#define O(field) offsetof(struct options, field)
+
 static const struct tb_option options[] = {
-    ROW("o", TB_OPTION_STRING, o,
-        .help = "file to write, under its name once it is whole; default: stdout"),
-    ROW("format", TB_OPTION_STRING, format,
-        .help = "csv, json or parquet; default: by the name of the file, else json"),
-    ROW("from", TB_OPTION_STRING, from,
-        .help = "oldest, a sequence, a time (2026-01-01T09:30) or -5m"),
-    ROW("to", TB_OPTION_STRING, to, .help = "last sequence or time"),
-    ROW("type", TB_OPTION_LIST, type,
-        .help = "trade quote level clear gap status alert event candle candle_volume"),
-    ROW("venue", TB_OPTION_LIST, venue, .help = "only these venues"),
-    ROW("symbol", TB_OPTION_LIST, symbol, .help = "only these symbols, patterns such as 'BTC/*'"),
-    ROW("where", TB_OPTION_STRING, where,
-        .help = "conditions on fields: 'price > 90000 and side == buy'"),
-    ROW("fields", TB_OPTION_LIST, fields,
-        .help =
-            "only these fields, in this order, and no rows of instruments: can not be imported"),
-    ROW("compression", TB_OPTION_ENUM, compression, .fallback = "zstd", .choices = "none|zstd",
-        .help = "of the pages of Parquet"),
+    {"o", TB_OPTION_STRING, O(o),
+     .help = "file to write, under its name once it is whole; default: stdout"},
+    {"format", TB_OPTION_STRING, O(format),
+     .help = "csv, json or parquet; default: by the name of the file, else json"},
+    {"from", TB_OPTION_STRING, O(from),
+     .help = "oldest, a sequence, a time (2026-01-01T09:30) or -5m"},
+    {"to", TB_OPTION_STRING, O(to), .help = "last sequence or time"},
+    FILTER_OPTIONS(struct options, filter),
+    {"fields", TB_OPTION_LIST, O(fields),
+     .help = "only these fields, in this order, and no rows of instruments: can not be imported"},
+    {"compression", TB_OPTION_ENUM, O(compression), .fallback = "zstd", .choices = "none|zstd",
+     .help = "of the pages of Parquet"},
 };
 
 static const char usage[] =
@@ -144,14 +137,7 @@ static int parse_all(struct export *x)
 {
     struct tb_error err = {""};
     const struct options *o = &x->options;
-    x->filter.venue = o->venue.item;
-    x->filter.venue_count = o->venue.count;
-    x->filter.symbol = o->symbol.item;
-    x->filter.symbol_count = o->symbol.count;
-    for (size_t i = 0; i < o->type.count; i++)
-        if (filter_type(&x->filter, o->type.item[i], &err) != 0)
-            return tool_fault(TB_EXIT_USAGE, "--type: %s", err.text);
-    if ((o->where != NULL && filter_where(&x->filter, o->where, &err) != 0) ||
+    if (filter_begin(&x->filter, &o->filter, &err) != 0 ||
         tb_place_parse("from", o->from, &x->from, &err) != 0 ||
         tb_place_parse("to", o->to, &x->to, &err) != 0)
         return tool_fault(TB_EXIT_USAGE, "%s", err.text);
@@ -307,7 +293,7 @@ static int run(struct export *x, const char *stream)
         }
     }
     progress_end(&progress);
-    tool_fallback(x->journal);
+    journals_fallback(x->journal);
     if (rc == -EPIPE)
         return TB_EXIT_OK; /* the reader of our output has gone */
     if (rc != 0)

@@ -23,24 +23,22 @@ struct options {
     int64_t segment_bytes, capacity;
 };
 
-#define ROW(key_, type_, field_, ...)                                                              \
-    {                                                                                              \
-        key_, type_, offsetof(struct options, field_), __VA_ARGS__                                 \
-    }
+#define O(field) offsetof(struct options, field)
+
 static const struct tb_option options[] = {
-    ROW("into", TB_OPTION_STRING, into,
-        .help = "a journal's directory (the file goes to INTO/BUS/STREAM), or bus: onto a stream"),
-    ROW("bus", TB_OPTION_STRING, bus, .fallback = "default", .help = "name of the bus"),
-    ROW("directory", TB_OPTION_STRING, directory,
-        .help = "base directory of buses instead of $TICKBUS_DIR"),
-    ROW("stream", TB_OPTION_STRING, stream,
-        .help = "name of the stream; default: the one in the file"),
-    ROW("format", TB_OPTION_STRING, format,
-        .help = "csv, json or parquet; default: by the file's name, else json"),
-    ROW("segment_bytes", TB_OPTION_BYTES, segment_bytes, .fallback = "256MiB", .min = 1 << 20,
-        .max = INT64_C(1) << 40, .help = "size of a journal's segments"),
-    ROW("capacity", TB_OPTION_INT, capacity, .fallback = "0", .min = 0, .max = 1 << 30,
-        .help = "of the stream's ring, a power of two; 0: the default"),
+    {"into", TB_OPTION_STRING, O(into),
+     .help = "a journal's directory (the file goes to INTO/BUS/STREAM), or bus: onto a stream"},
+    {"bus", TB_OPTION_STRING, O(bus), .fallback = "default", .help = "name of the bus"},
+    {"directory", TB_OPTION_STRING, O(directory),
+     .help = "base directory of buses instead of $TICKBUS_DIR"},
+    {"stream", TB_OPTION_STRING, O(stream),
+     .help = "name of the stream; default: the one in the file"},
+    {"format", TB_OPTION_STRING, O(format),
+     .help = "csv, json or parquet; default: by the file's name, else json"},
+    {"segment_bytes", TB_OPTION_BYTES, O(segment_bytes), .fallback = "256MiB", .min = 1 << 20,
+     .max = INT64_C(1) << 40, .help = "size of a journal's segments"},
+    {"capacity", TB_OPTION_INT, O(capacity), .fallback = "0", .min = 0, .max = 1 << 30,
+     .help = "of the stream's ring, a power of two; 0: the default"},
 };
 
 static const char usage[] =

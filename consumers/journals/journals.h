@@ -5,10 +5,10 @@
 #ifndef TICKBUS_CONSUMERS_JOURNALS_H
 #define TICKBUS_CONSUMERS_JOURNALS_H
 
-#include <signal.h>
-
 #include <tickbus/base.h>
 #include <tickbus/journal.h>
+
+#include "consumers/tool/tool.h"
 
 #define JOURNALS_MAX 256
 
@@ -50,12 +50,7 @@ struct progress {
 void progress_show(struct progress *p, uint64_t done, uint64_t total, uint64_t records);
 void progress_end(struct progress *p);
 
-/* tool_start: the name before each line on stderr; SIGINT and SIGTERM set tool_stopped. */
-void tool_start(const char *program);
-extern volatile sig_atomic_t tool_stopped;
-/* tool_fault: a line on stderr; returns code, so that `return tool_fault(...)` works. */
-int tool_fault(int code, const char *format, ...) TB_PRINTF(2, 3);
-/* tool_fallback: when a journal was read: say, once, why without io_uring, if it was. */
-void tool_fallback(const struct tb_journal *j);
+/* journals_fallback: when a journal was read: say, once, why without io_uring, if it was. */
+void journals_fallback(const struct tb_journal *j);
 
 #endif

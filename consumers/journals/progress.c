@@ -33,3 +33,13 @@ void progress_end(struct progress *p)
     if (p->shown != 0)
         fprintf(stderr, "\r\033[K");
 }
+
+void journals_fallback(const struct tb_journal *j)
+{
+    static bool said;
+    const char *why = tb_journal_fallback(j);
+    if (why == NULL || said)
+        return;
+    said = true;
+    (void)tool_fault(0, "%s: read by plain calls", why);
+}

@@ -112,6 +112,19 @@ static const char *take_value(const char *at, struct filter_condition *c, struct
     return skip_blanks(quoted ? end + 1 : end);
 }
 
+int filter_begin(struct filter *filter, const struct filter_options *asked, struct tb_error *err)
+{
+    struct tb_error why = {""};
+    filter->venue = asked->venue.item;
+    filter->venue_count = asked->venue.count;
+    filter->symbol = asked->symbol.item;
+    filter->symbol_count = asked->symbol.count;
+    for (size_t i = 0; i < asked->type.count; i++)
+        if (filter_type(filter, asked->type.item[i], &why) != 0)
+            return tb_fail(err, -EINVAL, "--type: %s", why.text);
+    return asked->where == NULL ? 0 : filter_where(filter, asked->where, err);
+}
+
 int filter_where(struct filter *filter, const char *text, struct tb_error *err)
 {
     const char *at = skip_blanks(text);

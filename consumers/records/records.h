@@ -8,6 +8,7 @@
 #define TICKBUS_CONSUMERS_RECORDS_H
 
 #include <tickbus/base.h>
+#include <tickbus/config.h>
 #include <tickbus/instrument.h>
 #include <tickbus/record.h>
 
@@ -161,6 +162,25 @@ struct filter {
     struct filter_condition condition[FILTER_CONDITIONS_MAX]; /* all must hold */
     size_t condition_count;
 };
+
+/* The rows of a command that filters; `of` has a struct filter_options `member`. */
+struct filter_options {
+    struct tb_list venue, symbol, type;
+    const char *where;
+};
+#define FILTER_OPTIONS(of, member)                                                                 \
+    {"venue", TB_OPTION_LIST, offsetof(of, member.venue), .help = "only these venues"},            \
+        {"symbol", TB_OPTION_LIST, offsetof(of, member.symbol),                                    \
+         .help = "only these symbols, patterns such as 'BTC/*'"},                                  \
+        {"type", TB_OPTION_LIST, offsetof(of, member.type),                                        \
+         .help = "trade quote level clear gap status alert event candle candle_volume"},           \
+    {                                                                                              \
+        "where", TB_OPTION_STRING, offsetof(of, member.where),                                     \
+            .help = "conditions on fields: 'price > 90000 and side == buy'"                        \
+    }
+
+/* filter_begin: what was asked for, whose texts must stay. -EINVAL: err says what is wrong. */
+int filter_begin(struct filter *filter, const struct filter_options *asked, struct tb_error *err);
 
 /* filter_type: let this type ("trade", "candle") through. -EINVAL: err names the types. */
 int filter_type(struct filter *filter, const char *name, struct tb_error *err);

@@ -5,17 +5,16 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include <tickbus/clock.h>
-#include <tickbus/config.h>
 #include <tickbus/control.h>
 #include <tickbus/service.h>
 
 #include "consumers/markets/markets.h"
+#include "consumers/tool/tool.h"
 
 #define PROGRAM "tickbus resync"
 #define LOOK_EVERY (5 * TB_NS_PER_MS)
@@ -27,20 +26,16 @@ struct options {
     tb_ns timeout;
 };
 
-#define ROW(key_, type_, field_, ...)                                                              \
-    {                                                                                              \
-        key_, type_, offsetof(struct options, field_), __VA_ARGS__                                 \
-    }
+#define O(field) offsetof(struct options, field)
+
 static const struct tb_option options[] = {
-    ROW("bus", TB_OPTION_STRING, bus,
-        .help = "name of the bus; default: \"default\", or the only one"),
-    ROW("directory", TB_OPTION_STRING, directory, .help = "base directory instead of $TICKBUS_DIR"),
-    ROW("stream", TB_OPTION_STRING, stream, .help = "only the feed of this stream"),
-    ROW("venue", TB_OPTION_STRING, venue, .help = "only feeds of this venue"),
-    ROW("all", TB_OPTION_BOOL, all, .help = "every market instead of one"),
-    ROW("no_wait", TB_OPTION_BOOL, no_wait, .help = "do not wait for the snapshot"),
-    ROW("timeout", TB_OPTION_DURATION, timeout, .fallback = "30s", .min = TB_NS_PER_MS,
-        .max = 3600 * TB_NS_PER_S, .help = "longest time to wait for it"),
+    TOOL_BUS_OPTIONS(struct options),
+    {"stream", TB_OPTION_STRING, O(stream), .help = "only the feed of this stream"},
+    {"venue", TB_OPTION_STRING, O(venue), .help = "only feeds of this venue"},
+    {"all", TB_OPTION_BOOL, O(all), .help = "every market instead of one"},
+    {"no_wait", TB_OPTION_BOOL, O(no_wait), .help = "do not wait for the snapshot"},
+    {"timeout", TB_OPTION_DURATION, O(timeout), .fallback = "30s", .min = TB_NS_PER_MS,
+     .max = 3600 * TB_NS_PER_S, .help = "longest time to wait for it"},
 };
 
 static const char usage[] =
@@ -54,12 +49,6 @@ static const char usage[] =
     "One line for each feed. Exit: 0 done; 64 bad command line; 69 refused: no such bus or "
     "market,\n"
     "or the feed does not run; 74 the snapshot did not come in time.\n";
-
-static int fault(const char *text)
-{
-    fprintf(stderr, PROGRAM ": %s\n", text);
-    return TB_EXIT_UNAVAILABLE;
-}
 
 /* ---- waiting ---- */
 
@@ -203,7 +192,7 @@ static int resync_all(const struct options *o, const char *bus_dir, const struct
     (void)snprintf(text, sizeof(text), "refused: no stream here has %.40s%s%s%s",
                    o->all ? "such markets" : symbol, nearby[0] != '\0' ? "; did you mean " : "",
                    nearby, nearby[0] != '\0' ? "?" : "");
-    return fault(text);
+    return tool_fault(TB_EXIT_UNAVAILABLE, "%s", text);
 }
 
 int main(int argc, char **argv)
@@ -214,21 +203,18 @@ int main(int argc, char **argv)
     struct tb_error err = {""};
     char bus_dir[256];
 
+    tool_name(PROGRAM);
     int operands =
         tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &o, &memory, argc, argv);
     if (operands < 0)
         return operands == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
-    if (operands != (o.all ? 0 : 1) || (!o.all && !tb_symbol_check(argv[0]))) {
-        (void)fault("which market? tickbus resync BTC/USDT, or --all");
-        return TB_EXIT_USAGE;
-    }
+    if (operands != (o.all ? 0 : 1) || (!o.all && !tb_symbol_check(argv[0])))
+        return tool_fault(TB_EXIT_USAGE, "which market? tickbus resync BTC/USDT, or --all");
     int rc = tb_bus_find(o.directory, o.bus, bus_dir, sizeof(bus_dir), &err);
     if (rc == 0)
         rc = markets_find(bus_dir, &all, &err);
-    if (rc != 0) {
-        (void)fault(err.text);
-        return rc == -EINVAL ? TB_EXIT_USAGE : TB_EXIT_UNAVAILABLE;
-    }
+    if (rc != 0)
+        return tool_fault(rc == -EINVAL ? TB_EXIT_USAGE : TB_EXIT_UNAVAILABLE, "%s", err.text);
     int code = resync_all(&o, bus_dir, &all, o.all ? NULL : argv[0]);
     markets_free(&all);
     tb_config_release(&memory);

@@ -3,16 +3,14 @@
  * well when every process of the bus is dead.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <tickbus/clock.h>
-#include <tickbus/config.h>
 #include <tickbus/service.h>
 
 #include "consumers/screen/screen.h"
+#include "consumers/tool/tool.h"
 
 #include "collect.h"
 #include "stat.h"
@@ -28,23 +26,19 @@ struct options {
     int sort;
 };
 
-#define ROW(key_, type_, field_, ...)                                                              \
-    {                                                                                              \
-        key_, type_, offsetof(struct options, field_), __VA_ARGS__                                 \
-    }
+#define O(field) offsetof(struct options, field)
+
 static const struct tb_option options[] = {
-    ROW("bus", TB_OPTION_STRING, bus,
-        .help = "name of the bus; default: \"default\", or the only one"),
-    ROW("directory", TB_OPTION_STRING, directory, .help = "base directory instead of $TICKBUS_DIR"),
-    ROW("once", TB_OPTION_BOOL, once, .help = "one look, and end; default in a pipe"),
-    ROW("json", TB_OPTION_BOOL, json, .help = "one object a line, with stable keys"),
-    ROW("interval", TB_OPTION_DURATION, interval, .min = 50 * TB_NS_PER_MS,
-        .max = 3600 * TB_NS_PER_S, .help = "between two looks; 500ms on a terminal"),
-    ROW("sort", TB_OPTION_ENUM, sort, .choices = "name|load|trouble", .fallback = "name",
-        .help = "order of the rows"),
-    ROW("verbose", TB_OPTION_BOOL, verbose, .help = "every counter of every process"),
-    ROW("check", TB_OPTION_BOOL, check, .help = "exit 75 if any reader has lost records"),
-    ROW("no_color", TB_OPTION_BOOL, no_color, .help = "no colours; NO_COLOR does the same"),
+    TOOL_BUS_OPTIONS(struct options),
+    {"once", TB_OPTION_BOOL, O(once), .help = "one look, and end; default in a pipe"},
+    {"json", TB_OPTION_BOOL, O(json), .help = "one object a line, with stable keys"},
+    {"interval", TB_OPTION_DURATION, O(interval), .min = 50 * TB_NS_PER_MS,
+     .max = 3600 * TB_NS_PER_S, .help = "between two looks; 500ms on a terminal"},
+    {"sort", TB_OPTION_ENUM, O(sort), .choices = "name|load|trouble", .fallback = "name",
+     .help = "order of the rows"},
+    {"verbose", TB_OPTION_BOOL, O(verbose), .help = "every counter of every process"},
+    {"check", TB_OPTION_BOOL, O(check), .help = "exit 75 if any reader has lost records"},
+    {"no_color", TB_OPTION_BOOL, O(no_color), .help = "no colours; NO_COLOR does the same"},
 };
 
 static const char usage[] =
@@ -60,24 +54,10 @@ static const char usage[] =
 
 struct view {
     struct screen screen;
-    int output_errno; /* why nothing more can be written; 0: it can */
     bool paused;
     enum stat_order order;
     struct stat_style style;
 };
-
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stopped = 1;
-}
-
-static void fault(const char *text)
-{
-    fprintf(stderr, PROGRAM ": %s\n", text);
-}
 
 /* ---- what is shown ---- */
 
@@ -103,8 +83,7 @@ static void show(struct view *s, struct stat_look *look, bool json)
         screen_draw(text, keys, "tickbus stat --once");
         free(text);
     }
-    if (fflush(stdout) != 0 && s->output_errno == 0)
-        s->output_errno = errno;
+    (void)tool_flush();
 }
 
 static void take_key(struct view *s, int key)
@@ -143,7 +122,7 @@ static int run(struct collector *c, struct view *s, const struct options *o, uin
     stat_rates(now, NULL);
     /* A single look at a living bus takes a moment longer; at a dead one nothing changes. */
     bool on = rc == 0 && pause_for(s, stat_alive(now) || !once ? RATE_WINDOW : 0, &key);
-    while (on && !stopped && !ferror(stdout)) {
+    while (on && !tool_stopped && tool_flush() == 0) {
         if (!s->paused && !key) {
             struct stat_look *oldest = before;
             before = now;
@@ -158,7 +137,7 @@ static int run(struct collector *c, struct view *s, const struct options *o, uin
     *out_lost = stat_lost(now);
     if (rc != 0) {
         screen_close(&s->screen);
-        fault(err.text);
+        (void)tool_fault(0, "%s", err.text);
     }
     return rc;
 }
@@ -171,28 +150,25 @@ int main(int argc, char **argv)
     struct tb_error err = {""};
     char bus_dir[256];
 
+    tool_start(PROGRAM);
+    tool_catch(SIGHUP);
+    (void)signal(SIGPIPE, SIG_IGN); /* seen as an error of stdout, which ends us quietly */
     int operands =
         tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &o, &memory, argc, argv);
     if (operands < 0)
         return operands == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
-    if (operands > 0) {
-        fprintf(stderr, PROGRAM ": \"%s\" is not expected\n", argv[0]);
-        return TB_EXIT_USAGE;
-    }
+    if (operands > 0)
+        return tool_fault(TB_EXIT_USAGE, "\"%s\" is not expected", argv[0]);
     int rc = tb_bus_find(o.directory, o.bus, bus_dir, sizeof(bus_dir), &err);
-    if (rc != 0) {
-        fault(err.text);
-        return rc == -ENOENT ? TB_EXIT_UNAVAILABLE : rc == -EACCES ? TB_EXIT_IO : TB_EXIT_USAGE;
-    }
+    if (rc != 0)
+        return tool_fault(rc == -ENOENT   ? TB_EXIT_UNAVAILABLE
+                          : rc == -EACCES ? TB_EXIT_IO
+                                          : TB_EXIT_USAGE,
+                          "%s", err.text);
 
     struct view view = {.order = (enum stat_order)o.sort};
     view.style.colour = screen_colour(o.no_color);
     view.style.verbose = o.verbose;
-    struct sigaction action = {.sa_handler = on_signal};
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)sigaction(SIGHUP, &action, NULL);
-    (void)signal(SIGPIPE, SIG_IGN); /* seen as an error of stdout, which ends us quietly */
     if (screen_smart() && isatty(STDIN_FILENO) && !o.once && !o.json)
         screen_open(&view.screen);
 
@@ -204,12 +180,7 @@ int main(int argc, char **argv)
     tb_config_release(&memory);
     if (rc != 0)
         return rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_IO;
-    if (view.output_errno == EPIPE)
-        return TB_EXIT_OK;
-    if (view.output_errno != 0) {
-        snprintf(err.text, sizeof(err.text), "cannot write: %s", strerror(view.output_errno));
-        fault(err.text);
-        return TB_EXIT_IO;
-    }
+    if (tool_flush() != 0)
+        return tool_written();
     return o.check && lost > 0 ? TB_EXIT_LOST : TB_EXIT_OK;
 }

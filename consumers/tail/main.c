@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -17,6 +16,7 @@
 #include <tickbus/place.h>
 #include <tickbus/service.h>
 
+#include "consumers/tool/tool.h"
 #include "follow.h"
 #include "consumers/records/records.h"
 
@@ -27,43 +27,35 @@
 #define COLUMNS_MAX 64
 
 struct options {
-    const char *bus, *directory, *from, *to, *where, *format;
-    struct tb_list stream, venue, symbol, type, fields;
+    const char *bus, *directory, *from, *to, *format;
+    struct filter_options filter;
+    struct tb_list stream, fields;
     bool follow, f, once, json, rate, local, no_color;
-    int64_t lines, n, count;
+    int64_t n, count;
 };
 
-#define ROW(key_, type_, field_, ...)                                                              \
-    {                                                                                              \
-        key_, type_, offsetof(struct options, field_), __VA_ARGS__                                 \
-    }
+#define O(field) offsetof(struct options, field)
+
 static const struct tb_option options[] = {
-    ROW("bus", TB_OPTION_STRING, bus,
-        .help = "name of the bus; default: \"default\", or the only one"),
-    ROW("directory", TB_OPTION_STRING, directory, .help = "base directory instead of $TICKBUS_DIR"),
-    ROW("stream", TB_OPTION_LIST, stream, .help = "streams; default: all of the bus"),
-    ROW("follow", TB_OPTION_BOOL, follow, .help = "go on with what comes; default on a terminal"),
-    ROW("f", TB_OPTION_BOOL, f, .help = "same as --follow"),
-    ROW("once", TB_OPTION_BOOL, once, .help = "what is there now, and end; default in a pipe"),
-    ROW("n", TB_OPTION_INT, n, .min = 0, .max = INT64_MAX, .fallback = "10",
-        .help = "begin with the last so many matching records of each stream"),
-    ROW("from", TB_OPTION_STRING, from,
-        .help = "oldest, newest, a sequence, a time (2026-01-01T09:30, 09:30) or -5m"),
-    ROW("to", TB_OPTION_STRING, to, .help = "last sequence or time"),
-    ROW("count", TB_OPTION_INT, count, .min = 0, .max = INT64_MAX,
-        .help = "end after so many lines"),
-    ROW("venue", TB_OPTION_LIST, venue, .help = "only these venues"),
-    ROW("symbol", TB_OPTION_LIST, symbol, .help = "only these symbols, patterns such as 'BTC/*'"),
-    ROW("type", TB_OPTION_LIST, type,
-        .help = "trade quote level clear gap status alert event candle candle_volume"),
-    ROW("where", TB_OPTION_STRING, where,
-        .help = "conditions on fields: 'price > 90000 and side == buy'"),
-    ROW("format", TB_OPTION_STRING, format, .fallback = "text", .help = "text, json, csv or raw"),
-    ROW("json", TB_OPTION_BOOL, json, .help = "same as --format=json"),
-    ROW("fields", TB_OPTION_LIST, fields, .help = "only these fields, in this order"),
-    ROW("rate", TB_OPTION_BOOL, rate, .help = "records per second instead of the records"),
-    ROW("local", TB_OPTION_BOOL, local, .help = "times in the local zone instead of UTC"),
-    ROW("no_color", TB_OPTION_BOOL, no_color, .help = "no colours; NO_COLOR does the same"),
+    TOOL_BUS_OPTIONS(struct options),
+    {"stream", TB_OPTION_LIST, O(stream), .help = "streams; default: all of the bus"},
+    {"follow", TB_OPTION_BOOL, O(follow), .help = "go on with what comes; default on a terminal"},
+    {"f", TB_OPTION_BOOL, O(f), .help = "same as --follow"},
+    {"once", TB_OPTION_BOOL, O(once), .help = "what is there now, and end; default in a pipe"},
+    {"n", TB_OPTION_INT, O(n), .min = 0, .max = INT64_MAX, .fallback = "10",
+     .help = "begin with the last so many matching records of each stream"},
+    {"from", TB_OPTION_STRING, O(from),
+     .help = "oldest, newest, a sequence, a time (2026-01-01T09:30, 09:30) or -5m"},
+    {"to", TB_OPTION_STRING, O(to), .help = "last sequence or time"},
+    {"count", TB_OPTION_INT, O(count), .min = 0, .max = INT64_MAX,
+     .help = "end after so many lines"},
+    FILTER_OPTIONS(struct options, filter),
+    {"format", TB_OPTION_STRING, O(format), .fallback = "text", .help = "text, json, csv or raw"},
+    {"json", TB_OPTION_BOOL, O(json), .help = "same as --format=json"},
+    {"fields", TB_OPTION_LIST, O(fields), .help = "only these fields, in this order"},
+    {"rate", TB_OPTION_BOOL, O(rate), .help = "records per second instead of the records"},
+    {"local", TB_OPTION_BOOL, O(local), .help = "times in the local zone instead of UTC"},
+    {"no_color", TB_OPTION_BOOL, O(no_color), .help = "no colours; NO_COLOR does the same"},
 };
 
 static const char usage[] =
@@ -94,32 +86,10 @@ struct tail {
     bool paths;     /* the operands are journals */
     struct journals journals;
     bool quiet_end; /* the reader of our output has gone */
-    int output_errno; /* why nothing more can be written; 0: it can */
     uint64_t rate_seen[FOLLOW_STREAMS_MAX];
 };
 
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stopped = 1;
-}
-
 /* ---- options ---- */
-
-static int fault(const char *format, ...) TB_PRINTF(1, 2);
-
-static int fault(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fprintf(stderr, PROGRAM ": ");
-    vfprintf(stderr, format, arguments);
-    fprintf(stderr, "\n");
-    va_end(arguments);
-    return -EINVAL;
-}
 
 static int parse_format(struct tail *t)
 {
@@ -129,35 +99,29 @@ static int parse_format(struct tail *t)
         if (strcmp(name, names[i]) == 0) {
             t->style.format = (enum line_format)i;
             if (t->style.format == LINE_AS_RAW && isatty(STDOUT_FILENO))
-                return fault("--format=raw is for pipes and files, not for a terminal");
+                return tool_fault(-EINVAL,
+                                  "--format=raw is for pipes and files, not for a terminal");
             return 0;
         }
-    return fault("--format=%s: text, json, csv or raw", name);
+    return tool_fault(-EINVAL, "--format=%s: text, json, csv or raw", name);
 }
 
 static int parse_filter(struct tail *t)
 {
     struct tb_error err = {""};
     const struct options *o = &t->options;
-    t->filter.venue = o->venue.item;
-    t->filter.venue_count = o->venue.count;
-    t->filter.symbol = o->symbol.item;
-    t->filter.symbol_count = o->symbol.count;
-    for (size_t i = 0; i < o->type.count; i++)
-        if (filter_type(&t->filter, o->type.item[i], &err) != 0)
-            return fault("--type: %s", err.text);
-    if (o->where != NULL && filter_where(&t->filter, o->where, &err) != 0)
-        return fault("%s", err.text);
+    if (filter_begin(&t->filter, &o->filter, &err) != 0)
+        return tool_fault(-EINVAL, "%s", err.text);
     if (o->fields.count > COLUMNS_MAX)
-        return fault("--fields: more than %d", COLUMNS_MAX);
+        return tool_fault(-EINVAL, "--fields: more than %d", COLUMNS_MAX);
     for (size_t i = 0; i < o->fields.count; i++) {
         if (!fields_known(o->fields.item[i])) {
             size_t known = 0;
             while (fields_columns()[known] != NULL)
                 known++;
             const char *near = tb_nearest(o->fields.item[i], fields_columns(), known);
-            return fault("--fields: there is no field \"%s\"%s%s", o->fields.item[i],
-                         near ? "; did you mean " : "", near ? near : "");
+            return tool_fault(-EINVAL, "--fields: there is no field \"%s\"%s%s", o->fields.item[i],
+                              near ? "; did you mean " : "", near ? near : "");
         }
         t->columns[i] = o->fields.item[i];
     }
@@ -177,13 +141,13 @@ static int parse_streams(struct tail *t, int operands, char **argv, const char *
             continue;
         }
         if (!tb_name_check(name))
-            return fault("\"%s\" is not the name of a stream", name);
+            return tool_fault(-EINVAL, "\"%s\" is not the name of a stream", name);
         if (count == FOLLOW_STREAMS_MAX)
-            return fault("more than %d streams", FOLLOW_STREAMS_MAX);
+            return tool_fault(-EINVAL, "more than %d streams", FOLLOW_STREAMS_MAX);
         names[count++] = name;
     }
     if (t->paths && count > 0)
-        return fault("streams of a bus and journals are not shown together");
+        return tool_fault(-EINVAL, "streams of a bus and journals are not shown together");
     t->follow.wanted = names;
     t->follow.wanted_count = count;
     return 0;
@@ -202,11 +166,12 @@ static int parse_all(struct tail *t, int operands, char **argv, const char **nam
         return -EINVAL;
     if (tb_place_parse("from", o->from, &t->follow.from, &err) != 0 ||
         tb_place_parse("to", o->to, &t->follow.to, &err) != 0)
-        return fault("%s", err.text);
+        return tool_fault(-EINVAL, "%s", err.text);
     if (o->once && (o->follow || o->f))
-        return fault("--once and --follow contradict each other");
+        return tool_fault(-EINVAL, "--once and --follow contradict each other");
     if (t->follow.to.kind == TB_PLACE_OLDEST || t->follow.to.kind == TB_PLACE_NEWEST)
-        return fault("--to is a sequence or a time; to end at the newest record use --once");
+        return tool_fault(-EINVAL,
+                          "--to is a sequence or a time; to end at the newest record use --once");
     if (t->follow.from.kind == TB_PLACE_NONE && t->follow.to.kind != TB_PLACE_NONE)
         t->follow.from.kind = TB_PLACE_OLDEST;
     t->follow.following = o->follow || o->f || o->rate || (terminal && !o->once);
@@ -224,19 +189,12 @@ static int parse_all(struct tail *t, int operands, char **argv, const char **nam
 
 /* ---- output ---- */
 
-static void flush(struct tail *t)
-{
-    errno = 0;
-    if ((fflush(stdout) != 0 || ferror(stdout)) && t->output_errno == 0)
-        t->output_errno = errno != 0 ? errno : EIO;
-}
-
 /* stderr in the right place among the lines of stdout. */
 static void say(void *context, const char *line)
 {
     struct tail *t = context;
     if (t->both)
-        flush(t);
+        (void)tool_flush();
     fprintf(stderr, PROGRAM ": %s\n", line);
 }
 
@@ -255,12 +213,6 @@ static void say_gap(struct tail *t, const struct record_item *item)
     say(t, line);
 }
 
-static void write_line(struct tail *t, const char *line, size_t length)
-{
-    if (fwrite(line, 1, length, stdout) != length)
-        t->quiet_end = errno == EPIPE;
-}
-
 static void handle(struct tail *t, const struct record_item *item)
 {
     bool gap = item->record->type == TB_GAP;
@@ -269,7 +221,7 @@ static void handle(struct tail *t, const struct record_item *item)
     if (t->options.rate || (gap && !t->show_gaps) || !filter_match(&t->filter, item))
         return;
     char line[LINE_BYTES];
-    write_line(t, line, line_print(&t->style, item, line));
+    tool_write(line, line_print(&t->style, item, line));
     t->printed++;
 }
 
@@ -290,7 +242,7 @@ static void print_rates(struct tail *t, double seconds)
                   "\"bytes_per_second\":%.0f,\"seq\":%" PRIu64 ",\"lost\":%" PRIu64 "}\n"
                 : "%s  %-16s %12.1f records/s %14.0f B/s  seq=%" PRIu64 " lost=%" PRIu64 "\n",
             now, s->stream, rate, rate * TB_RECORD_BYTES, s->last, s->lost);
-        write_line(t, line, (size_t)n);
+        tool_write(line, (size_t)n);
     }
     t->printed++;
 }
@@ -312,7 +264,7 @@ static void summary(struct tail *t)
 
 static bool enough(const struct tail *t)
 {
-    return stopped || t->quiet_end || ferror(stdout) ||
+    return tool_stopped || ferror(stdout) ||
            (t->options.count > 0 && t->printed >= (uint64_t)t->options.count);
 }
 
@@ -337,21 +289,19 @@ static void run(struct tail *t)
             if (t->options.rate) {
                 print_rates(t, (double)(now - last_rate) / (double)TB_NS_PER_S);
                 last_rate = now;
-                flush(t);
+                (void)tool_flush();
             }
         }
         if (moved)
             continue;
         if (follow_over(&t->follow))
             break;
-        flush(t);
+        (void)tool_flush();
         struct timespec pause = {.tv_nsec = LOOK_EVERY};
         (void)nanosleep(&pause, NULL); /* cut short by a signal: then we stop */
     }
-    flush(t);
-    t->quiet_end = t->quiet_end || t->output_errno == EPIPE;
-    if (t->output_errno != 0 && !t->quiet_end)
-        fprintf(stderr, PROGRAM ": cannot write: %s\n", strerror(t->output_errno));
+    t->quiet_end = tool_flush() == EPIPE;
+    (void)tool_written();
 }
 
 static int exit_code(const struct tail *t)
@@ -372,23 +322,18 @@ static int first_scan(struct tail *t)
 {
     struct tb_error err = {""};
     int open = follow_scan(&t->follow, &err);
-    if (open < 0) {
-        fault("%s", err.text);
-        return open == -ERANGE ? TB_EXIT_USAGE : TB_EXIT_UNAVAILABLE;
-    }
+    if (open < 0)
+        return tool_fault(open == -ERANGE ? TB_EXIT_USAGE : TB_EXIT_UNAVAILABLE, "%s", err.text);
     for (size_t i = 0; i < t->follow.wanted_count; i++) {
         bool there = false;
         for (size_t k = 0; k < t->follow.count && !there; k++)
             there = strcmp(t->follow.source[k].stream, t->follow.wanted[i]) == 0;
-        if (!there) {
-            fault("no stream \"%s\" in %s", t->follow.wanted[i], t->follow.bus_dir);
-            return TB_EXIT_UNAVAILABLE;
-        }
+        if (!there)
+            return tool_fault(TB_EXIT_UNAVAILABLE, "no stream \"%s\" in %s", t->follow.wanted[i],
+                              t->follow.bus_dir);
     }
-    if (t->follow.count == 0 && !t->follow.following) {
-        fault("no stream in %s", t->follow.bus_dir);
-        return TB_EXIT_UNAVAILABLE;
-    }
+    if (t->follow.count == 0 && !t->follow.following)
+        return tool_fault(TB_EXIT_UNAVAILABLE, "no stream in %s", t->follow.bus_dir);
     return TB_EXIT_OK;
 }
 
@@ -402,7 +347,7 @@ static int open_journals(struct tail *t, int operands, char **argv)
     for (size_t i = 0; i < t->journals.count && rc == 0; i++)
         rc = follow_journal(&t->follow, &t->journals.item[i], &err);
     if (rc != 0)
-        fault("%s", err.text);
+        (void)tool_fault(0, "%s", err.text);
     /* Only now: journals were placed by it. */
     if (t->follow.from.kind == TB_PLACE_NONE || t->follow.from.kind == TB_PLACE_NEWEST)
         t->follow.from.kind = TB_PLACE_OLDEST;
@@ -417,6 +362,7 @@ int main(int argc, char **argv)
     char bus_dir[256];
     struct tb_error err = {""};
 
+    tool_start(PROGRAM);
     int operands = tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &t.options, &memory,
                                     argc, argv);
     if (operands < 0)
@@ -426,14 +372,12 @@ int main(int argc, char **argv)
     int rc = t.paths
                  ? 0
                  : tb_bus_find(t.options.directory, t.options.bus, bus_dir, sizeof(bus_dir), &err);
-    if (rc != 0) {
-        fault("%s", err.text);
-        return rc == -ENOENT ? TB_EXIT_UNAVAILABLE : rc == -EACCES ? TB_EXIT_IO : TB_EXIT_USAGE;
-    }
+    if (rc != 0)
+        return tool_fault(rc == -ENOENT   ? TB_EXIT_UNAVAILABLE
+                          : rc == -EACCES ? TB_EXIT_IO
+                                          : TB_EXIT_USAGE,
+                          "%s", err.text);
 
-    struct sigaction action = {.sa_handler = on_signal};
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     t.follow.bus_dir = t.paths ? NULL : bus_dir;
     t.follow.filter = &t.filter;
@@ -443,7 +387,7 @@ int main(int argc, char **argv)
     if (code == TB_EXIT_OK) {
         char header[LINE_BYTES];
         t.style.show_stream = t.follow.count > 1;
-        write_line(&t, header, line_header(&t.style, header));
+        tool_write(header, line_header(&t.style, header));
         run(&t);
         code = exit_code(&t);
         if (!t.quiet_end)

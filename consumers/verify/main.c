@@ -27,19 +27,17 @@ struct options {
     int64_t findings;
 };
 
-#define ROW(key_, type_, field_, ...)                                                              \
-    {                                                                                              \
-        key_, type_, offsetof(struct options, field_), __VA_ARGS__                                 \
-    }
+#define O(field) offsetof(struct options, field)
+
 static const struct tb_option options[] = {
-    ROW("db", TB_OPTION_STRING, db,
-        .help = "hold candles and trades against this database of persist, too"),
-    ROW("findings", TB_OPTION_INT, findings, .fallback = "20", .min = 0, .max = INT64_MAX,
-        .help = "print so many of each kind; all are counted"),
-    ROW("fast", TB_OPTION_BOOL, fast,
-        .help = "checksums and segments only, not what the records say"),
-    ROW("json", TB_OPTION_BOOL, json,
-        .help = "one object per finding, and one with the totals at the end"),
+    {"db", TB_OPTION_STRING, O(db),
+     .help = "hold candles and trades against this database of persist, too"},
+    {"findings", TB_OPTION_INT, O(findings), .fallback = "20", .min = 0, .max = INT64_MAX,
+     .help = "print so many of each kind; all are counted"},
+    {"fast", TB_OPTION_BOOL, O(fast),
+     .help = "checksums and segments only, not what the records say"},
+    {"json", TB_OPTION_BOOL, O(json),
+     .help = "one object per finding, and one with the totals at the end"},
 };
 
 static const char usage[] = "tickbus verify PATH... [options]: are these journals right?\n"
@@ -242,7 +240,7 @@ static int check_records(struct main *m)
     }
     progress_end(&progress);
     for (size_t i = 0; i < m->journals.count; i++)
-        tool_fallback(m->source[i].journal);
+        journals_fallback(m->source[i].journal);
     verify_end(&m->verify);
     return 0;
 }
