@@ -62,17 +62,29 @@ int put_side(struct book_text *t, const struct book_change *c, int side,
     return written;
 }
 
+const struct book_words book_quoted = {"[\"", "\",\"", "\"]", ",", "", ""};
+
+void put_sides(struct book_text *t, const struct book_change *c, const char *bids, const char *asks,
+               const struct book_words *words)
+{
+    const char *const name[] = {bids, asks};
+    for (int side = BOOK_BIDS; side <= BOOK_ASKS; side++) {
+        put(t, side == BOOK_BIDS ? "\"" : ",\"");
+        put(t, name[side]);
+        put(t, "\":[");
+        (void)put_side(t, c, side, words);
+        put(t, "]");
+    }
+}
+
 void put_rest_book(struct book_text *t, const struct book_change *c, const char *between)
 {
-    static const struct book_words quoted = {"[\"", "\",\"", "\"]", ",", "", ""};
     put(t, "{\"lastUpdateId\":");
     put_number(t, c->id);
     put(t, between);
-    put(t, ",\"bids\":[");
-    (void)put_side(t, c, BOOK_BIDS, &quoted);
-    put(t, "],\"asks\":[");
-    (void)put_side(t, c, BOOK_ASKS, &quoted);
-    put(t, "]}");
+    put(t, ",");
+    put_sides(t, c, "bids", "asks", &book_quoted);
+    put(t, "}");
 }
 
 /* ---- the venue ---- */

@@ -37,8 +37,7 @@ void put_number(struct book_text *t, uint64_t number);
 
 /*
  * put_side: the levels of one side that a change is about: before, price, between, size, behind;
- * `comma` between two. Returns how many. put_price: as the venue writes it, to which `tail` is
- * added (".0").
+ * `comma` between two; the tails (".0") are added to price and size. Returns how many.
  */
 struct book_words {
     const char *before, *between, *behind, *comma;
@@ -46,6 +45,11 @@ struct book_words {
 };
 int put_side(struct book_text *t, const struct book_change *c, int side,
              const struct book_words *words);
+
+/* put_sides: both, as lists with these names: "b":[..],"a":[..]; in book_quoted a level is ["1","2"]. */
+void put_sides(struct book_text *t, const struct book_change *c, const char *bids, const char *asks,
+               const struct book_words *words);
+extern const struct book_words book_quoted;
 
 /* put_rest_book: as Binance answers, and MEXC; `between` stands behind the id. */
 void put_rest_book(struct book_text *t, const struct book_change *c, const char *between);

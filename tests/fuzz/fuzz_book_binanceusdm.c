@@ -1,7 +1,5 @@
 #include "fuzz_book.h"
 
-static const struct book_words quoted = {"[\"", "\",\"", "\"]", ",", "", ""};
-
 static void frame(struct book_text *t, const struct book_change *c)
 {
     put(t, "{\"e\":\"depthUpdate\",\"E\":1,\"T\":1,\"s\":\"BTCUSDT\",\"U\":");
@@ -10,11 +8,9 @@ static void frame(struct book_text *t, const struct book_change *c)
     put_number(t, c->id);
     put(t, ",\"pu\":");
     put_number(t, c->before);
-    put(t, ",\"b\":[");
-    (void)put_side(t, c, BOOK_BIDS, &quoted);
-    put(t, "],\"a\":[");
-    (void)put_side(t, c, BOOK_ASKS, &quoted);
-    put(t, "]}");
+    put(t, ",");
+    put_sides(t, c, "b", "a", &book_quoted);
+    put(t, "}");
 }
 
 static void answer(struct book_text *t, const struct book_change *c)

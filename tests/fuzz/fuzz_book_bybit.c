@@ -1,16 +1,12 @@
 #include "fuzz_book.h"
 
-static const struct book_words quoted = {"[\"", "\",\"", "\"]", ",", "", ""};
-
 static void frame(struct book_text *t, const struct book_change *c)
 {
     put(t, "{\"topic\":\"orderbook.200.BTCUSDT\",\"ts\":1,\"type\":\"");
     put(t, c->side == -1 ? "snapshot" : "delta");
-    put(t, "\",\"data\":{\"s\":\"BTCUSDT\",\"b\":[");
-    (void)put_side(t, c, BOOK_BIDS, &quoted);
-    put(t, "],\"a\":[");
-    (void)put_side(t, c, BOOK_ASKS, &quoted);
-    put(t, "],\"u\":");
+    put(t, "\",\"data\":{\"s\":\"BTCUSDT\",");
+    put_sides(t, c, "b", "a", &book_quoted);
+    put(t, ",\"u\":");
     put_number(t, c->id);
     put(t, ",\"seq\":1},\"cts\":1}");
 }

@@ -1,6 +1,5 @@
 #include "fuzz_book.h"
 
-static const struct book_words quoted = {"[\"", "\",\"", "\"]", ",", "", ""};
 static const struct book_words bought = {"[\"buy\",\"", "\",\"", "\"]", ",", "", ""};
 static const struct book_words sold = {"[\"sell\",\"", "\",\"", "\"]", ",", "", ""};
 
@@ -10,16 +9,14 @@ static void frame(struct book_text *t, const struct book_change *c)
     put(t, c->side == -1 ? "snapshot" : "l2update");
     put(t, "\",\"product_id\":\"BTC-USD\",\"time\":\"2024-01-01T00:00:00Z\",");
     if (c->side == -1) {
-        put(t, "\"bids\":[");
-        (void)put_side(t, c, BOOK_BIDS, &quoted);
-        put(t, "],\"asks\":[");
-        (void)put_side(t, c, BOOK_ASKS, &quoted);
+        put_sides(t, c, "bids", "asks", &book_quoted);
     } else {
         put(t, "\"changes\":[");
         (void)put_side(t, c, BOOK_BIDS, &bought);
         (void)put_side(t, c, BOOK_ASKS, &sold);
+        put(t, "]");
     }
-    put(t, "]}");
+    put(t, "}");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)

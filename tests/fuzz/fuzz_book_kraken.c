@@ -14,11 +14,9 @@ static void frame(struct book_text *t, const struct book_change *c)
     (void)put_side(&sum, &whole, BOOK_BIDS, &digits);
     put(t, "{\"channel\":\"book\",\"type\":\"");
     put(t, c->side == -1 ? "snapshot" : "update");
-    put(t, "\",\"data\":[{\"symbol\":\"BTC/USD\",\"bids\":[");
-    (void)put_side(t, c, BOOK_BIDS, &words);
-    put(t, "],\"asks\":[");
-    (void)put_side(t, c, BOOK_ASKS, &words);
-    put(t, "],\"timestamp\":\"2024-01-01T00:00:00Z\",\"checksum\":");
+    put(t, "\",\"data\":[{\"symbol\":\"BTC/USD\",");
+    put_sides(t, c, "bids", "asks", &words);
+    put(t, ",\"timestamp\":\"2024-01-01T00:00:00Z\",\"checksum\":");
     put_number(t, crc32(0, (const unsigned char *)sum.bytes, (unsigned)sum.length));
     put(t, "}]}");
 }

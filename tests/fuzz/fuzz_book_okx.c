@@ -4,11 +4,9 @@ static const struct book_words words = {"[\"", "\",\"", "\",\"0\",\"1\"]", ",", 
 
 static void put_book(struct book_text *t, const struct book_change *c)
 {
-    put(t, "{\"bids\":[");
-    (void)put_side(t, c, BOOK_BIDS, &words);
-    put(t, "],\"asks\":[");
-    (void)put_side(t, c, BOOK_ASKS, &words);
-    put(t, "],\"ts\":\"1\",\"seqId\":");
+    put(t, "{");
+    put_sides(t, c, "bids", "asks", &words);
+    put(t, ",\"ts\":\"1\",\"seqId\":");
     put_number(t, c->id);
 }
 
