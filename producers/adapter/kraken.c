@@ -291,12 +291,19 @@ static int on_items(struct adapter *a, struct kraken_message *msg, tb_ns ts_recv
     return bad;
 }
 
+/* Requests have the channel as their id: it is in answers that do not name one. 0: not ours. */
+static unsigned channel_of_request(uint32_t id)
+{
+    return id == ADAPTER_TRADES || id == ADAPTER_QUOTES || id == ADAPTER_BOOK ? id : 0;
+}
+
 static int on_answer(struct adapter *a, const struct kraken_message *msg, tb_ns ts_recv)
 {
     struct adapter_market *m = adapter_market_find(a, msg->symbol);
     unsigned channel = channel_of(msg->channel);
-    if (msg->kind ==
-        KRAKEN_REFUSED) /* which may not say of which channel: a pair that is not listed */
+    if (channel == 0) /* of a pair that is not listed it is not said */
+        channel = channel_of_request(msg->request);
+    if (msg->kind == KRAKEN_REFUSED)
         return adapter_refused(a, m, channel != 0 ? channel : ~0U, ts_recv);
     a->counter[ADAPTER_ACKS]++;
     if (m == NULL)
@@ -367,7 +374,8 @@ static int open_request(const struct kraken *k, unsigned channel, bool subscribe
         k->depth, subscribe ? ",\"snapshot\":true" : "");
 }
 
-static const char closing[] = "]}}";
+#define CLOSING "]},\"req_id\":%u}"
+#define CLOSING_BYTES sizeof("]},\"req_id\":4}")
 
 /* The symbols from *next on, as many as fit. 0: none is left. */
 static int request(struct adapter *a, unsigned channel, size_t *next, char *out, size_t capacity)
@@ -379,15 +387,14 @@ static int request(struct adapter *a, unsigned channel, size_t *next, char *out,
     for (; length >= 0 && *next < a->market_count; (*next)++) {
         const char *raw = a->market[*next].config.raw;
         size_t more = strlen(raw) + 3;
-        if (used + more + sizeof(closing) > capacity)
+        if (used + more + CLOSING_BYTES > capacity)
             break;
         used += (size_t)snprintf(out + used, capacity - used, "%s\"%s\"", *next > first ? "," : "",
                                  raw);
     }
     if (*next == first)
         return -ENOSPC;
-    memcpy(out + used, closing, sizeof(closing));
-    return (int)(used + sizeof(closing) - 1);
+    return (int)used + snprintf(out + used, capacity - used, CLOSING, channel);
 }
 
 static int subscribe(struct adapter *a, unsigned index, char *out_text, size_t capacity)
@@ -416,7 +423,8 @@ static int book_request(struct adapter *a, const struct adapter_market *m, bool 
     if (length < 0 || (size_t)length >= capacity)
         return -ENOSPC;
     size_t used = (size_t)length;
-    length = snprintf(out_text + used, capacity - used, "\"%s\"%s", m->config.raw, closing);
+    length = snprintf(out_text + used, capacity - used, "\"%s\"" CLOSING, m->config.raw,
+                      (unsigned)ADAPTER_BOOK);
     return length < 0 || (size_t)length >= capacity - used ? -ENOSPC : (int)used + length;
 }
 

@@ -40,7 +40,7 @@ constexpr uint32_t QUOTE_PARTS = SYMBOL | BID | BID_SIZE | ASK | ASK_SIZE;
 
 struct root { /* what stands around the items */
     adapter_text channel, type, method, event, status, error, symbol;
-    uint32_t depth;
+    uint32_t depth, request;
     bool has_data, has_success, success, offline;
 };
 
@@ -254,12 +254,12 @@ void take_word(json_reader &r, adapter_text &out)
         out = {"", 0};
 }
 
-void take_depth(kraken_decoder *d, json_reader &r)
+void take_number(json_reader &r, uint32_t max, uint32_t &out)
 {
-    uint64_t depth = 0;
+    uint64_t number = 0;
     adapter_text text;
-    if (json_number(r, text) && read_unsigned(text, 100000, &depth))
-        d->top.depth = uint32_t(depth);
+    if (json_number(r, text) && read_unsigned(text, max, &number))
+        out = uint32_t(number);
 }
 
 /* `nested`: what stands in "result" or "subscription". Nothing is read deeper than that. */
@@ -285,7 +285,9 @@ bool read_root(kraken_decoder *d, json_reader &r, bool nested)
         if (json_is(name, "success"))
             top.has_success = json_truth(value, top.success);
         else if (json_is(name, "depth"))
-            take_depth(d, value);
+            take_number(value, 100000, top.depth);
+        else if (json_is(name, "req_id"))
+            take_number(value, UINT32_MAX, top.request);
         else if (!nested && (json_is(name, "result") || json_is(name, "subscription")) &&
                  value.peek() == '{')
             return read_root(d, value, true);
@@ -458,6 +460,7 @@ void classify(const kraken_decoder *d, bool v1, kraken_message *m)
     if (v1 && json_begins(top.channel, "book-"))
         (void)read_unsigned({top.channel.at + 5, top.channel.length - 5}, 100000, &depth);
     m->depth = uint32_t(depth);
+    m->request = top.request;
     if (m->kind != KRAKEN_TRADES && m->kind != KRAKEN_QUOTES && m->kind != KRAKEN_BOOK &&
         m->kind != KRAKEN_SNAPSHOT)
         return;

@@ -64,7 +64,8 @@ struct kraken_message {
     struct adapter_text channel; /* "book", "trade", "ticker"; "book-1000" in v1 */
     const struct kraken_item *item;
     uint32_t count;
-    uint32_t depth; /* of a book, where the message says it; else 0 */
+    uint32_t request; /* req_id of an answer; 0: none */
+    uint32_t depth;   /* of a book, where the message says it; else 0 */
     bool past;      /* trades: those before the subscription */
     bool online;    /* status */
 };

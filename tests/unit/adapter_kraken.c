@@ -181,9 +181,10 @@ static void wrong_checksum_is_a_gap_and_the_book_is_asked_for_anew(void **state)
     assert_int_equal(sent.count, 2);
     assert_string_equal(sent.text[0],
                         "{\"method\":\"unsubscribe\",\"params\":{\"channel\":\"book\","
-                        "\"depth\":10,\"symbol\":[\"BTC/USD\"]}}");
-    assert_string_equal(sent.text[1], "{\"method\":\"subscribe\",\"params\":{\"channel\":\"book\","
-                                      "\"depth\":10,\"snapshot\":true,\"symbol\":[\"BTC/USD\"]}}");
+                        "\"depth\":10,\"symbol\":[\"BTC/USD\"]},\"req_id\":4}");
+    assert_string_equal(sent.text[1],
+                        "{\"method\":\"subscribe\",\"params\":{\"channel\":\"book\","
+                        "\"depth\":10,\"snapshot\":true,\"symbol\":[\"BTC/USD\"]},\"req_id\":4}");
     assert_int_equal(sent.not_before[0], 0);
     forget();
     assert_int_equal(book("update", "{'price':10.5,'qty':0.25}", "", 12345), 0); /* on its way */
@@ -377,18 +378,18 @@ static void subscribes_channel_by_channel(void **state)
     (void)state;
     assert_string_equal(subscription(0),
                         "{'method':'subscribe','params':{'channel':'trade','snapshot'"
-                        ":true,'symbol':['BTC/USD','ETH/USD']}}");
+                        ":true,'symbol':['BTC/USD','ETH/USD']},'req_id':1}");
     assert_string_equal(subscription(1),
                         "{'method':'subscribe','params':{'channel':'ticker','event_"
-                        "trigger':'bbo','symbol':['BTC/USD','ETH/USD']}}");
+                        "trigger':'bbo','symbol':['BTC/USD','ETH/USD']},'req_id':2}");
     assert_string_equal(subscription(2),
                         "{'method':'subscribe','params':{'channel':'book','depth':10,"
-                        "'snapshot':true,'symbol':['BTC/USD','ETH/USD']}}");
+                        "'snapshot':true,'symbol':['BTC/USD','ETH/USD']},'req_id':4}");
     assert_string_equal(subscription(3), "");
     char text[64];
     assert_int_equal(ops->subscribe(a, 0, text, sizeof(text)), -ENOSPC);
     /* Room for one symbol only: as many messages as it takes. */
-    char small[95];
+    char small[108];
     assert_true(ops->subscribe(a, 1, small, sizeof(small)) > 0);
     assert_non_null(strstr(small, "ETH/USD"));
 }
@@ -413,6 +414,32 @@ static void unanswered_subscriptions_are_counted_and_books_asked_for(void **stat
     assert_int_equal(count_of(ADAPTER_ACKS), 1);
     assert_int_equal(count_of(ADAPTER_REFUSED), 1);
     assert_int_equal(sent.count, 0); /* no book: the one came, the other was refused */
+}
+
+static int refusal(unsigned request)
+{
+    char text[256];
+    (void)snprintf(text, sizeof(text),
+                   "{'error':'Currency pair not supported ETH/USD','method':'subscribe',"
+                   "'req_id':%u,'success':false,'symbol':'ETH/USD'}",
+                   request);
+    return frame(text);
+}
+
+/* Its answer names the market, and of the channel it has only what we gave the request. */
+static void refusal_is_of_the_channel_that_its_request_was_for(void **state)
+{
+    (void)state;
+    ops->on_connect(a, host.now);
+    forget();
+    assert_int_equal(refusal(ADAPTER_BOOK), 0);
+    assert_int_equal(count_status(TB_STATUS_REFUSED), 1);
+    assert_int_equal(last()->status.detail, TB_CHANNEL_BOOK);
+    forget();
+    assert_int_equal(refusal(77), 0); /* none of ours: what is still open */
+    assert_int_equal(count_status(TB_STATUS_REFUSED), 2);
+    ops->on_time(a, host.now + 20 * TB_NS_PER_S);
+    assert_int_equal(count_of(ADAPTER_UNANSWERED), 3); /* those of BTC/USD */
 }
 
 static void maintenance_is_said(void **state)
@@ -575,6 +602,7 @@ int main(void)
         K(quote_with_an_empty_side),
         K(subscribes_channel_by_channel),
         K(unanswered_subscriptions_are_counted_and_books_asked_for),
+        K(refusal_is_of_the_channel_that_its_request_was_for),
         K(maintenance_is_said),
         K(restart_leaves_a_gap_before_the_next_snapshot),
         K(bad_frame_costs_the_book_it_names),
