@@ -50,9 +50,9 @@ static void say_refused(struct feed *f, const struct tb_record *r)
     const char *symbol = i == NULL ? "" : i->symbol;
     const char *channel = i == NULL ? "unknown" : tb_channel_name((uint32_t)r->status.detail);
 
-    tb_log(TB_LOG_WARN, "subscription_refused",
-           "venue=%s symbol=%s channel=%s then=\"the others go on\"", f->options.venue, symbol,
-           channel);
+    tb_log_limited(&f->refused_log, 10 * TB_NS_PER_S, TB_LOG_WARN, "subscription_refused",
+                   "venue=%s symbol=%s channel=%s then=\"the others go on\"", f->options.venue,
+                   symbol, channel);
     if (f->refused_count++ == 0)
         (void)snprintf(f->refused, sizeof(f->refused), "%s%s%s", symbol, i == NULL ? "" : " ",
                        channel);

@@ -13,6 +13,7 @@
 #define TICKBUS_FEED_H
 
 #include <tickbus/control.h>
+#include <tickbus/log.h>
 #include <tickbus/service.h>
 
 #include "backoff.h"
@@ -103,6 +104,7 @@ struct feed {
 
     unsigned busy_turns;
     uint32_t refused_count; /* subscriptions that the venue refused on this connection */
+    struct tb_log_limit refused_log;
     char refused[TB_SYMBOL_BYTES + 16]; /* the first of them: "BTC/USDT trades" */
     uint32_t pid; /* ours, in status records */
     uint64_t published, connects, disconnects, refused_connects, handovers;
