@@ -228,45 +228,55 @@ static void on_handover(struct adapter *a, tb_ns ts_recv)
 
 /* ---- life ---- */
 
-static void destroy(struct adapter *a)
-{
-    if (a == NULL)
-        return;
-    binance_decoder_destroy(((struct binance *)a)->decoder);
-    adapter_free(a);
-}
-
 /* Quotes of the old exponents can not be compared any more. */
 static void refined(struct adapter_market *m)
 {
     ((struct binance_market *)m->own)->quote_count = 0;
 }
 
+static int begin(struct adapter *a, enum binance_line line)
+{
+    struct binance *self = (struct binance *)a;
+    a->refined = refined;
+    self->base.rule = line == BINANCE_SPOT ? &binance_spot_rule : &binance_usdm_rule;
+    self->decoder = binance_decoder_create(line);
+    return self->decoder == NULL ? -ENOMEM : 0;
+}
+
+static int begin_spot(struct adapter *a, struct tb_error *err)
+{
+    (void)err;
+    return begin(a, BINANCE_SPOT);
+}
+
+static int begin_usdm(struct adapter *a, struct tb_error *err)
+{
+    (void)err;
+    return begin(a, BINANCE_USDM);
+}
+
+static void end(struct adapter *a)
+{
+    binance_decoder_destroy(((struct binance *)a)->decoder);
+}
+
 static struct adapter *create(const struct adapter_config *config, const struct adapter_host *host,
-                              enum binance_line line, struct tb_error *err)
+                              int (*begin_line)(struct adapter *a, struct tb_error *err),
+                              struct tb_error *err)
 {
     const struct adapter_shape shape = {
         .bytes = sizeof(struct binance),
         .market_bytes = sizeof(struct binance_market),
         .book_depth = config->book_depth == 0 ? BOOK_DEPTH_DEFAULT : config->book_depth,
         .pending = true,
+        .begin = begin_line,
+        .end = end,
     };
-    struct adapter *a = adapter_new(&shape, config, host, err);
-    if (a == NULL)
-        return NULL;
-    struct binance *self = (struct binance *)a;
-    a->refined = refined;
-    self->base.rule = line == BINANCE_SPOT ? &binance_spot_rule : &binance_usdm_rule;
-    self->decoder = binance_decoder_create(line);
-    if (self->decoder != NULL)
-        return a;
-    (void)tb_fail(err, -ENOMEM, "no memory for the decoder of %s", config->venue);
-    destroy(a);
-    return NULL;
+    return adapter_new(&shape, config, host, err);
 }
 
 #define BINANCE_COMMON_OPS                                                                         \
-    .destroy = destroy, .connect_path = connect_path, .subscribe = subscribe,                      \
+    .destroy = adapter_free, .connect_path = connect_path, .subscribe = subscribe,                 \
     .subscribe_interval_ns = SUBSCRIBE_INTERVAL, .on_time = adapter_deadlines,                     \
     .connection_life_ns = 24 * 3600 * TB_NS_PER_S, .is_answer = is_answer,                         \
     .on_handover = on_handover,                                                                    \
@@ -280,7 +290,7 @@ static struct adapter *create(const struct adapter_config *config, const struct 
 static struct adapter *create_spot(const struct adapter_config *config,
                                    const struct adapter_host *host, struct tb_error *err)
 {
-    return create(config, host, BINANCE_SPOT, err);
+    return create(config, host, begin_spot, err);
 }
 
 static const char *spot_websocket_url(const char *venue)
@@ -312,7 +322,7 @@ const struct adapter_ops binance_ops = {
 static struct adapter *create_usdm(const struct adapter_config *config,
                                    const struct adapter_host *host, struct tb_error *err)
 {
-    return create(config, host, BINANCE_USDM, err);
+    return create(config, host, begin_usdm, err);
 }
 
 static const char *usdm_websocket_url(const char *venue)

@@ -36,9 +36,8 @@
 #define REQUESTS_MAX 1000    /* none is stated: this many show that something is wrong */
 
 struct bybit {
-    struct adapter core;
+    struct subscription_adapter base;
     struct bybit_decoder *decoder;
-    struct subscriptions subscriptions;
     uint32_t depth; /* of the book that is subscribed to */
     uint32_t pings;
 };
@@ -290,23 +289,19 @@ static size_t culprit(struct adapter *a, struct adapter_text reason)
     if (m == NULL)
         return SUBSCRIPTION_NONE;
     bool trades = topic.at[0] == 'p', top = memmem(topic.at, topic.length, ".1.", 3) != NULL;
-    return subscriptions_find(&self_of(a)->subscriptions, m,
-                              trades ? ADAPTER_TRADES
-                              : top  ? ADAPTER_QUOTES
-                                     : ADAPTER_BOOK);
+    return subscriptions_find(a, m, trades ? ADAPTER_TRADES : top ? ADAPTER_QUOTES : ADAPTER_BOOK);
 }
 
 /* "already subscribed" refuses the whole request too, but the one it names is as it should be. */
 static void on_refused(struct adapter *a, const struct bybit_message *msg, tb_ns ts_recv)
 {
-    struct subscriptions *s = &self_of(a)->subscriptions;
     static const char already[] = "already subscribed";
     size_t item = culprit(a, msg->reason);
     uint32_t request = request_of(msg->request);
     bool there = memmem(msg->reason.at, msg->reason.length, already, sizeof(already) - 1) != NULL;
     if (there && item != SUBSCRIPTION_NONE)
-        subscriptions_item(s, item)->state = ADAPTER_AGREED;
-    subscriptions_refused(s, request, item, ts_recv);
+        subscriptions_item(a, item)->state = ADAPTER_AGREED;
+    subscriptions_refused(a, request, item, ts_recv);
 }
 
 static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns ts_recv)
@@ -325,7 +320,7 @@ static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns t
         return 0;
     case BYBIT_SUBSCRIBED:
         a->counter[ADAPTER_ACKS]++;
-        subscriptions_agreed_all(&self_of(a)->subscriptions, request_of(msg.request));
+        subscriptions_agreed_all(a, request_of(msg.request));
         return 0;
     case BYBIT_REFUSED:
         on_refused(a, &msg, ts_recv);
@@ -341,14 +336,6 @@ static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns t
     default:
         return on_market_message(a, &msg, ts_recv);
     }
-}
-
-static int on_rest(struct adapter *a, uint32_t request, const char *path, int status,
-                   const char *body, size_t length, tb_ns ts_recv)
-{
-    (void)request, (void)path, (void)status, (void)body, (void)length, (void)ts_recv;
-    a->counter[ADAPTER_FRAMES_UNKNOWN]++; /* nothing was asked for */
-    return 0;
 }
 
 /* ---- connections ---- */
@@ -369,11 +356,6 @@ static int argument(const struct adapter *a, const struct adapter_market *m,
     return snprintf(out, capacity, "\"orderbook.%u.%s\"", depth, raw);
 }
 
-static int subscribe(struct adapter *a, unsigned index, char *out_text, size_t capacity)
-{
-    return subscriptions_text(&self_of(a)->subscriptions, index, out_text, capacity);
-}
-
 static int ping(struct adapter *a, char *out_text, size_t capacity)
 {
     int length = snprintf(out_text, capacity, "{\"req_id\":\"ping%u\",\"op\":\"ping\"}",
@@ -381,68 +363,39 @@ static int ping(struct adapter *a, char *out_text, size_t capacity)
     return (size_t)length < capacity ? length : -ENOSPC;
 }
 
-static int book_request(struct adapter *a, const struct adapter_market *m, bool make,
-                        char *out_text, size_t capacity)
-{
-    return subscriptions_book_text(&self_of(a)->subscriptions, m, make, out_text, capacity);
-}
-
-static void on_connect(struct adapter *a, tb_ns ts_recv)
-{
-    subscriptions_reset(&self_of(a)->subscriptions);
-    adapter_connected(a, ts_recv);
-}
-
-static void on_disconnect(struct adapter *a, tb_ns ts_recv, int code, enum tb_gap_reason reason)
-{
-    subscriptions_reset(&self_of(a)->subscriptions);
-    adapter_disconnected(a, ts_recv, code, reason);
-}
-
-static void on_time(struct adapter *a, tb_ns ts_now)
-{
-    subscriptions_look(&self_of(a)->subscriptions, ts_now);
-}
-
 /* ---- life ---- */
 
-static void destroy(struct adapter *a)
-{
-    if (a == NULL)
-        return;
-    bybit_decoder_destroy(self_of(a)->decoder);
-    adapter_free(a);
-}
+static const struct subscription_rule rule = {
+    .id_key = "req_id",
+    .args_max = ARGS_MAX,
+    .args_bytes_max = ARGS_BYTES_MAX,
+    .requests_max = REQUESTS_MAX,
+    .argument = argument,
+};
 
 static int begin(struct adapter *a, struct tb_error *err)
 {
-    struct bybit *self = self_of(a);
     uint32_t wanted = a->config.book_depth;
-    self->depth = wanted == 0 || wanted > 200 ? 1000 : wanted > 50 ? 200 : 50;
-    self->decoder = bybit_decoder_create();
-    self->subscriptions.id_key = "req_id";
-    self->subscriptions.args_max = ARGS_MAX;
-    self->subscriptions.requests_max = REQUESTS_MAX;
-    self->subscriptions.argument = argument;
-    a->book_request = book_request;
-    self->subscriptions.a = a;
-    if (self->decoder == NULL)
-        return tb_fail(err, -ENOMEM, "no memory for the adapter of %s", a->venue);
-    return subscriptions_fit(&self->subscriptions, ARGS_BYTES_MAX, err);
+    self_of(a)->depth = wanted == 0 || wanted > 200 ? 1000 : wanted > 50 ? 200 : 50;
+    self_of(a)->decoder = bybit_decoder_create();
+    return self_of(a)->decoder == NULL ? -ENOMEM : subscriptions_begin(a, &rule, err);
+}
+
+static void end(struct adapter *a)
+{
+    bybit_decoder_destroy(self_of(a)->decoder);
 }
 
 static struct adapter *create(const struct adapter_config *config, const struct adapter_host *host,
                               struct tb_error *err)
 {
     /* Twice the venue's window: within one message levels may come before others go. */
-    const struct adapter_shape shape = {.bytes = sizeof(struct bybit),
-                                        .market_bytes = sizeof(struct bybit_market),
-                                        .book_depth = 2 * BYBIT_LEVELS_MAX};
-    struct adapter *a = adapter_new(&shape, config, host, err);
-    if (a == NULL || begin(a, err) == 0)
-        return a;
-    destroy(a);
-    return NULL;
+    static const struct adapter_shape shape = {.bytes = sizeof(struct bybit),
+                                               .market_bytes = sizeof(struct bybit_market),
+                                               .book_depth = 2 * BYBIT_LEVELS_MAX,
+                                               .begin = begin,
+                                               .end = end};
+    return adapter_new(&shape, config, host, err);
 }
 
 static const char *websocket_url(const char *venue)
@@ -462,19 +415,19 @@ const struct adapter_ops bybit_ops = {
     .websocket_url = websocket_url,
     .rest_url = rest_url,
     .create = create,
-    .destroy = destroy,
+    .destroy = adapter_free,
     .connect_path = connect_path,
-    .subscribe = subscribe,
+    .subscribe = subscriptions_text,
     .subscribe_interval_ns = 100 * TB_NS_PER_MS, /* no rate is stated */
     .connection_life_ns = 0,                     /* nor a life */
     .silence_ns = 50 * TB_NS_PER_S,              /* a pong each 20 s, twice missed */
     .ping_interval_ns = 20 * TB_NS_PER_S,
     .ping = ping,
-    .on_time = on_time,
-    .on_connect = on_connect,
-    .on_disconnect = on_disconnect,
+    .on_time = subscriptions_on_time,
+    .on_connect = subscriptions_on_connect,
+    .on_disconnect = subscriptions_on_disconnect,
     .on_frame = on_frame,
-    .on_rest = on_rest,
+    .on_rest = adapter_nothing_asked,
     .resync = adapter_resync,
     .resume = adapter_resume,
     .resumed = adapter_resumed,

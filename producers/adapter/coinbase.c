@@ -325,14 +325,6 @@ static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns t
     }
 }
 
-static int on_rest(struct adapter *a, uint32_t request, const char *path, int status,
-                   const char *body, size_t length, tb_ns ts_recv)
-{
-    (void)request, (void)path, (void)status, (void)body, (void)length, (void)ts_recv;
-    a->counter[ADAPTER_FRAMES_UNKNOWN]++; /* nothing is asked for */
-    return 0;
-}
-
 /* ---- subscriptions ---- */
 
 /* One product a message: a bad one makes the venue refuse the whole message. */
@@ -493,11 +485,19 @@ static const char *connect_path(struct adapter *a)
 
 /* ---- life ---- */
 
-static void destroy(struct adapter *a)
+static int begin(struct adapter *a, struct tb_error *err)
 {
-    if (a != NULL)
-        coinbase_decoder_destroy(coinbase_of(a)->decoder);
-    adapter_free(a);
+    struct coinbase *c = coinbase_of(a);
+    (void)err;
+    c->decoder = coinbase_decoder_create();
+    c->advanced = strcmp(a->venue, advanced_venues[0]) == 0;
+    a->book_request = book_request;
+    return c->decoder == NULL ? -ENOMEM : 0;
+}
+
+static void end(struct adapter *a)
+{
+    coinbase_decoder_destroy(coinbase_of(a)->decoder);
 }
 
 static struct adapter *create(const struct adapter_config *config, const struct adapter_host *host,
@@ -507,19 +507,10 @@ static struct adapter *create(const struct adapter_config *config, const struct 
                                         .market_bytes = sizeof(struct coinbase_market),
                                         .book_depth = config->book_depth == 0 ? BOOK_DEPTH_DEFAULT
                                                                               : config->book_depth,
-                                        .changes = 2 * COINBASE_LEVELS_MAX};
-    struct adapter *a = adapter_new(&shape, config, host, err);
-    if (a == NULL)
-        return NULL;
-    coinbase_of(a)->decoder = coinbase_decoder_create();
-    coinbase_of(a)->advanced = strcmp(config->venue, advanced_venues[0]) == 0;
-    a->book_request = book_request;
-    if (coinbase_of(a)->decoder == NULL) {
-        (void)tb_fail(err, -ENOMEM, "no memory for the adapter of %s", config->venue);
-        destroy(a);
-        return NULL;
-    }
-    return a;
+                                        .changes = 2 * COINBASE_LEVELS_MAX,
+                                        .begin = begin,
+                                        .end = end};
+    return adapter_new(&shape, config, host, err);
 }
 
 static const char *websocket_url(const char *venue)
@@ -536,12 +527,12 @@ static const char *rest_url(const char *venue)
 
 /* What both feeds have in common. Heartbeats come each second. */
 #define COINBASE_OPS                                                                               \
-    .websocket_url = websocket_url, .rest_url = rest_url, .create = create, .destroy = destroy,    \
-    .connect_path = connect_path, .silence_ns = 10 * TB_NS_PER_S, .on_time = on_time,              \
-    .on_connect = on_connect, .on_disconnect = adapter_disconnected, .on_frame = on_frame,         \
-    .on_rest = on_rest, .resync = adapter_resync, .resume = adapter_resume,                        \
-    .resumed = adapter_resumed, .counters = adapter_counters, .book = adapter_book,                \
-    .listing_read = coinbase_listing_read, .scan = coinbase_scan
+    .websocket_url = websocket_url, .rest_url = rest_url, .create = create,                        \
+    .destroy = adapter_free, .connect_path = connect_path, .silence_ns = 10 * TB_NS_PER_S,         \
+    .on_time = on_time, .on_connect = on_connect, .on_disconnect = adapter_disconnected,           \
+    .on_frame = on_frame, .on_rest = adapter_nothing_asked, .resync = adapter_resync,              \
+    .resume = adapter_resume, .resumed = adapter_resumed, .counters = adapter_counters,            \
+    .book = adapter_book, .listing_read = coinbase_listing_read, .scan = coinbase_scan
 
 const struct adapter_ops coinbaseexchange_ops = {
     COINBASE_OPS,

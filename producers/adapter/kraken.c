@@ -343,14 +343,6 @@ static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns t
     }
 }
 
-static int on_rest(struct adapter *a, uint32_t request, const char *path, int status,
-                   const char *body, size_t length, tb_ns ts_recv)
-{
-    (void)request, (void)path, (void)status, (void)body, (void)length, (void)ts_recv;
-    a->counter[ADAPTER_FRAMES_UNKNOWN]++; /* nothing is asked for */
-    return 0;
-}
-
 /* ---- subscriptions ---- */
 
 /* What stands before and behind the list of symbols. */
@@ -456,36 +448,35 @@ static void on_connect(struct adapter *a, tb_ns ts_recv)
 
 /* ---- life ---- */
 
-static void destroy(struct adapter *a)
+static int begin(struct adapter *a, struct tb_error *err)
 {
-    if (a != NULL)
-        kraken_decoder_destroy(kraken_of(a)->decoder);
-    adapter_free(a);
+    struct kraken *k = kraken_of(a);
+    uint32_t levels = a->config.book_depth;
+    (void)err;
+    k->depth = levels == 0 ? KRAKEN_DEPTH_MAX : depth_for(levels);
+    k->decoder = kraken_decoder_create();
+    a->book_request = book_request;
+    for (size_t i = 0; i < a->market_count && !a->config.recorded; i++)
+        a->market[i].sync.window = k->depth;
+    return k->decoder == NULL ? -ENOMEM : 0;
+}
+
+static void end(struct adapter *a)
+{
+    kraken_decoder_destroy(kraken_of(a)->decoder);
 }
 
 static struct adapter *create(const struct adapter_config *config, const struct adapter_host *host,
                               struct tb_error *err)
 {
-    uint32_t depth = config->book_depth == 0 ? KRAKEN_DEPTH_MAX : depth_for(config->book_depth);
-    const struct adapter_shape shape = {
+    static const struct adapter_shape shape = {
         .bytes = sizeof(struct kraken),
         .market_bytes = sizeof(struct kraken_market),
         .book_depth = KRAKEN_DEPTH_MAX + KRAKEN_LEVELS_MAX, /* a recording may have been deeper */
-        .changes = KRAKEN_LEVELS_MAX};
-    struct adapter *a = adapter_new(&shape, config, host, err);
-    if (a == NULL)
-        return NULL;
-    kraken_of(a)->decoder = kraken_decoder_create();
-    kraken_of(a)->depth = depth;
-    a->book_request = book_request;
-    for (size_t i = 0; i < a->market_count && !config->recorded; i++)
-        a->market[i].sync.window = depth;
-    if (kraken_of(a)->decoder == NULL) {
-        (void)tb_fail(err, -ENOMEM, "no memory for the adapter of %s", config->venue);
-        destroy(a);
-        return NULL;
-    }
-    return a;
+        .changes = KRAKEN_LEVELS_MAX,
+        .begin = begin,
+        .end = end};
+    return adapter_new(&shape, config, host, err);
 }
 
 static const char *websocket_url(const char *venue)
@@ -505,7 +496,7 @@ const struct adapter_ops kraken_ops = {
     .websocket_url = websocket_url,
     .rest_url = rest_url,
     .create = create,
-    .destroy = destroy,
+    .destroy = adapter_free,
     .connect_path = connect_path,
     .subscribe = subscribe,
     .subscribe_interval_ns = SUBSCRIBE_INTERVAL, /* the venue gives no figure */
@@ -516,7 +507,7 @@ const struct adapter_ops kraken_ops = {
     .on_connect = on_connect,
     .on_disconnect = adapter_disconnected,
     .on_frame = on_frame,
-    .on_rest = on_rest,
+    .on_rest = adapter_nothing_asked,
     .resync = adapter_resync,
     .resume = adapter_resume,
     .resumed = adapter_resumed,

@@ -425,6 +425,8 @@ void adapter_free(struct adapter *a)
 {
     if (a == NULL)
         return;
+    if (a->end != NULL)
+        a->end(a);
     for (size_t i = 0; i < a->market_count; i++) {
         tb_book_fini(&a->market[i].sync.book);
         adapter_pending_fini(&a->market[i].sync.pending);
@@ -476,11 +478,24 @@ struct adapter *adapter_new(const struct adapter_shape *shape, const struct adap
         rc = tb_fail(err, -ENOMEM, "no memory for the adapter of %s", config->venue);
     for (size_t i = 0; rc == 0 && i < config->market_count; i++)
         rc = add_market(a, shape, &config->market[i], err);
-    if (rc != 0) {
-        adapter_free(a);
-        return NULL;
+    if (rc == 0) {
+        a->end = shape->end;
+        rc = shape->begin(a, err);
+        if (rc == -ENOMEM)
+            (void)tb_fail(err, rc, "no memory for the decoder of %s", config->venue);
     }
-    return a;
+    if (rc == 0)
+        return a;
+    adapter_free(a);
+    return NULL;
+}
+
+int adapter_nothing_asked(struct adapter *a, uint32_t request, const char *path, int status,
+                          const char *body, size_t length, tb_ns ts_recv)
+{
+    (void)request, (void)path, (void)status, (void)body, (void)length, (void)ts_recv;
+    a->counter[ADAPTER_FRAMES_UNKNOWN]++;
+    return 0;
 }
 
 const uint64_t *adapter_counters(const struct adapter *a)

@@ -125,6 +125,7 @@ struct adapter {
     tb_ns overlap_end; /* ts_recv until which the last connection may be repeated; 0: it is not */
     /* After an instrument was refined: what the family keeps in the old exponents. May be NULL. */
     void (*refined)(struct adapter_market *m);
+    void (*end)(struct adapter *a); /* of adapter_shape */
     /*
      * Where books are asked for by subscribing: the message that ends or makes the subscription of a
      * market's book. Its length, or -ENOSPC. NULL: not so at this venue.
@@ -142,12 +143,19 @@ struct adapter_shape {
         book_depth; /* levels kept a side; where there is a window, changes of a message besides */
     uint32_t changes; /* levels of one message, both sides; 0: ADAPTER_CHANGES_MAX */
     bool pending;     /* events are kept while a snapshot is awaited */
+    /* The family's part: decoders, functions of its own. 0, -ENOMEM, or what it says in err. end: of a half
+     * begun one too. */
+    int (*begin)(struct adapter *a, struct tb_error *err);
+    void (*end)(struct adapter *a);
 };
 
 /* adapter_new: with its markets in the instrument table. NULL: said why in err. */
 struct adapter *adapter_new(const struct adapter_shape *shape, const struct adapter_config *config,
                             const struct adapter_host *host, struct tb_error *err);
 void adapter_free(struct adapter *a);
+/* adapter_nothing_asked: adapter_ops.on_rest of a family that asks for nothing. */
+int adapter_nothing_asked(struct adapter *a, uint32_t request, const char *path, int status,
+                          const char *body, size_t length, tb_ns ts_recv);
 /* adapter_market_find: by the venue's symbol, in upper or lower case. NULL: not ours. */
 struct adapter_market *adapter_market_find(const struct adapter *a, struct adapter_text raw);
 

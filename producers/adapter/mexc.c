@@ -425,21 +425,13 @@ static bool resume(struct adapter *a, const struct tb_record *record)
 {
     for (size_t i = 0; i < a->market_count; i++)
         if (record->type == TB_TRADE && record->trade.trade_id != 0 &&
-            own(&a->market[i])->trade_count < TRADES_KEPT && a->market[i].instrument == record->instrument)
+            own(&a->market[i])->trade_count < TRADES_KEPT &&
+            a->market[i].instrument == record->instrument)
             keep(own(&a->market[i]), record->trade.trade_id);
     return adapter_resume(a, record);
 }
 
 /* ---- life ---- */
-
-static void destroy(struct adapter *a)
-{
-    if (a == NULL)
-        return;
-    mexc_decoder_destroy(self_of(a)->decoder);
-    binance_decoder_destroy(self_of(a)->json);
-    adapter_free(a);
-}
 
 /* A quote of the old exponents can not be compared any more. */
 static void refined(struct adapter_market *m)
@@ -460,6 +452,23 @@ static bool too_many(const struct adapter_config *config, struct tb_error *err)
     return true;
 }
 
+static int begin(struct adapter *a, struct tb_error *err)
+{
+    struct mexc *self = self_of(a);
+    (void)err;
+    a->refined = refined;
+    self->base.rule = &rule;
+    self->decoder = mexc_decoder_create();
+    self->json = binance_decoder_create(BINANCE_LIKE_MEXC);
+    return self->decoder == NULL || self->json == NULL ? -ENOMEM : 0;
+}
+
+static void end(struct adapter *a)
+{
+    mexc_decoder_destroy(self_of(a)->decoder);
+    binance_decoder_destroy(self_of(a)->json);
+}
+
 static struct adapter *create(const struct adapter_config *config, const struct adapter_host *host,
                               struct tb_error *err)
 {
@@ -468,19 +477,10 @@ static struct adapter *create(const struct adapter_config *config, const struct 
         .market_bytes = sizeof(struct mexc_market),
         .book_depth = config->book_depth == 0 ? BOOK_DEPTH_DEFAULT : config->book_depth,
         .pending = true,
+        .begin = begin,
+        .end = end,
     };
-    struct adapter *a = too_many(config, err) ? NULL : adapter_new(&shape, config, host, err);
-    if (a == NULL)
-        return NULL;
-    a->refined = refined;
-    self_of(a)->base.rule = &rule;
-    self_of(a)->decoder = mexc_decoder_create();
-    self_of(a)->json = binance_decoder_create(BINANCE_LIKE_MEXC);
-    if (self_of(a)->decoder != NULL && self_of(a)->json != NULL)
-        return a;
-    (void)tb_fail(err, -ENOMEM, "no memory for the decoders of %s", config->venue);
-    destroy(a);
-    return NULL;
+    return too_many(config, err) ? NULL : adapter_new(&shape, config, host, err);
 }
 
 static const char *websocket_url(const char *venue)
@@ -502,7 +502,7 @@ const struct adapter_ops mexc_ops = {
     .websocket_url = websocket_url,
     .rest_url = rest_url,
     .create = create,
-    .destroy = destroy,
+    .destroy = adapter_free,
     .connect_path = connect_path,
     .subscribe = subscribe,
     .subscribe_interval_ns = SUBSCRIBE_INTERVAL,

@@ -141,9 +141,8 @@ static size_t subscription_of(struct adapter *a, struct adapter_text channel,
                               const struct adapter_market *m)
 {
     unsigned bit = channel_of(channel);
-    return m == NULL || bit == 0
-               ? SUBSCRIPTION_NONE
-               : subscriptions_find(&self_of(a)->subscriptions, m, (enum adapter_channel)bit);
+    return m == NULL || bit == 0 ? SUBSCRIPTION_NONE
+                                 : subscriptions_find(a, m, (enum adapter_channel)bit);
 }
 
 static int on_item(struct adapter *a, struct adapter_market *m, const struct okx_message *msg,
@@ -224,7 +223,7 @@ static int on_refused(struct adapter *a, const struct okx_message *msg, tb_ns ts
     size_t item = subscription_of(a, word_behind(msg->reason, "channel:"), m);
     if (!read_integer(msg->request, &request) || request > UINT32_MAX)
         request = 0;
-    subscriptions_refused(&self_of(a)->subscriptions, (uint32_t)request, item, ts_recv);
+    subscriptions_refused(a, (uint32_t)request, item, ts_recv);
     return 0;
 }
 
@@ -314,11 +313,6 @@ static int argument(const struct adapter *a, const struct adapter_market *m,
     return snprintf(out, capacity, "{\"channel\":\"%s\",\"instId\":\"%s\"}", name, m->config.raw);
 }
 
-static int subscribe(struct adapter *a, unsigned index, char *out_text, size_t capacity)
-{
-    return subscriptions_text(&self_of(a)->subscriptions, index, out_text, capacity);
-}
-
 static int ping(struct adapter *a, char *out_text, size_t capacity)
 {
     (void)a;
@@ -327,7 +321,6 @@ static int ping(struct adapter *a, char *out_text, size_t capacity)
 
 static void forget(struct adapter *a)
 {
-    subscriptions_reset(&self_of(a)->subscriptions);
     for (size_t i = 0; i < a->market_count; i++) {
         own(&a->market[i])->agreed = false;
         own(&a->market[i])->requested = false; /* an answer that is under way is of no use */
@@ -335,67 +328,39 @@ static void forget(struct adapter *a)
     }
 }
 
-static int book_request(struct adapter *a, const struct adapter_market *m, bool make,
-                        char *out_text, size_t capacity)
-{
-    return subscriptions_book_text(&self_of(a)->subscriptions, m, make, out_text, capacity);
-}
-
-static void on_connect(struct adapter *a, tb_ns ts_recv)
-{
-    forget(a);
-    adapter_connected(a, ts_recv);
-}
-
-static void on_disconnect(struct adapter *a, tb_ns ts_recv, int code, enum tb_gap_reason reason)
-{
-    forget(a);
-    adapter_disconnected(a, ts_recv, code, reason);
-}
-
-static void on_time(struct adapter *a, tb_ns ts_now)
-{
-    subscriptions_look(&self_of(a)->subscriptions, ts_now);
-}
-
 /* ---- life ---- */
 
-static void destroy(struct adapter *a)
-{
-    if (a == NULL)
-        return;
-    okx_decoder_destroy(self_of(a)->decoder);
-    adapter_free(a);
-}
+static const struct subscription_rule rule = {
+    .id_key = "id",
+    .args_max = ARGS_MAX,
+    .args_bytes_max = ARGS_BYTES_MAX,
+    .requests_max = REQUESTS_MAX,
+    .argument = argument,
+    .forget = forget,
+};
 
 static int begin(struct adapter *a, struct tb_error *err)
 {
-    struct okx *self = self_of(a);
-    self->decoder = okx_decoder_create();
-    self->subscriptions.id_key = "id";
-    self->subscriptions.args_max = ARGS_MAX;
-    self->subscriptions.requests_max = REQUESTS_MAX;
-    self->subscriptions.argument = argument;
-    a->book_request = book_request;
-    self->subscriptions.a = a;
-    if (self->decoder == NULL)
-        return tb_fail(err, -ENOMEM, "no memory for the adapter of %s", a->venue);
-    return subscriptions_fit(&self->subscriptions, ARGS_BYTES_MAX, err);
+    self_of(a)->decoder = okx_decoder_create();
+    return self_of(a)->decoder == NULL ? -ENOMEM : subscriptions_begin(a, &rule, err);
+}
+
+static void end(struct adapter *a)
+{
+    okx_decoder_destroy(self_of(a)->decoder);
 }
 
 static struct adapter *create(const struct adapter_config *config, const struct adapter_host *host,
                               struct tb_error *err)
 {
     /* Twice the venue's window: within one message levels may come before others go. */
-    const struct adapter_shape shape = {.bytes = sizeof(struct okx),
-                                        .market_bytes = sizeof(struct okx_market),
-                                        .book_depth = 2 * OKX_LEVELS_MAX,
-                                        .pending = true};
-    struct adapter *a = adapter_new(&shape, config, host, err);
-    if (a == NULL || begin(a, err) == 0)
-        return a;
-    destroy(a);
-    return NULL;
+    static const struct adapter_shape shape = {.bytes = sizeof(struct okx),
+                                               .market_bytes = sizeof(struct okx_market),
+                                               .book_depth = 2 * OKX_LEVELS_MAX,
+                                               .pending = true,
+                                               .begin = begin,
+                                               .end = end};
+    return adapter_new(&shape, config, host, err);
 }
 
 static const char *websocket_url(const char *venue)
@@ -413,17 +378,17 @@ const struct adapter_ops okx_ops = {
     .websocket_url = websocket_url,
     .rest_url = rest_url,
     .create = create,
-    .destroy = destroy,
+    .destroy = adapter_free,
     .connect_path = connect_path,
-    .subscribe = subscribe,
+    .subscribe = subscriptions_text,
     .subscribe_interval_ns = 350 * TB_NS_PER_MS, /* 3/s */
     .connection_life_ns = 0,                     /* none is stated; it gives notice */
     .silence_ns = 40 * TB_NS_PER_S,              /* a pong each 15 s, twice missed */
     .ping_interval_ns = 15 * TB_NS_PER_S,        /* it closes after 30 s without */
     .ping = ping,
-    .on_time = on_time,
-    .on_connect = on_connect,
-    .on_disconnect = on_disconnect,
+    .on_time = subscriptions_on_time,
+    .on_connect = subscriptions_on_connect,
+    .on_disconnect = subscriptions_on_disconnect,
     .on_frame = on_frame,
     .on_rest = on_rest,
     .resync = okx_resync,

@@ -9,9 +9,8 @@
 #include "producers/adapter/subscription.h"
 
 struct okx {
-    struct adapter core;
+    struct subscription_adapter base;
     struct okx_decoder *decoder;
-    struct subscriptions subscriptions;
     tb_ns rest_due; /* when the venue's request budget will be whole again */
 };
 

@@ -6,40 +6,60 @@
 
 #define ARGUMENT_BYTES 160
 
-struct adapter_subscription *subscriptions_item(const struct subscriptions *s, size_t item)
+static struct subscription_adapter *self_of(struct adapter *a)
 {
-    const struct adapter_market *m;
-    unsigned channel = adapter_subscription(s->a, item, &m);
-    return channel == 0 ? NULL : adapter_subscription_of(&s->a->market[m->index], channel);
+    return (struct subscription_adapter *)a;
 }
 
-static int put_argument(const struct subscriptions *s, size_t item, char *out, size_t capacity)
+static const struct subscription_rule *rule_of(const struct adapter *a)
+{
+    return ((const struct subscription_adapter *)a)->rule;
+}
+
+struct adapter_subscription *subscriptions_item(const struct adapter *a, size_t item)
 {
     const struct adapter_market *m;
-    unsigned channel = adapter_subscription(s->a, item, &m);
+    unsigned channel = adapter_subscription(a, item, &m);
+    return channel == 0 ? NULL : adapter_subscription_of(&a->market[m->index], channel);
+}
+
+static int put_argument(const struct adapter *a, size_t item, char *out, size_t capacity)
+{
+    const struct adapter_market *m;
+    unsigned channel = adapter_subscription(a, item, &m);
     return channel == 0 ? -ENOENT
-                        : s->argument(s->a, m, (enum adapter_channel)channel, out, capacity);
+                        : rule_of(a)->argument(a, m, (enum adapter_channel)channel, out, capacity);
 }
 
-int subscriptions_fit(const struct subscriptions *s, size_t bytes_max, struct tb_error *err)
+/* All arguments of one connection. */
+static int fit(const struct adapter *a, struct tb_error *err)
 {
     char argument[ARGUMENT_BYTES];
     size_t sum = 0;
     int length;
-    for (size_t i = 0; (length = put_argument(s, i, argument, sizeof(argument))) >= 0; i++)
+    for (size_t i = 0; (length = put_argument(a, i, argument, sizeof(argument))) >= 0; i++)
         sum += (size_t)length + 1;
-    if (sum <= bytes_max || s->a->config.recorded)
+    if (sum <= rule_of(a)->args_bytes_max || a->config.recorded)
         return 0;
     return tb_fail(err, -E2BIG,
                    "%zu symbols are too many for one connection of %s: their subscriptions have "
                    "%zu characters, %zu are allowed",
-                   s->a->market_count, s->a->venue, sum, bytes_max);
+                   a->market_count, a->venue, sum, rule_of(a)->args_bytes_max);
 }
 
-void subscriptions_reset(struct subscriptions *s)
+/* Nothing is asked for. */
+static void reset(struct adapter *a)
 {
-    adapter_unsubscribed(s->a);
-    s->sent = 0;
+    adapter_unsubscribed(a);
+    self_of(a)->sent = 0;
+}
+
+/* And the family knows nothing of a connection. */
+static void forget(struct adapter *a)
+{
+    reset(a);
+    if (rule_of(a)->forget != NULL)
+        rule_of(a)->forget(a);
 }
 
 /* ---- requests ---- */
@@ -51,22 +71,22 @@ struct request {
     unsigned args;
 };
 
-static int request_begin(const struct subscriptions *s, struct request *r, const char *op,
+static int request_begin(const struct adapter *a, struct request *r, const char *op,
                          uint32_t number)
 {
-    int length = snprintf(r->out, r->capacity, "{\"%s\":\"%u\",\"op\":\"%s\",\"args\":[", s->id_key,
-                          number, op);
+    int length = snprintf(r->out, r->capacity, "{\"%s\":\"%u\",\"op\":\"%s\",\"args\":[",
+                          rule_of(a)->id_key, number, op);
     r->used = (size_t)length;
     return (size_t)length + 3 <= r->capacity ? 0 : -ENOSPC;
 }
 
 /* False: no more fit into this one. */
-static bool request_add(const struct subscriptions *s, struct request *r, size_t item)
+static bool request_add(const struct adapter *a, struct request *r, size_t item)
 {
     char argument[ARGUMENT_BYTES];
-    int put = put_argument(s, item, argument, sizeof(argument));
+    int put = put_argument(a, item, argument, sizeof(argument));
     size_t length = (size_t)put;
-    if (put < 0 || r->args == s->args_max || length >= sizeof(argument) ||
+    if (put < 0 || r->args == rule_of(a)->args_max || length >= sizeof(argument) ||
         r->used + length + 4 > r->capacity) /* comma, "]}", NUL */
         return false;
     if (r->args++ > 0)
@@ -82,29 +102,30 @@ static int request_end(struct request *r)
     return (int)r->used + 2;
 }
 
-static void mark_asked(struct subscriptions *s, size_t item, uint32_t request, tb_ns due)
+static void mark_asked(struct adapter *a, size_t item, uint32_t request, tb_ns due)
 {
-    *subscriptions_item(s, item) = (struct adapter_subscription){ADAPTER_ASKED, request, due};
+    *subscriptions_item(a, item) = (struct adapter_subscription){ADAPTER_ASKED, request, due};
 }
 
 /* Message by message from the first on: what fits into one depends on the names in it. */
-int subscriptions_text(struct subscriptions *s, unsigned index, char *out, size_t capacity)
+int subscriptions_text(struct adapter *a, unsigned index, char *out, size_t capacity)
 {
     size_t next = 0;
-    for (unsigned at = 0; subscriptions_item(s, next) != NULL; at++) {
+    for (unsigned at = 0; subscriptions_item(a, next) != NULL; at++) {
         struct request r = {.out = out, .capacity = capacity};
         size_t first = next;
-        if (request_begin(s, &r, "subscribe", at + 1) != 0)
+        if (request_begin(a, &r, "subscribe", at + 1) != 0)
             return -ENOSPC;
-        while (request_add(s, &r, next))
+        while (request_add(a, &r, next))
             next++;
         if (next == first)
             return -ENOSPC;
         if (at < index)
             continue;
         for (size_t i = first; i < next; i++)
-            mark_asked(s, i, at + 1, 0);
-        s->last_request = at + 1 > s->last_request ? at + 1 : s->last_request;
+            mark_asked(a, i, at + 1, 0);
+        if (self_of(a)->last_request < at + 1)
+            self_of(a)->last_request = at + 1;
         return request_end(&r);
     }
     return 0;
@@ -112,34 +133,33 @@ int subscriptions_text(struct subscriptions *s, unsigned index, char *out, size_
 
 /* One request beside the first round. False: there is nobody to send to, or it was too much for one
  * connection, which is then to be given up. */
-static bool may_send(struct subscriptions *s)
+static bool may_send(struct adapter *a)
 {
-    struct adapter *a = s->a;
     if (a->host.send == NULL)
         return false;
-    if (s->sent++ < s->requests_max)
+    if (self_of(a)->sent++ < rule_of(a)->requests_max)
         return true;
     a->host.reconnect(a->host.context, "too many subscriptions on one connection");
     return false;
 }
 
-static void send_one(struct subscriptions *s, const char *op, size_t item, tb_ns wait)
+static void send_one(struct adapter *a, const char *op, size_t item, tb_ns wait)
 {
     char text[ADAPTER_REQUEST_BYTES];
     struct request r = {.out = text, .capacity = sizeof(text)};
-    if (!may_send(s) || request_begin(s, &r, op, ++s->last_request) != 0 ||
-        !request_add(s, &r, item))
+    if (!may_send(a) || request_begin(a, &r, op, ++self_of(a)->last_request) != 0 ||
+        !request_add(a, &r, item))
         return;
     int length = request_end(&r);
-    s->a->host.send(s->a->host.context, text, (size_t)length, wait);
+    a->host.send(a->host.context, text, (size_t)length, wait);
 }
 
 /* ---- answers ---- */
 
-size_t subscriptions_find(const struct subscriptions *s, const struct adapter_market *m,
+size_t subscriptions_find(const struct adapter *a, const struct adapter_market *m,
                           enum adapter_channel channel)
 {
-    unsigned wanted = s->a->config.channels & ((1U << ADAPTER_CHANNELS) - 1);
+    unsigned wanted = a->config.channels & ((1U << ADAPTER_CHANNELS) - 1);
     if (!(wanted & channel))
         return SUBSCRIPTION_NONE;
     return m->index * (size_t)__builtin_popcount(wanted) +
@@ -152,101 +172,125 @@ static bool is_open(const struct adapter_subscription *item, uint32_t request)
     return item->state == ADAPTER_ASKED && item->request == request;
 }
 
-void subscriptions_agreed_all(struct subscriptions *s, uint32_t request)
+void subscriptions_agreed_all(struct adapter *a, uint32_t request)
 {
     struct adapter_subscription *item;
-    for (size_t i = 0; (item = subscriptions_item(s, i)) != NULL; i++)
+    for (size_t i = 0; (item = subscriptions_item(a, i)) != NULL; i++)
         if (is_open(item, request))
             item->state = ADAPTER_AGREED;
 }
 
 /* What is left of a request whose culprit is known: in one again. */
-static void send_rest(struct subscriptions *s, uint32_t request)
+static void send_rest(struct adapter *a, uint32_t request)
 {
     char text[ADAPTER_REQUEST_BYTES];
     struct request r = {.out = text, .capacity = sizeof(text)};
-    uint32_t number = s->last_request + 1;
-    if (request_begin(s, &r, "subscribe", number) != 0)
+    uint32_t number = self_of(a)->last_request + 1;
+    if (request_begin(a, &r, "subscribe", number) != 0)
         return;
     const struct adapter_subscription *item;
-    for (size_t i = 0; (item = subscriptions_item(s, i)) != NULL; i++)
-        if (is_open(item, request) && request_add(s, &r, i))
-            mark_asked(s, i, number, 0);
-    if (r.args == 0 || !may_send(s))
+    for (size_t i = 0; (item = subscriptions_item(a, i)) != NULL; i++)
+        if (is_open(item, request) && request_add(a, &r, i))
+            mark_asked(a, i, number, 0);
+    if (r.args == 0 || !may_send(a))
         return;
-    s->last_request = number;
+    self_of(a)->last_request = number;
     int length = request_end(&r);
-    s->a->host.send(s->a->host.context, text, (size_t)length, 0);
+    a->host.send(a->host.context, text, (size_t)length, 0);
 }
 
-static void deny(struct subscriptions *s, size_t item, tb_ns ts_recv)
+static void deny(struct adapter *a, size_t item, tb_ns ts_recv)
 {
     const struct adapter_market *m = NULL;
-    unsigned channel = item == SUBSCRIPTION_NONE ? 0 : adapter_subscription(s->a, item, &m);
-    (void)adapter_refused(s->a, m == NULL ? NULL : &s->a->market[m->index], channel,
+    unsigned channel = item == SUBSCRIPTION_NONE ? 0 : adapter_subscription(a, item, &m);
+    (void)adapter_refused(a, m == NULL ? NULL : &a->market[m->index], channel,
                           ts_recv); /* a host that stops needs no more */
 }
 
-void subscriptions_refused(struct subscriptions *s, uint32_t request, size_t item, tb_ns ts_recv)
+void subscriptions_refused(struct adapter *a, uint32_t request, size_t item, tb_ns ts_recv)
 {
     const struct adapter_subscription *open;
     size_t count = 0, last = item;
-    for (size_t i = 0; item == SUBSCRIPTION_NONE && (open = subscriptions_item(s, i)) != NULL; i++)
+    for (size_t i = 0; item == SUBSCRIPTION_NONE && (open = subscriptions_item(a, i)) != NULL; i++)
         if (is_open(open, request)) {
             count++;
             last = i;
         }
     if (count <= 1)
-        deny(s, last, ts_recv);
+        deny(a, last, ts_recv);
     else
-        s->a->counter[ADAPTER_REFUSED]++;
+        a->counter[ADAPTER_REFUSED]++;
     if (item != SUBSCRIPTION_NONE)
-        send_rest(s, request);
-    for (size_t i = 0; count > 1 && (open = subscriptions_item(s, i)) != NULL; i++)
+        send_rest(a, request);
+    for (size_t i = 0; count > 1 && (open = subscriptions_item(a, i)) != NULL; i++)
         if (is_open(open, request)) {
-            send_one(s, "subscribe", i, 0);
-            mark_asked(s, i, s->last_request, 0);
+            send_one(a, "subscribe", i, 0);
+            mark_asked(a, i, self_of(a)->last_request, 0);
         }
 }
 
 /* ---- deadlines ---- */
 
 /* Only a subscription that was agreed to can bring a snapshot: from then on it is awaited. */
-static void look_at_books(struct subscriptions *s, tb_ns now)
+static void look_at_books(struct adapter *a, tb_ns now)
 {
-    for (size_t i = 0; i < s->a->market_count; i++) {
-        struct adapter_market *m = &s->a->market[i];
+    for (size_t i = 0; i < a->market_count; i++) {
+        struct adapter_market *m = &a->market[i];
         if (m->sync.synced || m->sync.asked ||
             adapter_subscription_of(m, ADAPTER_BOOK)->state != ADAPTER_AGREED)
             continue;
         m->sync.asked = true;
         m->sync.asked_at = now;
     }
-    adapter_book_deadlines(s->a, now);
+    adapter_book_deadlines(a, now);
 }
 
-void subscriptions_look(struct subscriptions *s, tb_ns now)
+void subscriptions_on_time(struct adapter *a, tb_ns now)
 {
-    size_t overdue = adapter_overdue(s->a, now);
-    look_at_books(s, now);
+    size_t overdue = adapter_overdue(a, now);
+    look_at_books(a, now);
     if (overdue == 0)
         return;
-    subscriptions_reset(s); /* said once */
-    s->a->host.reconnect(s->a->host.context, "a subscription was not acknowledged");
+    reset(a); /* said once */
+    a->host.reconnect(a->host.context, "a subscription was not acknowledged");
 }
 
 /* ---- books ---- */
 
-int subscriptions_book_text(struct subscriptions *s, const struct adapter_market *m, bool subscribe,
-                            char *out, size_t capacity)
+static int book_text(struct adapter *a, const struct adapter_market *m, bool subscribe, char *out,
+                     size_t capacity)
 {
     struct request r = {.out = out, .capacity = capacity};
-    size_t item = subscriptions_find(s, m, ADAPTER_BOOK);
-    if (item == SUBSCRIPTION_NONE || !may_send(s) ||
-        request_begin(s, &r, subscribe ? "subscribe" : "unsubscribe", ++s->last_request) != 0 ||
-        !request_add(s, &r, item))
+    size_t item = subscriptions_find(a, m, ADAPTER_BOOK);
+    if (item == SUBSCRIPTION_NONE || !may_send(a) ||
+        request_begin(a, &r, subscribe ? "subscribe" : "unsubscribe", ++self_of(a)->last_request) !=
+            0 ||
+        !request_add(a, &r, item))
         return 0;
     if (subscribe)
-        mark_asked(s, item, s->last_request, m->sync.asked_at + ADAPTER_ANSWER_NS);
+        mark_asked(a, item, self_of(a)->last_request, m->sync.asked_at + ADAPTER_ANSWER_NS);
     return request_end(&r);
+}
+
+/* ---- life ---- */
+
+int subscriptions_begin(struct adapter *a, const struct subscription_rule *rule,
+                        struct tb_error *err)
+{
+    self_of(a)->rule = rule;
+    a->book_request = book_text;
+    return fit(a, err);
+}
+
+void subscriptions_on_connect(struct adapter *a, tb_ns ts_recv)
+{
+    forget(a);
+    adapter_connected(a, ts_recv);
+}
+
+void subscriptions_on_disconnect(struct adapter *a, tb_ns ts_recv, int code,
+                                 enum tb_gap_reason reason)
+{
+    forget(a);
+    adapter_disconnected(a, ts_recv, code, reason);
 }

@@ -14,47 +14,54 @@
 
 #define SUBSCRIPTION_NONE SIZE_MAX
 
-struct subscriptions {
-    struct adapter *a;
-    const char *id_key; /* "id", "req_id" */
-    unsigned args_max;  /* of one request */
+/* What differs between these venues. */
+struct subscription_rule {
+    const char *id_key;    /* "id", "req_id" */
+    unsigned args_max;     /* of one request */
+    size_t args_bytes_max; /* of all arguments together, on one connection */
     unsigned
         requests_max; /* sent on one connection after the first round; then: a new connection */
     /* One argument of a request, as JSON. Its length; as snprintf. */
     int (*argument)(const struct adapter *a, const struct adapter_market *m,
                     enum adapter_channel channel, char *out, size_t capacity);
+    /* What the family knows of a connection: there is another, or none. May be NULL. */
+    void (*forget)(struct adapter *a);
+};
+
+/* The first member of the family's struct. */
+struct subscription_adapter {
+    struct adapter core;
+    const struct subscription_rule *rule;
     uint32_t last_request;
     unsigned sent; /* requests of this connection, after the first round */
 };
 
-/* subscriptions_fit: all arguments together have at most so many bytes; a recording asks for
- * nothing. 0 or -E2BIG. */
-int subscriptions_fit(const struct subscriptions *s, size_t bytes_max, struct tb_error *err);
+/* subscriptions_begin: in adapter_shape.begin, when all that `argument` needs is set; its book_request is
+ * set too. -E2BIG: the arguments have too many bytes for one connection; a recording asks for nothing. */
+int subscriptions_begin(struct adapter *a, const struct subscription_rule *rule,
+                        struct tb_error *err);
 
-/* subscriptions_reset: a new connection: nothing is asked for yet. */
-void subscriptions_reset(struct subscriptions *s);
-/* subscriptions_text: as adapter_ops.subscribe. */
-int subscriptions_text(struct subscriptions *s, unsigned index, char *out, size_t capacity);
+/* adapter_ops.subscribe, on_connect, on_disconnect and on_time. A deadline that is missed asks for a
+ * reconnection; a book that was agreed to, and has no snapshot, is asked for again. */
+int subscriptions_text(struct adapter *a, unsigned index, char *out, size_t capacity);
+void subscriptions_on_connect(struct adapter *a, tb_ns ts_recv);
+void subscriptions_on_disconnect(struct adapter *a, tb_ns ts_recv, int code,
+                                 enum tb_gap_reason reason);
+void subscriptions_on_time(struct adapter *a, tb_ns now);
 
 /* subscriptions_item: by its number, from 0 on; NULL: there are no more. */
-struct adapter_subscription *subscriptions_item(const struct subscriptions *s, size_t item);
+struct adapter_subscription *subscriptions_item(const struct adapter *a, size_t item);
 /* subscriptions_find: the item, as adapter_subscription() counts them; SUBSCRIPTION_NONE: not
  * ours. */
-size_t subscriptions_find(const struct subscriptions *s, const struct adapter_market *m,
+size_t subscriptions_find(const struct adapter *a, const struct adapter_market *m,
                           enum adapter_channel channel);
 /* subscriptions_agreed_all: those of a request; one: adapter_answered(). */
-void subscriptions_agreed_all(struct subscriptions *s, uint32_t request);
+void subscriptions_agreed_all(struct adapter *a, uint32_t request);
 /*
  * subscriptions_refused: a request was, because of `item`; SUBSCRIPTION_NONE: it is not said which.
  * The others of the request that have not agreed may have been refused with it: they are asked for
  * again, each alone if it is not known which one it was.
  */
-void subscriptions_refused(struct subscriptions *s, uint32_t request, size_t item, tb_ns ts_recv);
-/* subscriptions_look: deadlines. An answer that is overdue asks for a reconnection; a book that was
- * agreed to, and has no snapshot, is asked for again. */
-void subscriptions_look(struct subscriptions *s, tb_ns now);
-/* subscriptions_book_text: as adapter.book_request, for adapter_book_ask. */
-int subscriptions_book_text(struct subscriptions *s, const struct adapter_market *m, bool subscribe,
-                            char *out, size_t capacity);
+void subscriptions_refused(struct adapter *a, uint32_t request, size_t item, tb_ns ts_recv);
 
 #endif

@@ -88,7 +88,7 @@ def kraken():
              b'"trade_id":%d,"timestamp":"2023-09-25T07:49:37Z"}]}')
     ticker = b'{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","bid":105944.2,"bid_qty":2.5,"ask":null,"last":1}]}'
     answers = (b'{"method":"subscribe","req_id":3,"result":{"channel":"book","depth":25,"symbol":"BTC/USD"},"success":true}',
-               b'{"error":"Currency pair not supported","method":"subscribe","success":false,"symbol":"ETH/USD"}',
+               b'{"error":"Currency pair not supported","method":"subscribe","req_id":4,"success":false,"symbol":"ETH/USD"}',
                b'{"channel":"status","type":"update","data":[{"system":"maintenance"}]}', b'{"method":"pong"}', b'{"channel":"heartbeat"}')
     old = (b'[320,{"as":[["38900.0","1.0","1622714245.847093"]],"bs":[["38800.0","2.0","1622714255.9"]]},"book-25","BTC/USD"]',
            b'[320,{"a":[["38900.0","0.0","1622766170.577187"],["38950.0","0.5","1622766170.6","r"]]},{"b":[["38800.0","0.3",'
