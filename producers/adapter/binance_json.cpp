@@ -393,18 +393,9 @@ int binance_decode_listing(binance_decoder *d, const char *bytes, size_t length,
                            void (*each)(void *context, const adapter_market_text *market),
                            void *context)
 {
-    json_reader r;
-    int count = 0;
-    auto read_element = [&](json_reader &element) {
-        adapter_market_text market = {};
-        if (!read_market(d, element, market))
-            return false;
-        each(context, &market);
-        count++;
-        return true;
+    auto find = [](json_reader &r, auto list) { return json_member(r, "symbols", list); };
+    auto read = [&](json_reader &r, adapter_market_text &market) {
+        return read_market(d, r, market);
     };
-    bool whole = json_parse(d->parser, bytes, length, r) &&
-                 json_member(r, "symbols",
-                             [&](json_reader &list) { return json_array(list, read_element); });
-    return whole ? count : -EBADMSG;
+    return json_listing(d, bytes, length, adapter_market_text(), find, read, each, context);
 }

@@ -65,7 +65,7 @@ void binance_decoder_destroy(struct binance_decoder *d);
 void binance_decode(struct binance_decoder *d, const char *bytes, size_t length,
                     struct binance_message *out_message);
 
-/* exchangeInfo: each market in it. Number of markets, or -EBADMSG. */
+/* exchangeInfo: each market in it. Number of markets, -EBADMSG, or -ENOMEM without a decoder. */
 int binance_decode_listing(struct binance_decoder *d, const char *bytes, size_t length,
                            void (*each)(void *context, const struct adapter_market_text *market),
                            void *context);

@@ -9,9 +9,6 @@
 #include "producers/adapter/binance_state.h"
 #include "producers/adapter/listing.h"
 
-/* Without a filter the venue's own eight decimals hold. */
-#define LISTING_EXP_DEFAULT (-8)
-
 /* Quote assets of Binance and Binance.US, for splitting "BTCUSDT" of a recording; a listing has base and
  * quote apart. */
 static const char *const quote_assets[] = {
@@ -76,22 +73,14 @@ static bool name_usdm(const char *raw, char out[TB_SYMBOL_BYTES])
 
 /* ---- listings ---- */
 
-struct listing_reader {
-    void (*each)(void *context, const struct adapter_market_config *market);
-    void *context;
-    int count;
-};
-
 static void read_market(void *context, const struct adapter_market_text *text)
 {
-    struct listing_reader *reader = context;
     struct adapter_market_config market;
     if (!listing_config(text, LISTING_EXP_DEFAULT, &market) ||
         (text->settle.length > 0 &&
          !listing_settle(text->settle, expiry_of(market.raw), market.symbol)))
         return; /* a name that the bus can not carry */
-    reader->each(reader->context, &market);
-    reader->count++;
+    listing_take(context, &market);
 }
 
 /* Looking at listings and recordings needs no adapter; its decoders are made at the first look. */
@@ -108,11 +97,8 @@ static int read_listing(enum binance_line line, const char *body, size_t length,
                         void *context)
 {
     struct listing_reader reader = {each, context, 0};
-    struct binance_decoder *decoder = shared_decoder(line);
-    if (decoder == NULL)
-        return -ENOMEM;
-    int rc = binance_decode_listing(decoder, body, length, read_market, &reader);
-    return rc < 0 ? rc : reader.count;
+    return listing_result(
+        &reader, binance_decode_listing(shared_decoder(line), body, length, read_market, &reader));
 }
 
 int binance_listing_read(const char *body, size_t length,

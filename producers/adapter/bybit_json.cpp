@@ -313,20 +313,9 @@ int bybit_decode_listing(bybit_decoder *d, const char *bytes, size_t length,
                          void (*each)(void *context, const adapter_market_text *market),
                          void *context)
 {
-    json_reader r;
-    int count = 0;
-    auto read_element = [&](json_reader &element) {
-        adapter_market_text market = {};
-        if (!read_market(element, market))
-            return false;
-        each(context, &market);
-        count++;
-        return true;
+    auto find = [](json_reader &r, auto list) {
+        return json_member(r, "result",
+                           [&](json_reader &result) { return json_member(result, "list", list); });
     };
-    auto read_list = [&](json_reader &list) { return json_array(list, read_element); };
-    bool whole =
-        json_parse(d->parser, bytes, length, r) &&
-        json_member(r, "result",
-                    [&](json_reader &result) { return json_member(result, "list", read_list); });
-    return whole ? count : -EBADMSG;
+    return json_listing(d, bytes, length, adapter_market_text(), find, read_market, each, context);
 }

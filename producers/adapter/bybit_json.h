@@ -62,7 +62,7 @@ void bybit_decoder_destroy(struct bybit_decoder *d);
 void bybit_decode(struct bybit_decoder *d, const char *bytes, size_t length,
                   struct bybit_message *out_message);
 
-/* instruments-info: each market in it. Number of markets, or -EBADMSG. */
+/* instruments-info: each market in it. Number of markets, -EBADMSG, or -ENOMEM without a decoder. */
 int bybit_decode_listing(struct bybit_decoder *d, const char *bytes, size_t length,
                          void (*each)(void *context, const struct adapter_market_text *market),
                          void *context);

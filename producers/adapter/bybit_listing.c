@@ -7,8 +7,6 @@
 #include "producers/adapter/bybit_json.h"
 #include "producers/adapter/listing.h"
 
-#define LISTING_EXP_DEFAULT (-8)
-
 /* Quote assets of Bybit, for splitting "BTCUSDT" of a recording; a listing has base and quote apart. */
 static const char *const quote_assets[] = {
     "USDT", "USDC", "USDE", "USD1", "USDQ", "USDR", "EURQ", "EURR", "XUSD", "RLUSD", "DAI",
@@ -39,12 +37,6 @@ int bybit_listing_path(const char *const *symbols, size_t count, char *out_path,
     return used >= capacity ? -ENOSPC : 0;
 }
 
-struct listing_reader {
-    void (*each)(void *context, const struct adapter_market_config *market);
-    void *context;
-    int count;
-};
-
 /* BTC/USDT:USDT. Contracts with an end (BTC-26JUN26) keep their raw names, as in recordings. */
 static bool name_contract(struct adapter_text settle, struct adapter_market_config *market)
 {
@@ -56,13 +48,11 @@ static bool name_contract(struct adapter_text settle, struct adapter_market_conf
 
 static void read_market(void *context, const struct adapter_market_text *text)
 {
-    struct listing_reader *reader = context;
     struct adapter_market_config market;
     if (!listing_config(text, LISTING_EXP_DEFAULT, &market) ||
         (text->settle.length > 0 && !name_contract(text->settle, &market)))
         return; /* a name that the bus can not carry */
-    reader->each(reader->context, &market);
-    reader->count++;
+    listing_take(context, &market);
 }
 
 int bybit_listing_read(const char *body, size_t length,
@@ -70,11 +60,8 @@ int bybit_listing_read(const char *body, size_t length,
                        void *context)
 {
     struct listing_reader reader = {each, context, 0};
-    struct bybit_decoder *decoder = shared_decoder();
-    if (decoder == NULL)
-        return -ENOMEM;
-    int rc = bybit_decode_listing(decoder, body, length, read_market, &reader);
-    return rc < 0 ? rc : reader.count;
+    return listing_result(
+        &reader, bybit_decode_listing(shared_decoder(), body, length, read_market, &reader));
 }
 
 /* ---- recordings ---- */

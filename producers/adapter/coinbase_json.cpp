@@ -496,19 +496,10 @@ int coinbase_decode_listing(coinbase_decoder *d, const char *bytes, size_t lengt
                             void (*each)(void *context, const coinbase_market_text *market),
                             void *context)
 {
-    json_reader r;
-    int count = 0;
-    auto read_product = [&](json_reader &element) {
-        const adapter_text none = {"", 0};
-        coinbase_market_text market = {none, none, none, none, none, none};
-        if (!read_market(element, market))
-            return false;
-        each(context, &market);
-        count++;
-        return true;
+    const adapter_text none = {"", 0};
+    const coinbase_market_text blank = {none, none, none, none, none, none};
+    auto find = [](json_reader &r, auto list) {
+        return r.peek() == '[' ? list(r) : json_member(r, "products", list);
     };
-    auto read_list = [&](json_reader &list) { return json_array(list, read_product); };
-    bool whole = json_parse(d->parser, bytes, length, r) &&
-                 (r.peek() == '[' ? read_list(r) : json_member(r, "products", read_list));
-    return whole ? count : -EBADMSG;
+    return json_listing(d, bytes, length, blank, find, read_market, each, context);
 }

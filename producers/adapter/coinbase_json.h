@@ -80,7 +80,7 @@ struct coinbase_market_text {
     struct adapter_text alias; /* the product that this one is another name of; empty: none */
 };
 
-/* The products of either listing. Number of markets, or -EBADMSG. */
+/* The products of either listing. Number of markets, -EBADMSG, or -ENOMEM without a decoder. */
 int coinbase_decode_listing(struct coinbase_decoder *d, const char *bytes, size_t length,
                             void (*each)(void *context, const struct coinbase_market_text *market),
                             void *context);

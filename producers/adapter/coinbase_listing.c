@@ -10,9 +10,6 @@
 #include "producers/adapter/coinbase_json.h"
 #include "producers/adapter/listing.h"
 
-/* Without an increment eight decimals hold. */
-#define LISTING_EXP_DEFAULT (-8)
-
 /* All of them: a name that is wrong makes the venue refuse every other one with it. */
 static int put_path(const char *path, char *out, size_t capacity)
 {
@@ -33,15 +30,8 @@ int coinbase_listing_path(const char *const *symbols, size_t count, char *out_pa
     return put_path("/api/v3/brokerage/market/products?product_type=SPOT", out_path, capacity);
 }
 
-struct listing_reader {
-    void (*each)(void *context, const struct adapter_market_config *market);
-    void *context;
-    int count;
-};
-
 static void read_market(void *context, const struct coinbase_market_text *text)
 {
-    struct listing_reader *reader = context;
     struct adapter_market_config market = {0};
     const struct adapter_market_text common = {.symbol =
                                                    text->alias.length > 0 ? text->alias : text->id,
@@ -51,8 +41,7 @@ static void read_market(void *context, const struct coinbase_market_text *text)
                                                .step_size = text->step_size};
     if (!listing_config(&common, LISTING_EXP_DEFAULT, &market))
         return; /* nothing that the bus can carry */
-    reader->each(reader->context, &market);
-    reader->count++;
+    listing_take(context, &market);
 }
 
 /* Looking at listings and recordings needs no adapter; this decoder is made at the first look. */
@@ -69,11 +58,8 @@ int coinbase_listing_read(const char *body, size_t length,
                           void *context)
 {
     struct listing_reader reader = {each, context, 0};
-    struct coinbase_decoder *decoder = shared_decoder();
-    if (decoder == NULL)
-        return -ENOMEM;
-    int rc = coinbase_decode_listing(decoder, body, length, read_market, &reader);
-    return rc < 0 ? rc : reader.count;
+    return listing_result(
+        &reader, coinbase_decode_listing(shared_decoder(), body, length, read_market, &reader));
 }
 
 /* "BTC-USD" is BTC/USD. */

@@ -11,6 +11,7 @@
 #ifndef TICKBUS_PRODUCERS_JSON_HPP
 #define TICKBUS_PRODUCERS_JSON_HPP
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <type_traits>
@@ -257,6 +258,33 @@ inline bool json_member(json_reader &r, json_word wanted, take_value take)
         return take(value);
     });
     return whole && found;
+}
+
+/* ---- listings ---- */
+
+/*
+ * Each market of a listing: read(r, market) takes one, which begins as `blank`; find(r, list) calls list(r) where
+ * they stand. Their number; -EBADMSG: something in it is not as it should be; -ENOMEM: there is no decoder.
+ */
+template <typename decoder, typename market_text, typename find_list, typename read_market>
+inline int json_listing(decoder *d, const char *bytes, size_t length, const market_text &blank,
+                        find_list find, read_market read,
+                        void (*each)(void *context, const market_text *market), void *context)
+{
+    json_reader r;
+    int count = 0;
+    auto element = [&](json_reader &value) {
+        market_text market = blank;
+        if (!read(value, market))
+            return false;
+        each(context, &market);
+        count++;
+        return true;
+    };
+    auto list = [&](json_reader &value) { return json_array(value, element); };
+    if (d == nullptr)
+        return -ENOMEM;
+    return json_parse(d->parser, bytes, length, r) && find(r, list) ? count : -EBADMSG;
 }
 
 /* ---- levels ---- */

@@ -540,6 +540,8 @@ int kraken_decode_listing(kraken_decoder *d, const char *bytes, size_t length,
         count++;
         return true;
     };
+    if (d == nullptr)
+        return -ENOMEM;
     bool whole = json_parse(d->parser, bytes, length, r) &&
                  json_member(r, "result",
                              [&](json_reader &result) { return json_object(result, read_pair); });

@@ -66,8 +66,8 @@ struct kraken_message {
     uint32_t count;
     uint32_t request; /* req_id of an answer; 0: none */
     uint32_t depth;   /* of a book, where the message says it; else 0 */
-    bool past;      /* trades: those before the subscription */
-    bool online;    /* status */
+    bool past;        /* trades: those before the subscription */
+    bool online;      /* status */
 };
 
 struct kraken_market_text {   /* one market of a listing */
@@ -85,7 +85,7 @@ void kraken_decoder_destroy(struct kraken_decoder *d);
 void kraken_decode(struct kraken_decoder *d, const char *bytes, size_t length,
                    struct kraken_message *out_message);
 
-/* AssetPairs: each market in it. Number of markets, or -EBADMSG. */
+/* AssetPairs: each market in it. Number of markets, -EBADMSG, or -ENOMEM without a decoder. */
 int kraken_decode_listing(struct kraken_decoder *d, const char *bytes, size_t length,
                           void (*each)(void *context, const struct kraken_market_text *market),
                           void *context);

@@ -43,15 +43,8 @@ int kraken_listing_path(const char *const *symbols, size_t count, char *out_path
     return length < 0 || (size_t)length >= capacity ? -ENOSPC : 0;
 }
 
-struct listing_reader {
-    void (*each)(void *context, const struct adapter_market_config *market);
-    void *context;
-    int count;
-};
-
 static void read_market(void *context, const struct kraken_market_text *text)
 {
-    struct listing_reader *reader = context;
     struct adapter_market_config market = {0};
     if (!unify(text->name, market.symbol) || text->price_decimals < 0 ||
         text->price_decimals > -TB_EXP_MIN || text->size_decimals < 0 ||
@@ -60,8 +53,7 @@ static void read_market(void *context, const struct kraken_market_text *text)
     memcpy(market.raw, market.symbol, sizeof(market.raw));
     market.price_exp = (int8_t)-text->price_decimals;
     market.size_exp = (int8_t)-text->size_decimals;
-    reader->each(reader->context, &market);
-    reader->count++;
+    listing_take(context, &market);
 }
 
 /* Looking at listings and recordings needs no adapter; this decoder is made at the first look. */
@@ -78,11 +70,8 @@ int kraken_listing_read(const char *body, size_t length,
                         void *context)
 {
     struct listing_reader reader = {each, context, 0};
-    struct kraken_decoder *decoder = shared_decoder();
-    if (decoder == NULL)
-        return -ENOMEM;
-    int rc = kraken_decode_listing(decoder, body, length, read_market, &reader);
-    return rc < 0 ? rc : reader.count;
+    return listing_result(
+        &reader, kraken_decode_listing(shared_decoder(), body, length, read_market, &reader));
 }
 
 static bool look(const struct kraken_message *msg, const struct kraken_item *item, int8_t exp[2],

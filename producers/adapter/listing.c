@@ -90,6 +90,17 @@ bool listing_config(const struct adapter_market_text *text, int8_t otherwise,
     return true;
 }
 
+void listing_take(struct listing_reader *reader, const struct adapter_market_config *market)
+{
+    reader->each(reader->context, market);
+    reader->count++;
+}
+
+int listing_result(const struct listing_reader *reader, int rc)
+{
+    return rc < 0 ? rc : reader->count;
+}
+
 bool listing_finest(const struct adapter_text *text, size_t count, int8_t exp[2])
 {
     for (size_t i = 0; i < count; i++) {

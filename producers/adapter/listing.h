@@ -8,6 +8,8 @@
 #include "producers/adapter/adapter.h"
 #include "producers/adapter/text.h"
 
+#define LISTING_EXP_DEFAULT (-8) /* where a listing has no increment: the venues' own eight decimals */
+
 /* listing_copy: ended and padded with NUL. False: empty, or longer than that. */
 bool listing_copy(struct adapter_text text, char *out, size_t capacity);
 /* listing_unify: "BTC" and "USDT" to "BTC/USDT". False: the bus can not carry the name. */
@@ -32,6 +34,16 @@ size_t listing_escape(char *out, size_t used, size_t capacity, const char *text)
 /* listing_config: one market as adapters take it. False: a name that the bus can not carry. */
 bool listing_config(const struct adapter_market_text *text, int8_t otherwise,
                     struct adapter_market_config *out);
+
+/* Reading a listing: who wants its markets, and how many there were. */
+struct listing_reader {
+    void (*each)(void *context, const struct adapter_market_config *market);
+    void *context;
+    int count;
+};
+/* listing_take: one market, to them. listing_result: of adapter_ops.listing_read: decoding's -errno, or how many. */
+void listing_take(struct listing_reader *reader, const struct adapter_market_config *market);
+int listing_result(const struct listing_reader *reader, int rc);
 
 /* listing_finest: makes exponents as fine as prices and sizes, alternating, need. False: no
  * number. */

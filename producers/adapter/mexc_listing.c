@@ -10,8 +10,6 @@
 #include "producers/adapter/mexc_message.h"
 #include "producers/adapter/snapshot.h"
 
-#define LISTING_EXP_DEFAULT (-8)
-
 /* For splitting "BTCUSDT" of a recording; a listing has base and quote apart. */
 static const char *const quote_assets[] = {"USDT", "USDC", "USDE", "USD1", "USDF",
                                            "TUSD", "EUR",  "BRL",  "BTC",  "ETH"};
@@ -28,20 +26,12 @@ int mexc_listing_path(const char *const *symbols, size_t count, char *out_path, 
     return used >= capacity ? -ENOSPC : 0;
 }
 
-struct listing_reader {
-    void (*each)(void *context, const struct adapter_market_config *market);
-    void *context;
-    int count;
-};
-
 static void read_market(void *context, const struct adapter_market_text *text)
 {
-    struct listing_reader *reader = context;
     struct adapter_market_config market;
     if (!listing_config(text, LISTING_EXP_DEFAULT, &market))
         return; /* a name that the bus can not carry */
-    reader->each(reader->context, &market);
-    reader->count++;
+    listing_take(context, &market);
 }
 
 /* Looking at listings and recordings needs no adapter; the decoders are made at the first look. */
@@ -66,10 +56,8 @@ int mexc_listing_read(const char *body, size_t length,
                       void *context)
 {
     struct listing_reader reader = {each, context, 0};
-    if (shared_json() == NULL)
-        return -ENOMEM;
-    int rc = binance_decode_listing(shared_json(), body, length, read_market, &reader);
-    return rc < 0 ? rc : reader.count;
+    return listing_result(
+        &reader, binance_decode_listing(shared_json(), body, length, read_market, &reader));
 }
 
 /* ---- recordings ---- */

@@ -310,18 +310,6 @@ int okx_decode_listing(okx_decoder *d, const char *bytes, size_t length,
                        void (*each)(void *context, const adapter_market_text *market),
                        void *context)
 {
-    json_reader r;
-    int count = 0;
-    auto read_element = [&](json_reader &element) {
-        adapter_market_text market = {};
-        if (!read_market(element, market))
-            return false;
-        each(context, &market);
-        count++;
-        return true;
-    };
-    bool whole =
-        json_parse(d->parser, bytes, length, r) &&
-        json_member(r, "data", [&](json_reader &list) { return json_array(list, read_element); });
-    return whole ? count : -EBADMSG;
+    auto find = [](json_reader &r, auto list) { return json_member(r, "data", list); };
+    return json_listing(d, bytes, length, adapter_market_text(), find, read_market, each, context);
 }

@@ -70,8 +70,8 @@ void okx_decoder_destroy(struct okx_decoder *d);
 void okx_decode(struct okx_decoder *d, const char *bytes, size_t length,
                 struct okx_message *out_message);
 
-/* public/instruments: each market in it; base and quote are empty. Number of markets, or
- * -EBADMSG. */
+/* public/instruments: each market in it; base and quote are empty. Number of markets, -EBADMSG, or -ENOMEM without
+ * a decoder. */
 int okx_decode_listing(struct okx_decoder *d, const char *bytes, size_t length,
                        void (*each)(void *context, const struct adapter_market_text *market),
                        void *context);

@@ -14,8 +14,6 @@
 #include "producers/adapter/listing.h"
 #include "producers/adapter/okx_state.h"
 
-#define LISTING_EXP_DEFAULT (-8)
-
 /* Looking at listings and recordings needs no adapter; this decoder is made at the first look. */
 static struct okx_decoder *shared_decoder(void)
 {
@@ -71,23 +69,15 @@ int okx_listing_path(const char *const *symbols, size_t count, char *out_path, s
     return used >= capacity ? -ENOSPC : 0;
 }
 
-struct listing_reader {
-    void (*each)(void *context, const struct adapter_market_config *market);
-    void *context;
-    int count;
-};
-
 static void read_market(void *context, const struct adapter_market_text *text)
 {
-    struct listing_reader *reader = context;
     struct adapter_market_config market;
     if (!listing_copy(text->symbol, market.raw, sizeof(market.raw)) ||
         !tb_symbol_check(market.raw) || !name_market(market.raw, market.symbol))
         return; /* a name that the bus can not carry */
     market.price_exp = listing_exp(text->tick_size, LISTING_EXP_DEFAULT);
     market.size_exp = listing_exp(text->step_size, LISTING_EXP_DEFAULT);
-    reader->each(reader->context, &market);
-    reader->count++;
+    listing_take(context, &market);
 }
 
 int okx_listing_read(const char *body, size_t length,
@@ -95,11 +85,8 @@ int okx_listing_read(const char *body, size_t length,
                      void *context)
 {
     struct listing_reader reader = {each, context, 0};
-    struct okx_decoder *decoder = shared_decoder();
-    if (decoder == NULL)
-        return -ENOMEM;
-    int rc = okx_decode_listing(decoder, body, length, read_market, &reader);
-    return rc < 0 ? rc : reader.count;
+    return listing_result(&reader,
+                          okx_decode_listing(shared_decoder(), body, length, read_market, &reader));
 }
 
 /* ---- recordings ---- */
