@@ -62,13 +62,7 @@ static bool name_usdm(const char *raw, char out[TB_SYMBOL_BYTES])
     size_t length = strcspn(raw, "_");
     memcpy(pair, raw, length);
     pair[length] = '\0';
-    if (!name_spot(pair, out))
-        return false;
-    const char *slash = strchr(out, '/');
-    if (slash == NULL)
-        return true;
-    (void)snprintf(pair, sizeof(pair), "%s", slash + 1);
-    return listing_settle((struct adapter_text){pair, (uint32_t)strlen(pair)}, expiry_of(raw), out);
+    return name_spot(pair, out) && listing_settle_quote(expiry_of(raw), out);
 }
 
 /* ---- listings ---- */

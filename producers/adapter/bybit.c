@@ -159,14 +159,7 @@ static int on_snapshot(struct adapter *a, struct adapter_market *m, struct adapt
     snapshot_gap(a, m, event->last, event->ts_recv);
     adapter_book_fill(a, m, event, bids);
     int rc = adapter_book_publish(a, m, event->ts_event, event->ts_recv);
-    if (rc != 0)
-        return rc;
-    if (was_synced) {
-        m->sync.last = event->last;
-        a->counter[ADAPTER_SNAPSHOTS]++;
-    } else
-        adapter_book_joined(a, m, event->last, event->ts_recv);
-    return adapter_flush(a);
+    return rc != 0 ? rc : adapter_book_replaced(a, m, event, was_synced);
 }
 
 /* Ids that go back without a snapshot: the service began anew and that was not seen. */

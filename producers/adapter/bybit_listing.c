@@ -71,20 +71,11 @@ static bool name_spot(const char *raw, char out[TB_SYMBOL_BYTES])
     return listing_split(raw, quote_assets, TB_COUNT(quote_assets), out);
 }
 
-/* BANDUSDT, a contract settled in its quote currency, is BAND/USDT:USDT. */
+/* BANDUSDT, a contract settled in its quote currency, is BAND/USDT:USDT; BTC-26JUN26 and the like keep their raw
+ * names. */
 static bool name_linear(const char *raw, char out[TB_SYMBOL_BYTES])
 {
-    if (!name_spot(raw, out))
-        return false;
-    const char *slash = strchr(out, '/');
-    if (slash == NULL)
-        return true; /* BTC-26JUN26 and the like keep their raw names */
-    size_t length = strlen(out), quote = strlen(slash + 1);
-    if (length + quote + 2 > TB_SYMBOL_BYTES)
-        return false;
-    out[length] = ':';
-    memcpy(out + length + 1, slash + 1, quote);
-    return true;
+    return name_spot(raw, out) && listing_settle_quote("", out);
 }
 
 /* Spot and linear name their markets alike: only the URL tells. */

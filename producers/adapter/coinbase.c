@@ -156,21 +156,10 @@ static int on_book(struct adapter *a, struct adapter_market *m, const struct coi
 
 /* ---- messages ---- */
 
-/* A frame, or a number in it, could not be read. If it does not say whose it was, it may be anyone's. */
+/* If a frame, or a number in it, does not say whose it was, it may be anyone's. */
 static int on_bad(struct adapter *a, struct adapter_text symbol, tb_ns ts_recv)
 {
-    struct adapter_market *named = adapter_market_find(a, symbol);
-    for (size_t i = 0; i < a->market_count; i++) {
-        struct adapter_market *m = &a->market[i];
-        if (named != NULL && named != m)
-            continue;
-        m->trade_reason = m->trade_reason == 0 ? TB_GAP_BAD_FRAME : m->trade_reason;
-        if (m->sync.synced)
-            adapter_book_lost(a, m, TB_GAP_BAD_FRAME, ts_recv);
-    }
-    int rc = adapter_flush(a);
-    a->counter[ADAPTER_FRAMES_BAD]++;
-    return rc != 0 ? rc : -EBADMSG;
+    return adapter_bad_blind(a, adapter_market_find(a, symbol), 0, ts_recv);
 }
 
 /* Frames from..to of the connection did not come. How many of them were of which market is not known. */
@@ -219,8 +208,7 @@ static unsigned channel_of(struct adapter_text channel)
                  {"ticker", ADAPTER_QUOTES},  {"level2", ADAPTER_BOOK},
                  {"level2_50", ADAPTER_BOOK}, {"level2_batch", ADAPTER_BOOK}};
     for (size_t i = 0; i < TB_COUNT(names); i++)
-        if (strlen(names[i].name) == channel.length &&
-            memcmp(names[i].name, channel.at, channel.length) == 0)
+        if (adapter_text_is(channel, names[i].name))
             return names[i].channel;
     return 0;
 }
@@ -250,19 +238,14 @@ static int on_item(struct adapter *a, const struct coinbase_message *msg,
     }
 }
 
-static bool same_symbol(const struct coinbase_item *x, const struct coinbase_item *y)
-{
-    return x->symbol.length == y->symbol.length &&
-           memcmp(x->symbol.at, y->symbol.at, x->symbol.length) == 0;
-}
-
 static int on_items(struct adapter *a, const struct coinbase_message *msg, tb_ns ts_recv)
 {
     bool backward = msg->advanced && msg->kind == COINBASE_TRADES;
     int bad = 0;
     for (uint32_t i = 0; i < msg->count; i++) {
         const struct coinbase_item *item = &msg->item[backward ? msg->count - 1 - i : i];
-        bool newest = i + 1 == msg->count || !same_symbol(item, backward ? item - 1 : item + 1);
+        bool newest =
+            i + 1 == msg->count || !adapter_text_same(item->symbol, item[backward ? -1 : 1].symbol);
         int rc = on_item(a, msg, item, newest, ts_recv);
         if (rc == -EBADMSG) {
             bad = on_bad(a, item->symbol, ts_recv);
@@ -343,29 +326,6 @@ static int exchange_subscribe(struct adapter *a, unsigned index, char *out_text,
     return length < 0 || (size_t)length >= capacity ? -ENOSPC : length;
 }
 
-/* The products from *next on, as many as fit, of one channel. 0: none is left. */
-static int advanced_request(const struct adapter *a, const char *channel, size_t *next, char *out,
-                            size_t capacity)
-{
-    size_t first = *next;
-    if (first == a->market_count)
-        return 0;
-    int length = snprintf(out, capacity,
-                          "{\"type\":\"subscribe\",\"channel\":\"%s\",\"product_ids\":[", channel);
-    size_t used = (size_t)length;
-    for (; length >= 0 && *next < a->market_count; (*next)++) {
-        const char *raw = a->market[*next].config.raw;
-        if (used + strlen(raw) + sizeof(",\"\"]}") > capacity)
-            break;
-        used += (size_t)snprintf(out + used, capacity - used, "%s\"%s\"", *next > first ? "," : "",
-                                 raw);
-    }
-    if (*next == first)
-        return -ENOSPC;
-    memcpy(out + used, "]}", sizeof("]}"));
-    return (int)used + 2;
-}
-
 static const char *advanced_name(unsigned channel)
 {
     return channel == ADAPTER_TRADES   ? "market_trades"
@@ -373,25 +333,25 @@ static const char *advanced_name(unsigned channel)
                                        : "level2";
 }
 
+static int advanced_open(const struct adapter *a, unsigned channel, char *out, size_t capacity)
+{
+    (void)a;
+    return snprintf(out, capacity, "{\"type\":\"subscribe\",\"channel\":\"%s\",\"product_ids\":[",
+                    advanced_name(channel));
+}
+
+static int advanced_close(unsigned channel, char *out, size_t capacity)
+{
+    (void)channel;
+    return snprintf(out, capacity, "]}");
+}
+
 static int advanced_subscribe(struct adapter *a, unsigned index, char *out_text, size_t capacity)
 {
-    static const unsigned channels[] = {ADAPTER_TRADES, ADAPTER_QUOTES, ADAPTER_BOOK};
-    unsigned at = 1;
+    static const struct adapter_symbols_shape shape = {advanced_open, advanced_close};
     if (index == 0) /* channels without updates are closed if there are no heartbeats */
         return snprintf(out_text, capacity, "{\"type\":\"subscribe\",\"channel\":\"heartbeats\"}");
-    for (size_t i = 0; i < TB_COUNT(channels); i++) {
-        size_t next = 0;
-        if (!(a->config.channels & channels[i]))
-            continue;
-        for (;; at++) {
-            int rc = advanced_request(a, advanced_name(channels[i]), &next, out_text, capacity);
-            if (rc < 0 || (rc > 0 && at == index))
-                return rc;
-            if (rc == 0)
-                break;
-        }
-    }
-    return 0;
+    return adapter_symbols_request(a, &shape, index - 1, out_text, capacity);
 }
 
 static int book_request(struct adapter *a, const struct adapter_market *m, bool make,

@@ -53,12 +53,6 @@ static uint32_t depth_for(uint32_t levels)
 
 /* ---- trades and quotes ---- */
 
-static bool same_symbol(const struct kraken_item *x, const struct kraken_item *y)
-{
-    return x->symbol.length == y->symbol.length &&
-           memcmp(x->symbol.at, y->symbol.at, x->symbol.length) == 0;
-}
-
 static int on_trade(struct adapter *a, struct adapter_market *m, const struct kraken_message *msg,
                     uint32_t i, tb_ns ts_recv)
 {
@@ -71,7 +65,8 @@ static int on_trade(struct adapter *a, struct adapter_market *m, const struct kr
     if (item->has_id &&
         (msg->past ? adapter_trade_past(a, m, item->id) : adapter_trade_seen(a, m, item->id)))
         return 0;
-    if (msg->past && !m->has_trade && i + 1 < msg->count && same_symbol(item, item + 1))
+    if (msg->past && !m->has_trade && i + 1 < msg->count &&
+        adapter_text_same(item->symbol, item[1].symbol))
         return 0;
     int rc = adapter_numbers(a, m, text, 2, number, ts_recv);
     if (rc != 0)
@@ -231,31 +226,18 @@ static unsigned channel_of(struct adapter_text channel)
 {
     if (channel.length >= 4 && memcmp(channel.at, "book", 4) == 0)
         return ADAPTER_BOOK;
-    if (channel.length == 5 && memcmp(channel.at, "trade", 5) == 0)
+    if (adapter_text_is(channel, "trade"))
         return ADAPTER_TRADES;
-    if (channel.length == 6 && memcmp(channel.at, "ticker", 6) == 0)
+    if (adapter_text_is(channel, "ticker"))
         return ADAPTER_QUOTES;
     return 0;
 }
 
-static void spoil(struct adapter *a, struct adapter_market *m, unsigned channel, tb_ns ts_recv)
-{
-    m->trade_reason = m->trade_reason == 0 ? TB_GAP_BAD_FRAME : m->trade_reason;
-    if (m->sync.synced && (channel == 0 || channel == ADAPTER_BOOK))
-        adapter_book_lost(a, m, TB_GAP_BAD_FRAME, ts_recv);
-}
-
-/* A frame, or a number in it, could not be read. If it does not say whose it was, it may be anyone's. */
+/* If a frame, or a number in it, does not say whose it was, it may be anyone's. */
 static int on_bad(struct adapter *a, const struct kraken_message *msg, tb_ns ts_recv)
 {
-    struct adapter_market *m = adapter_market_find(a, msg->symbol);
-    unsigned channel = channel_of(msg->channel);
-    for (size_t i = 0; i < a->market_count; i++)
-        if (m == NULL || m == &a->market[i])
-            spoil(a, &a->market[i], channel, ts_recv);
-    int rc = adapter_flush(a);
-    a->counter[ADAPTER_FRAMES_BAD]++;
-    return rc != 0 ? rc : -EBADMSG;
+    return adapter_bad_blind(a, adapter_market_find(a, msg->symbol), channel_of(msg->channel),
+                             ts_recv);
 }
 
 static int on_item(struct adapter *a, const struct kraken_message *msg, uint32_t i, tb_ns ts_recv)
@@ -366,58 +348,30 @@ static int open_request(const struct kraken *k, unsigned channel, bool subscribe
         k->depth, subscribe ? ",\"snapshot\":true" : "");
 }
 
-#define CLOSING "]},\"req_id\":%u}"
-#define CLOSING_BYTES sizeof("]},\"req_id\":4}")
-
-/* The symbols from *next on, as many as fit. 0: none is left. */
-static int request(struct adapter *a, unsigned channel, size_t *next, char *out, size_t capacity)
+static int open_subscribe(const struct adapter *a, unsigned channel, char *out, size_t capacity)
 {
-    if (*next == a->market_count)
-        return 0;
-    int length = open_request(kraken_of(a), channel, true, out, capacity);
-    size_t used = (size_t)length, first = *next;
-    for (; length >= 0 && *next < a->market_count; (*next)++) {
-        const char *raw = a->market[*next].config.raw;
-        size_t more = strlen(raw) + 3;
-        if (used + more + CLOSING_BYTES > capacity)
-            break;
-        used += (size_t)snprintf(out + used, capacity - used, "%s\"%s\"", *next > first ? "," : "",
-                                 raw);
-    }
-    if (*next == first)
-        return -ENOSPC;
-    return (int)used + snprintf(out + used, capacity - used, CLOSING, channel);
+    return open_request((const struct kraken *)a, channel, true, out, capacity);
+}
+
+static int close_request(unsigned channel, char *out, size_t capacity)
+{
+    return snprintf(out, capacity, "]},\"req_id\":%u}", channel);
 }
 
 static int subscribe(struct adapter *a, unsigned index, char *out_text, size_t capacity)
 {
-    static const unsigned channels[] = {ADAPTER_TRADES, ADAPTER_QUOTES, ADAPTER_BOOK};
-    unsigned at = 0;
-    for (size_t c = 0; c < TB_COUNT(channels); c++) {
-        size_t next = 0;
-        if (!(a->config.channels & channels[c]))
-            continue;
-        for (;; at++) {
-            int rc = request(a, channels[c], &next, out_text, capacity);
-            if (rc < 0 || (rc > 0 && at == index))
-                return rc;
-            if (rc == 0)
-                break;
-        }
-    }
-    return 0;
+    static const struct adapter_symbols_shape shape = {open_subscribe, close_request};
+    return adapter_symbols_request(a, &shape, index, out_text, capacity);
 }
 
 static int book_request(struct adapter *a, const struct adapter_market *m, bool make,
                         char *out_text, size_t capacity)
 {
-    int length = open_request(kraken_of(a), ADAPTER_BOOK, make, out_text, capacity);
-    if (length < 0 || (size_t)length >= capacity)
-        return -ENOSPC;
-    size_t used = (size_t)length;
-    length = snprintf(out_text + used, capacity - used, "\"%s\"" CLOSING, m->config.raw,
-                      (unsigned)ADAPTER_BOOK);
-    return length < 0 || (size_t)length >= capacity - used ? -ENOSPC : (int)used + length;
+    char head[128], tail[32];
+    (void)open_request(kraken_of(a), ADAPTER_BOOK, make, head, sizeof(head));
+    (void)close_request(ADAPTER_BOOK, tail, sizeof(tail));
+    int length = snprintf(out_text, capacity, "%s\"%s\"%s", head, m->config.raw, tail);
+    return length < 0 || (size_t)length >= capacity ? -ENOSPC : length;
 }
 
 static int ping(struct adapter *a, char *out_text, size_t capacity)

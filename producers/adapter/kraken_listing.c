@@ -12,9 +12,9 @@
 
 static struct adapter_text rename_asset(struct adapter_text asset)
 {
-    if (asset.length == 3 && memcmp(asset.at, "XBT", 3) == 0)
+    if (adapter_text_is(asset, "XBT"))
         return (struct adapter_text){"BTC", 3};
-    if (asset.length == 3 && memcmp(asset.at, "XDG", 3) == 0)
+    if (adapter_text_is(asset, "XDG"))
         return (struct adapter_text){"DOGE", 4};
     return asset;
 }

@@ -37,6 +37,16 @@ bool listing_settle(struct adapter_text settle, const char *expiry, char symbol[
            tb_symbol_check(symbol);
 }
 
+bool listing_settle_quote(const char *expiry, char symbol[TB_SYMBOL_BYTES])
+{
+    const char *slash = strchr(symbol, '/');
+    char quote[TB_SYMBOL_BYTES];
+    if (slash == NULL)
+        return true;
+    int length = snprintf(quote, sizeof(quote), "%s", slash + 1);
+    return listing_settle((struct adapter_text){quote, (uint32_t)length}, expiry, symbol);
+}
+
 bool listing_split(const char *raw, const char *const *quotes, size_t count,
                    char out[TB_SYMBOL_BYTES])
 {

@@ -17,6 +17,8 @@ bool listing_unify(struct adapter_text base, struct adapter_text quote, char out
 /* listing_settle: "BTC/USDT" to "BTC/USDT:USDT", "BTC/USDT:USDT-250328" if it expires. False: too
  * long. */
 bool listing_settle(struct adapter_text settle, const char *expiry, char symbol[TB_SYMBOL_BYTES]);
+/* listing_settle_quote: the same of contracts that are settled in the symbol's own quote asset; what is no pair stays. */
+bool listing_settle_quote(const char *expiry, char symbol[TB_SYMBOL_BYTES]);
 /*
  * listing_split: "BTCUSDT" of a recording to "BTC/USDT", by the venue's quote assets. Where several
  * fit, the longest is meant: BTCFDUSD is BTC/FDUSD, not BTCFD/USD. A symbol that ends in none keeps

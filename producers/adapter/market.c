@@ -263,6 +263,21 @@ int adapter_bad(struct adapter *a, struct adapter_market *m)
     return -EBADMSG;
 }
 
+int adapter_bad_blind(struct adapter *a, struct adapter_market *m, unsigned channel, tb_ns ts_recv)
+{
+    for (size_t i = 0; i < a->market_count; i++) {
+        struct adapter_market *each = &a->market[i];
+        if (m != NULL && m != each)
+            continue;
+        each->trade_reason = each->trade_reason == 0 ? TB_GAP_BAD_FRAME : each->trade_reason;
+        if (each->sync.synced && (channel == 0 || channel == ADAPTER_BOOK))
+            adapter_book_lost(a, each, TB_GAP_BAD_FRAME, ts_recv);
+    }
+    int rc = adapter_flush(a);
+    a->counter[ADAPTER_FRAMES_BAD]++;
+    return rc != 0 ? rc : -EBADMSG;
+}
+
 /* ---- connections ---- */
 
 void adapter_connected(struct adapter *a, tb_ns ts_recv)
@@ -487,6 +502,20 @@ struct adapter *adapter_new(const struct adapter_shape *shape, const struct adap
     if (rc == 0)
         return a;
     adapter_free(a);
+    return NULL;
+}
+
+struct adapter_market *adapter_rest_market(struct adapter *a, uint32_t request, const char *path,
+                                           struct adapter_text raw)
+{
+    struct adapter_market *m = NULL;
+    if (path != NULL)
+        m = adapter_market_find(a, raw);
+    else if (request >= 1 && request <= a->market_count)
+        m = &a->market[request - 1];
+    if (m != NULL && (a->config.channels & ADAPTER_BOOK))
+        return m;
+    a->counter[ADAPTER_FRAMES_UNKNOWN]++;
     return NULL;
 }
 

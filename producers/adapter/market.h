@@ -223,6 +223,19 @@ struct tb_quote *adapter_quote(struct adapter *a, struct adapter_market *m, cons
 /* adapter_bad: a frame could not be read. m: whose it was, NULL if it does not say. -EBADMSG. */
 int adapter_bad(struct adapter *a, struct adapter_market *m);
 
+/*
+ * adapter_bad_blind: the same where nothing numbers what comes: a book is lost with the frame, unless that was
+ * of another channel. m NULL: it may be anyone's; channel 0: any.
+ */
+int adapter_bad_blind(struct adapter *a, struct adapter_market *m, unsigned channel, tb_ns ts_recv);
+
+/*
+ * adapter_rest_market: whose book an answer is: by its path, of which `raw` is the symbol, or where there is none
+ * by the request's number, which is the market's index + 1. NULL, and counted: nobody's.
+ */
+struct adapter_market *adapter_rest_market(struct adapter *a, uint32_t request, const char *path,
+                                           struct adapter_text raw);
+
 /* ---- books (market_book.c) ---- */
 
 /* adapter_changes: all levels of a message into a->scratch, bids first. Their number, or -EBADMSG. */
@@ -238,6 +251,10 @@ void adapter_book_fill(struct adapter *a, struct adapter_market *m,
 int adapter_book_publish(struct adapter *a, struct adapter_market *m, tb_ns ts_event,
                          tb_ns ts_recv);
 void adapter_book_joined(struct adapter *a, struct adapter_market *m, uint64_t last, tb_ns ts_recv);
+/* adapter_book_replaced: after adapter_book_publish of a snapshot that may come at any time: as
+ * adapter_book_joined, or if it was synced counted. Flushes. */
+int adapter_book_replaced(struct adapter *a, struct adapter_market *m,
+                          const struct adapter_event *event, bool was_synced);
 /* adapter_book_apply: an event that follows on the book: set the levels, make records of what changed. */
 void adapter_book_apply(struct adapter *a, struct adapter_market *m,
                         const struct adapter_event *event, const struct adapter_change *change);
@@ -282,6 +299,16 @@ int adapter_request(const struct adapter *a, const struct adapter_request *shape
 bool adapter_agreed(struct adapter *a, const struct adapter_request *shape, int64_t id);
 bool adapter_refused_request(struct adapter *a, const struct adapter_request *shape, int64_t id,
                              tb_ns ts_recv);
+/*
+ * adapter_symbols_request: the same where a message asks for one channel of several markets: channel by channel,
+ * each with as many symbols as fit between what open and close put, as snprintf.
+ */
+struct adapter_symbols_shape {
+    int (*open)(const struct adapter *a, unsigned channel, char *out, size_t capacity);
+    int (*close)(unsigned channel, char *out, size_t capacity);
+};
+int adapter_symbols_request(const struct adapter *a, const struct adapter_symbols_shape *shape,
+                            unsigned index, char *out, size_t capacity);
 /* adapter_subscribed: on a new connection: all that is wanted is asked for, in `messages` of the family. */
 void adapter_subscribed(struct adapter *a, unsigned messages, tb_ns interval_ns, tb_ns ts_recv);
 /* adapter_subscription_of: one channel's. adapter_unsubscribed: nothing is asked for, of any market. */

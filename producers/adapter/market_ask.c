@@ -67,6 +67,50 @@ int adapter_request(const struct adapter *a, const struct adapter_request *shape
     return rc;
 }
 
+/* The symbols from *next on, as many as fit. 0: none is left. */
+static int symbols_request(const struct adapter *a, const struct adapter_symbols_shape *shape,
+                           unsigned channel, size_t *next, char *out, size_t capacity)
+{
+    char tail[32];
+    size_t first = *next;
+    if (first == a->market_count)
+        return 0;
+    int length = shape->open(a, channel, out, capacity);
+    int tail_length = shape->close(channel, tail, sizeof(tail));
+    size_t used = (size_t)length;
+    for (; length >= 0 && *next < a->market_count; (*next)++) {
+        const char *raw = a->market[*next].config.raw;
+        if (used + strlen(raw) + (size_t)tail_length + 4 > capacity) /* comma, quotes, NUL */
+            break;
+        used += (size_t)snprintf(out + used, capacity - used, "%s\"%s\"", *next > first ? "," : "",
+                                 raw);
+    }
+    if (*next == first)
+        return -ENOSPC;
+    memcpy(out + used, tail, (size_t)tail_length + 1);
+    return (int)used + tail_length;
+}
+
+int adapter_symbols_request(const struct adapter *a, const struct adapter_symbols_shape *shape,
+                            unsigned index, char *out, size_t capacity)
+{
+    static const unsigned channels[] = {ADAPTER_TRADES, ADAPTER_QUOTES, ADAPTER_BOOK};
+    unsigned at = 0;
+    for (size_t i = 0; i < TB_COUNT(channels); i++) {
+        size_t next = 0;
+        if (!(a->config.channels & channels[i]))
+            continue;
+        for (;; at++) {
+            int rc = symbols_request(a, shape, channels[i], &next, out, capacity);
+            if (rc < 0 || (rc > 0 && at == index))
+                return rc;
+            if (rc == 0)
+                break;
+        }
+    }
+    return 0;
+}
+
 /* ---- what was said to a request ---- */
 
 /* Later requests are of some subscriptions in a row, which their id tells; the first have ids below. */

@@ -231,6 +231,17 @@ static void cut(struct adapter *a, struct adapter_market *m, const struct adapte
     tb_book_cut(&m->sync.book, m->sync.window);
 }
 
+int adapter_book_replaced(struct adapter *a, struct adapter_market *m,
+                          const struct adapter_event *event, bool was_synced)
+{
+    if (was_synced) {
+        m->sync.last = event->last;
+        a->counter[ADAPTER_SNAPSHOTS]++;
+    } else
+        adapter_book_joined(a, m, event->last, event->ts_recv);
+    return adapter_flush(a);
+}
+
 void adapter_book_apply(struct adapter *a, struct adapter_market *m,
                         const struct adapter_event *event, const struct adapter_change *change)
 {

@@ -131,8 +131,7 @@ static unsigned channel_of(struct adapter_text channel)
         {"books", ADAPTER_BOOK},    {"books-l2-tbt", ADAPTER_BOOK}, {"trades-all", ADAPTER_TRADES},
     };
     for (size_t i = 0; i < TB_COUNT(names); i++)
-        if (strlen(names[i].name) == channel.length &&
-            memcmp(names[i].name, channel.at, channel.length) == 0)
+        if (adapter_text_is(channel, names[i].name))
             return names[i].channel;
     return 0;
 }
@@ -272,16 +271,10 @@ static int on_frame(struct adapter *a, const char *bytes, size_t length, tb_ns t
 static int on_rest(struct adapter *a, uint32_t request, const char *path, int status,
                    const char *body, size_t length, tb_ns ts_recv)
 {
-    struct adapter_market *m = NULL;
+    struct adapter_market *m = adapter_rest_market(a, request, path, okx_path_symbol(path));
     struct okx_message msg;
-    if (path != NULL)
-        m = adapter_market_find(a, okx_path_symbol(path));
-    else if (request >= 1 && request <= a->market_count)
-        m = &a->market[request - 1];
-    if (m == NULL || !(a->config.channels & ADAPTER_BOOK)) {
-        a->counter[ADAPTER_FRAMES_UNKNOWN]++;
+    if (m == NULL)
         return 0;
-    }
     if (status < 200 || status > 299 || body == NULL) {
         okx_no_rest_book(a, m, ts_recv);
         return 0;

@@ -165,13 +165,8 @@ static int join(struct adapter *a, struct adapter_market *m, const struct adapte
     int rc = adapter_book_publish(a, m, event->ts_event, event->ts_recv);
     if (rc != 0)
         return rc;
-    if (was_synced) {
-        m->sync.last = event->last;
-        a->counter[ADAPTER_SNAPSHOTS]++;
-    } else
-        adapter_book_joined(a, m, event->last, event->ts_recv);
     *own(m) = (struct okx_market){.has_top = own(m)->has_top, .prev = event->first};
-    return adapter_flush(a);
+    return adapter_book_replaced(a, m, event, was_synced);
 }
 
 /* ---- updates ---- */

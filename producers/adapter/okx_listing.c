@@ -94,7 +94,7 @@ int okx_listing_read(const char *body, size_t length,
 struct adapter_text okx_path_symbol(const char *path)
 {
     static const char books[] = "/api/v5/market/books?", key[] = "instId=";
-    const char *at = strstr(path, books);
+    const char *at = path == NULL ? NULL : strstr(path, books);
     at = at == NULL ? NULL : strstr(at, key);
     if (at == NULL)
         return (struct adapter_text){"", 0};

@@ -42,7 +42,7 @@ int okx_listing_read(const char *body, size_t length,
                      void *context);
 int okx_scan(const char *path, const char *bytes, size_t length,
              struct adapter_market_config *markets, size_t *count, size_t max, unsigned *channels);
-/* okx_path_symbol: the instrument that a request for a book asks for; empty if it is none. */
+/* okx_path_symbol: the instrument that a request for a book asks for; empty if it is none, or NULL. */
 struct adapter_text okx_path_symbol(const char *path);
 
 #endif

@@ -180,7 +180,7 @@ int snapshot_on_partial(struct adapter *a, struct adapter_market *m,
 struct adapter_text snapshot_path_symbol(const char *rule_path, const char *path)
 {
     static const char key[] = "symbol=";
-    const char *at = strstr(path, rule_path);
+    const char *at = path == NULL ? NULL : strstr(path, rule_path);
     if (at == NULL || at[strlen(rule_path)] != '?')
         return (struct adapter_text){"", 0};
     at += strlen(rule_path) + 1;
@@ -203,16 +203,11 @@ static tb_ns pause_after(int status)
 int snapshot_on_rest(struct adapter *a, uint32_t request, const char *path, int status,
                      const char *body, size_t length, tb_ns ts_recv)
 {
-    struct adapter_market *m = NULL;
+    struct adapter_market *m =
+        adapter_rest_market(a, request, path, snapshot_path_symbol(rule_of(a)->path, path));
     struct snapshot_message msg = {0};
-    if (path != NULL)
-        m = adapter_market_find(a, snapshot_path_symbol(rule_of(a)->path, path));
-    else if (request >= 1 && request <= a->market_count)
-        m = &a->market[request - 1];
-    if (m == NULL || !(a->config.channels & ADAPTER_BOOK)) {
-        a->counter[ADAPTER_FRAMES_UNKNOWN]++;
+    if (m == NULL)
         return 0;
-    }
     if (status < 200 || status > 299 || body == NULL) {
         failed(a, m, pause_after(status), ts_recv);
         return 0;

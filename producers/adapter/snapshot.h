@@ -59,7 +59,8 @@ int snapshot_resync(struct adapter *a, const char *symbol, tb_ns ts_recv);
 int snapshot_on_rest(struct adapter *a, uint32_t request, const char *path, int status,
                      const char *body, size_t length, tb_ns ts_recv);
 void snapshot_on_disconnect(struct adapter *a, tb_ns ts_recv, int code, enum tb_gap_reason reason);
-/* snapshot_path_symbol: the symbol that a request for this path asks for; empty if it is another path. */
+/* snapshot_path_symbol: the symbol that a request for this path asks for; empty if it is another path, or
+ * NULL. */
 struct adapter_text snapshot_path_symbol(const char *rule_path, const char *path);
 
 #endif

@@ -5,6 +5,8 @@
 #ifndef TICKBUS_PRODUCERS_ADAPTER_TEXT_H
 #define TICKBUS_PRODUCERS_ADAPTER_TEXT_H
 
+#include <string.h>
+
 #include <tickbus/base.h>
 
 TB_EXTERN_BEGIN
@@ -25,6 +27,16 @@ struct adapter_text {
     const char *at;
     uint32_t length;
 };
+
+static inline bool adapter_text_same(struct adapter_text x, struct adapter_text y)
+{
+    return x.length == y.length && (x.length == 0 || memcmp(x.at, y.at, x.length) == 0);
+}
+
+static inline bool adapter_text_is(struct adapter_text text, const char *word)
+{
+    return adapter_text_same(text, (struct adapter_text){word, (uint32_t)strlen(word)});
+}
 
 struct adapter_level {
     struct adapter_text price;
