@@ -44,13 +44,28 @@ const char *const adapter_counter_name[ADAPTER_COUNTERS] = {
     [ADAPTER_CHECKSUMS_DIFFERENT] = "checksums_different",
 };
 
-const struct adapter_ops *adapter_find(const char *venue)
+static const struct adapter_venue *find(const char *id, const struct adapter_ops **out_ops)
 {
     for (size_t i = 0; i < TB_COUNT(families); i++)
-        for (const char *const *id = families[i]->venues; *id != NULL; id++)
-            if (strcmp(*id, venue) == 0)
-                return families[i];
+        for (const struct adapter_venue *venue = families[i]->venues; venue->id != NULL; venue++)
+            if (strcmp(venue->id, id) == 0) {
+                *out_ops = families[i];
+                return venue;
+            }
     return NULL;
+}
+
+const struct adapter_ops *adapter_find(const char *venue)
+{
+    const struct adapter_ops *ops = NULL;
+    (void)find(venue, &ops);
+    return ops;
+}
+
+const struct adapter_venue *adapter_venue_find(const char *venue)
+{
+    const struct adapter_ops *ops;
+    return find(venue, &ops);
 }
 
 const char *const *adapter_venues(void)
@@ -58,7 +73,8 @@ const char *const *adapter_venues(void)
     static const char *all[VENUES_MAX + 1];
     size_t count = 0;
     for (size_t i = 0; i < TB_COUNT(families); i++)
-        for (const char *const *id = families[i]->venues; *id != NULL && count < VENUES_MAX; id++)
-            all[count++] = *id;
+        for (const struct adapter_venue *v = families[i]->venues;
+             v->id != NULL && count < VENUES_MAX; v++)
+            all[count++] = v->id;
     return all;
 }

@@ -109,10 +109,14 @@ extern const char *const adapter_counter_name[ADAPTER_COUNTERS]; /* "frames", "f
 
 struct adapter; /* opaque, one per connection set */
 
+struct adapter_venue {
+    const char *id;            /* ccxt's */
+    const char *websocket_url; /* "wss://stream.binance.com:9443" */
+    const char *rest_url;      /* "https://api.binance.com" */
+};
+
 struct adapter_ops {
-    const char *const *venues; /* NULL-ended: ccxt ids it serves; the first is the family's name */
-    const char *(*websocket_url)(const char *venue); /* "wss://stream.binance.com:9443" */
-    const char *(*rest_url)(const char *venue);      /* "https://api.binance.com" */
+    const struct adapter_venue *venues; /* those it serves, to one without an id; the first is the family's name */
 
     struct adapter *(*create)(const struct adapter_config *config, const struct adapter_host *host,
                               struct tb_error *err);
@@ -202,8 +206,10 @@ struct adapter_ops {
 
 struct tb_book;
 
-/* adapter_find: by ccxt venue id; NULL if there is none. adapter_venues: all ids, NULL-ended. */
+/* adapter_find: by ccxt venue id; NULL if there is none. adapter_venue_find: its addresses, likewise.
+ * adapter_venues: all ids, NULL-ended. */
 const struct adapter_ops *adapter_find(const char *venue);
+const struct adapter_venue *adapter_venue_find(const char *venue);
 const char *const *adapter_venues(void);
 
 #endif

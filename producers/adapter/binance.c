@@ -293,23 +293,14 @@ static struct adapter *create_spot(const struct adapter_config *config,
     return create(config, host, begin_spot, err);
 }
 
-static const char *spot_websocket_url(const char *venue)
-{
-    return strcmp(venue, "binanceus") == 0 ? "wss://stream.binance.us:9443"
-                                           : "wss://stream.binance.com:9443";
-}
-
-static const char *spot_rest_url(const char *venue)
-{
-    return strcmp(venue, "binanceus") == 0 ? "https://api.binance.us" : "https://api.binance.com";
-}
-
-static const char *const spot_venues[] = {"binance", "binanceus", NULL};
+static const struct adapter_venue spot_venues[] = {
+    {"binance", "wss://stream.binance.com:9443", "https://api.binance.com"},
+    {"binanceus", "wss://stream.binance.us:9443", "https://api.binance.us"},
+    {NULL, NULL, NULL},
+};
 
 const struct adapter_ops binance_ops = {
     .venues = spot_venues,
-    .websocket_url = spot_websocket_url,
-    .rest_url = spot_rest_url,
     .create = create_spot,
     .listing_path = binance_listing_path,
     .listing_read = binance_listing_read,
@@ -325,24 +316,13 @@ static struct adapter *create_usdm(const struct adapter_config *config,
     return create(config, host, begin_usdm, err);
 }
 
-static const char *usdm_websocket_url(const char *venue)
-{
-    (void)venue;
-    return "wss://fstream.binance.com";
-}
-
-static const char *usdm_rest_url(const char *venue)
-{
-    (void)venue;
-    return "https://fapi.binance.com";
-}
-
-static const char *const usdm_venues[] = {"binanceusdm", NULL};
+static const struct adapter_venue usdm_venues[] = {
+    {"binanceusdm", "wss://fstream.binance.com", "https://fapi.binance.com"},
+    {NULL, NULL, NULL},
+};
 
 const struct adapter_ops binance_usdm_ops = {
     .venues = usdm_venues,
-    .websocket_url = usdm_websocket_url,
-    .rest_url = usdm_rest_url,
     .create = create_usdm,
     .listing_path = binance_usdm_listing_path,
     .listing_read = binance_usdm_listing_read,

@@ -48,7 +48,10 @@ struct bybit_market {
     uint32_t depth;    /* whose ids these are: a recording may hold several */
 };
 
-static const char *const venues[] = {"bybit", NULL};
+static const struct adapter_venue venues[] = {
+    {"bybit", "wss://stream.bybit.com", "https://api.bybit.com"},
+    {NULL, NULL, NULL},
+};
 
 static struct bybit *self_of(struct adapter *a)
 {
@@ -391,22 +394,8 @@ static struct adapter *create(const struct adapter_config *config, const struct 
     return adapter_new(&shape, config, host, err);
 }
 
-static const char *websocket_url(const char *venue)
-{
-    (void)venue;
-    return "wss://stream.bybit.com";
-}
-
-static const char *rest_url(const char *venue)
-{
-    (void)venue;
-    return "https://api.bybit.com";
-}
-
 const struct adapter_ops bybit_ops = {
     .venues = venues,
-    .websocket_url = websocket_url,
-    .rest_url = rest_url,
     .create = create,
     .destroy = adapter_free,
     .connect_path = connect_path,

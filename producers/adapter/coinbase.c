@@ -24,8 +24,15 @@
 #define EXCHANGE_INTERVAL (20 * TB_NS_PER_MS)  /* the venue takes 100 messages/s */
 #define ADVANCED_INTERVAL (150 * TB_NS_PER_MS) /* 8 */
 
-static const char *const exchange_venues[] = {"coinbaseexchange", NULL};
-static const char *const advanced_venues[] = {"coinbase", NULL};
+static const struct adapter_venue exchange_venues[] = {
+    {"coinbaseexchange", "wss://ws-feed.exchange.coinbase.com",
+     "https://api.exchange.coinbase.com"},
+    {NULL, NULL, NULL},
+};
+static const struct adapter_venue advanced_venues[] = {
+    {"coinbase", "wss://advanced-trade-ws.coinbase.com", "https://api.coinbase.com"},
+    {NULL, NULL, NULL},
+};
 
 struct coinbase {
     struct adapter base;
@@ -450,7 +457,7 @@ static int begin(struct adapter *a, struct tb_error *err)
     struct coinbase *c = coinbase_of(a);
     (void)err;
     c->decoder = coinbase_decoder_create();
-    c->advanced = strcmp(a->venue, advanced_venues[0]) == 0;
+    c->advanced = strcmp(a->venue, advanced_venues[0].id) == 0;
     a->book_request = book_request;
     return c->decoder == NULL ? -ENOMEM : 0;
 }
@@ -473,26 +480,14 @@ static struct adapter *create(const struct adapter_config *config, const struct 
     return adapter_new(&shape, config, host, err);
 }
 
-static const char *websocket_url(const char *venue)
-{
-    return strcmp(venue, advanced_venues[0]) == 0 ? "wss://advanced-trade-ws.coinbase.com"
-                                                  : "wss://ws-feed.exchange.coinbase.com";
-}
-
-static const char *rest_url(const char *venue)
-{
-    return strcmp(venue, advanced_venues[0]) == 0 ? "https://api.coinbase.com"
-                                                  : "https://api.exchange.coinbase.com";
-}
-
 /* What both feeds have in common. Heartbeats come each second. */
 #define COINBASE_OPS                                                                               \
-    .websocket_url = websocket_url, .rest_url = rest_url, .create = create,                        \
-    .destroy = adapter_free, .connect_path = connect_path, .silence_ns = 10 * TB_NS_PER_S,         \
-    .on_time = on_time, .on_connect = on_connect, .on_disconnect = adapter_disconnected,           \
-    .on_frame = on_frame, .on_rest = adapter_nothing_asked, .resync = adapter_resync,              \
-    .resume = adapter_resume, .resumed = adapter_resumed, .counters = adapter_counters,            \
-    .book = adapter_book, .listing_read = coinbase_listing_read, .scan = coinbase_scan
+    .create = create, .destroy = adapter_free, .connect_path = connect_path,                       \
+    .silence_ns = 10 * TB_NS_PER_S, .on_time = on_time, .on_connect = on_connect,                  \
+    .on_disconnect = adapter_disconnected, .on_frame = on_frame, .on_rest = adapter_nothing_asked, \
+    .resync = adapter_resync, .resume = adapter_resume, .resumed = adapter_resumed,                \
+    .counters = adapter_counters, .book = adapter_book, .listing_read = coinbase_listing_read,     \
+    .scan = coinbase_scan
 
 const struct adapter_ops coinbaseexchange_ops = {
     COINBASE_OPS,

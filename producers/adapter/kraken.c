@@ -20,7 +20,10 @@
 
 #define SUBSCRIBE_INTERVAL (100 * TB_NS_PER_MS)
 
-static const char *const venues[] = {"kraken", NULL};
+static const struct adapter_venue venues[] = {
+    {"kraken", "wss://ws.kraken.com", "https://api.kraken.com"},
+    {NULL, NULL, NULL},
+};
 static const uint32_t depths[] = {10, 25, 100, 500, 1000};
 #ifndef KRAKEN_DEPTH_MAX /* fuzzing makes it small */
 #define KRAKEN_DEPTH_MAX 1000
@@ -433,22 +436,8 @@ static struct adapter *create(const struct adapter_config *config, const struct 
     return adapter_new(&shape, config, host, err);
 }
 
-static const char *websocket_url(const char *venue)
-{
-    (void)venue;
-    return "wss://ws.kraken.com";
-}
-
-static const char *rest_url(const char *venue)
-{
-    (void)venue;
-    return "https://api.kraken.com";
-}
-
 const struct adapter_ops kraken_ops = {
     .venues = venues,
-    .websocket_url = websocket_url,
-    .rest_url = rest_url,
     .create = create,
     .destroy = adapter_free,
     .connect_path = connect_path,

@@ -483,24 +483,13 @@ static struct adapter *create(const struct adapter_config *config, const struct 
     return too_many(config, err) ? NULL : adapter_new(&shape, config, host, err);
 }
 
-static const char *websocket_url(const char *venue)
-{
-    (void)venue;
-    return "wss://wbs-api.mexc.com";
-}
-
-static const char *rest_url(const char *venue)
-{
-    (void)venue;
-    return "https://api.mexc.com";
-}
-
-static const char *const venues[] = {"mexc", NULL};
+static const struct adapter_venue venues[] = {
+    {"mexc", "wss://wbs-api.mexc.com", "https://api.mexc.com"},
+    {NULL, NULL, NULL},
+};
 
 const struct adapter_ops mexc_ops = {
     .venues = venues,
-    .websocket_url = websocket_url,
-    .rest_url = rest_url,
     .create = create,
     .destroy = adapter_free,
     .connect_path = connect_path,

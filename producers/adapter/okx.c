@@ -26,7 +26,11 @@
 /* 480 requests an hour are allowed on a connection; the first round has at most 30 of them. */
 #define REQUESTS_MAX 440
 
-static const char *const venues[] = {"okx", "okcoin", NULL};
+static const struct adapter_venue venues[] = {
+    {"okx", "wss://ws.okx.com:8443", "https://www.okx.com"},
+    {"okcoin", "wss://real.okcoin.com:8443", "https://www.okcoin.com"},
+    {NULL, NULL, NULL},
+};
 
 static struct okx *self_of(struct adapter *a)
 {
@@ -356,20 +360,8 @@ static struct adapter *create(const struct adapter_config *config, const struct 
     return adapter_new(&shape, config, host, err);
 }
 
-static const char *websocket_url(const char *venue)
-{
-    return strcmp(venue, "okcoin") == 0 ? "wss://real.okcoin.com:8443" : "wss://ws.okx.com:8443";
-}
-
-static const char *rest_url(const char *venue)
-{
-    return strcmp(venue, "okcoin") == 0 ? "https://www.okcoin.com" : "https://www.okx.com";
-}
-
 const struct adapter_ops okx_ops = {
     .venues = venues,
-    .websocket_url = websocket_url,
-    .rest_url = rest_url,
     .create = create,
     .destroy = adapter_free,
     .connect_path = connect_path,

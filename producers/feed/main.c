@@ -115,7 +115,7 @@ static void check_symbols(const struct feed_options *o, const char *file, struct
 static void check(struct tb_service *svc, void *self, struct tb_faults *faults)
 {
     struct feed_options *o = &((struct service *)self)->feed.options;
-    const struct adapter_ops *venue = adapter_find(o->venue);
+    const struct adapter_venue *venue = adapter_venue_find(o->venue);
     const char *file = svc->config_file, *unknown;
     struct socket_url url;
     struct tb_error err;
@@ -132,9 +132,9 @@ static void check(struct tb_service *svc, void *self, struct tb_faults *faults)
         return;
     }
     if (o->url == NULL)
-        o->url = venue->websocket_url(o->venue);
+        o->url = venue->websocket_url;
     if (o->rest_url == NULL)
-        o->rest_url = venue->rest_url(o->venue);
+        o->rest_url = venue->rest_url;
     if (socket_url_parse(o->url, &url, &err) != 0)
         tb_fault(faults, file, 0, "url", "%s", err.text);
     if (!begins(o->rest_url, "https://", "http://"))

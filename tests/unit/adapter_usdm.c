@@ -164,8 +164,9 @@ static void scan_names_contracts(void **state)
 static void addresses_are_those_of_the_futures(void **state)
 {
     (void)state;
-    assert_string_equal(ops->websocket_url("binanceusdm"), "wss://fstream.binance.com");
-    assert_string_equal(ops->rest_url("binanceusdm"), "https://fapi.binance.com");
+    assert_string_equal(adapter_venue_find("binanceusdm")->websocket_url,
+                        "wss://fstream.binance.com");
+    assert_string_equal(adapter_venue_find("binanceusdm")->rest_url, "https://fapi.binance.com");
 }
 
 int main(void)
