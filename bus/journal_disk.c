@@ -14,7 +14,8 @@ struct tb_journal_disk {
     size_t memory_bytes;
     unsigned writers;
     unsigned buffers; /* a writer's, the extra one with them */
-    bool taken[TB_JOURNAL_WRITERS_MAX]; /* shares of the memory */
+    atomic_bool
+        taken[TB_JOURNAL_WRITERS_MAX]; /* shares of the memory; writers are opened in threads */
 };
 
 /* ---- the disk ---- */
@@ -76,11 +77,10 @@ struct tb_uring *tb_journal_disk_ring(struct tb_journal_disk *disk)
 int tb_journal_share_take(struct tb_journal_writer *w, struct tb_journal_disk *disk)
 {
     unsigned share = 0;
-    while (share < disk->writers && disk->taken[share])
+    while (share < disk->writers && atomic_exchange(&disk->taken[share], true))
         share++;
     if (share == disk->writers)
         return -ENOBUFS;
-    disk->taken[share] = true;
     w->share = (int)share;
     const int first = (int)(share * disk->buffers), last = first + (int)disk->buffers - 1;
     w->buffers = disk->buffers - 1;
@@ -96,7 +96,7 @@ int tb_journal_share_take(struct tb_journal_writer *w, struct tb_journal_disk *d
 void tb_journal_share_give(struct tb_journal_writer *w)
 {
     if (w->share >= 0)
-        w->disk->taken[w->share] = false;
+        atomic_store(&w->disk->taken[w->share], false);
 }
 
 /* ---- jobs ---- */
@@ -273,10 +273,7 @@ static void job_done(struct job *job, long result)
     bool of_old = w->old.state != OLD_NONE && job->life == w->old.life;
     int rc;
     w->flying--;
-    if (job->kind == JOB_ONCE) {
-        job->result = result;
-        job->state = JOB_FREE;
-    } else if (job->kind == JOB_ALLOCATE) {
+    if (job->kind == JOB_ALLOCATE) {
         tb_journal_job_end(job);
         tb_journal_file_prepared(w, result);
     } else if (job->life != w->life && !of_old) {
@@ -297,32 +294,38 @@ static void job_done(struct job *job, long result)
     }
 }
 
+static long once(struct tb_uring *ring, enum tb_uring_op op, int fd, const char *bytes,
+                 size_t count, uint64_t offset)
+{
+    struct tb_uring_done done;
+    int rc = op == TB_URING_SYNC ? tb_uring_sync(ring, fd, 0)
+                                 : tb_uring_write(ring, fd, -1, bytes, count, offset, 0, false);
+    if (rc == 0)
+        rc = tb_uring_submit(ring);
+    while (rc == 0)
+        rc = tb_uring_reap(ring, &done, 1, true, TB_NS_PER_S);
+    return rc < 0 ? rc : done.result;
+}
+
 int tb_journal_once(struct tb_journal_writer *w, enum tb_uring_op op, int fd, const void *bytes,
                     size_t count, uint64_t offset)
 {
-    size_t done = 0;
-    struct tb_uring *ring = w->disk->ring;
-    do {
-        struct job job = {.writer = w, .kind = JOB_ONCE, .state = JOB_FLYING, .life = w->life};
-        uint64_t tag = (uint64_t)(uintptr_t)&job;
-        while ((op == TB_URING_SYNC ? tb_uring_sync(ring, fd, tag)
-                                    : tb_uring_write(ring, fd, -1, (const char *)bytes + done,
-                                                     count - done, offset + done, tag, false)) != 0)
-            if (tb_journal_disk_turn(w->disk, TB_NS_PER_S) < 0)
-                return -EIO;
-        w->flying++;
-        while (job.state == JOB_FLYING)
-            if (tb_journal_disk_turn(w->disk, TB_NS_PER_S) < 0)
-                abort(); /* the ring does not work, and the request points at our stack */
-        if (job.result < 0 && (op == TB_URING_SYNC || job.result != -EINTR))
-            return (int)job.result;
-        if (op == TB_URING_SYNC)
-            return 0;
-        if (job.result == 0)
+    struct tb_error err;
+    int rc = w->once == NULL ? tb_uring_open_plain(1, &w->once, &err) : 0;
+    if (rc != 0)
+        return rc;
+    tb_uring_inject(w->once, tb_uring_injected(w->disk->ring));
+    for (size_t done = 0;;) {
+        long result =
+            once(w->once, op, fd, (const char *)bytes + done, count - done, offset + done);
+        if (op == TB_URING_SYNC || (result < 0 && result != -EINTR))
+            return (int)result;
+        if (result == 0)
             return -EIO;
-        done += job.result > 0 ? (size_t)job.result : 0;
-    } while (done < count);
-    return 0;
+        done += result > 0 ? (size_t)result : 0;
+        if (done == count)
+            return 0;
+    }
 }
 
 int tb_journal_disk_turn(struct tb_journal_disk *disk, tb_ns wait_ns)

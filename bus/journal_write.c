@@ -593,6 +593,8 @@ int tb_journal_writer_open(struct tb_journal_disk *disk,
     if (rc == 0)
         rc = tb_journal_recover(w, err);
     w->opt.journal = NULL; /* it was the caller's */
+    tb_uring_close(w->once);
+    w->once = NULL;
     if (rc != 0) {
         tb_journal_writer_close(w);
         return rc;

@@ -86,7 +86,9 @@ struct tb_journal_counts {
 };
 
 /*
- * tb_journal_writer_open: make the directory, become its only writer, recover what is there.
+ * tb_journal_writer_open: make the directory, become its only writer, recover what is there: as long as
+ * reading the last segment takes. May be called in a thread of its own, while the disk's other writers are
+ * at work or are opened; state is not called, say is.
  * Errors    -EBUSY another process writes this journal; -EPROTO another layout; others from the system
  */
 int tb_journal_writer_open(struct tb_journal_disk *disk,

@@ -31,7 +31,7 @@ struct buffer {
     uint64_t first_page;
 };
 
-enum job_kind { JOB_WRITE, JOB_DIRECTORY, JOB_SYNC, JOB_END, JOB_END_SYNC, JOB_ALLOCATE, JOB_ONCE };
+enum job_kind { JOB_WRITE, JOB_DIRECTORY, JOB_SYNC, JOB_END, JOB_END_SYNC, JOB_ALLOCATE };
 enum job_state { JOB_FREE, JOB_WAITING, JOB_FLYING };
 
 struct job {
@@ -45,7 +45,6 @@ struct job {
     void *owned; /* freed with the job */
     size_t count, done;
     uint64_t offset;
-    long result; /* JOB_ONCE */
 };
 
 enum writer_state { WRITER_NONE, WRITER_OPEN, WRITER_BROKEN };
@@ -60,6 +59,7 @@ struct tb_journal_writer {
     char path[512];
     char stream[TB_STREAM_BYTES], bus[TB_STREAM_BYTES];
     int lock_fd, directory_fd;
+    struct tb_uring *once; /* while it is opened: tb_journal_once */
     bool buffered_said, direct;
 
     enum writer_state state;
@@ -166,7 +166,10 @@ void tb_journal_write_bytes(struct tb_journal_writer *w, const char *bytes, size
                             uint64_t page, int registered, void *owned);
 /* Hand waiting jobs to the ring, and the sync when its turn has come. */
 void tb_journal_jobs_queue(struct tb_journal_writer *w);
-/* One request, waited for: recovery. 0 or -errno. */
+/*
+ * Recovery alone: one request, waited for. Over plain calls, and not over the disk's ring, so that a writer may
+ * be opened in a thread of its own while others are at work. 0 or -errno.
+ */
 int tb_journal_once(struct tb_journal_writer *w, enum tb_uring_op op, int fd, const void *bytes,
                     size_t count, uint64_t offset);
 

@@ -75,6 +75,10 @@ void tb_reader_page_publish(struct tb_reader *r, const char *reader)
     /* A reader that died counted in its page: go on from there. */
     p->lost_before = atomic_load_explicit(&page->lost, memory_order_relaxed);
     p->overruns_before = atomic_load_explicit(&page->overruns, memory_order_relaxed);
+    if (atomic_load_explicit(&page->epoch, memory_order_relaxed) == r->epoch)
+        p->durable_before = atomic_load_explicit(&page->durable, memory_order_relaxed);
+    else
+        atomic_store_explicit(&page->durable, 0, memory_order_relaxed); /* it was another's */
     atomic_store_explicit(&page->pid, (uint32_t)getpid(), memory_order_relaxed);
     atomic_store_explicit(&page->wait, (uint32_t)p->policy, memory_order_relaxed);
     /* Needed before epoch: a gate believes `needed` only together with its own epoch. */
@@ -121,6 +125,11 @@ void tb_reader_durable(struct tb_reader *r, tb_seq durable)
     struct tb_cursor_page *page = page_of(r);
     if (page != NULL)
         atomic_store_explicit(&page->durable, durable, memory_order_release);
+}
+
+tb_seq tb_reader_durable_before(const struct tb_reader *r)
+{
+    return r->private_->durable_before;
 }
 
 void tb_reader_page_leave(struct tb_reader *r, bool keep)

@@ -24,6 +24,7 @@ struct tb_reader_private {
     unsigned refusals;
     tb_ns spin_ns;        /* how long to look before parking */
     uint64_t lost_before; /* in earlier lives under our name */
+    tb_seq durable_before;
     uint64_t overruns_before;
     uint32_t instruments_max;
     uint32_t instruments_known;        /* copied and checked so far */

@@ -449,3 +449,8 @@ void tb_uring_inject(struct tb_uring *u, const struct tb_uring_fault *fault)
 {
     u->fault = fault;
 }
+
+const struct tb_uring_fault *tb_uring_injected(const struct tb_uring *u)
+{
+    return u->fault;
+}

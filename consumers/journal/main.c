@@ -3,6 +3,11 @@
  * retention and compression: keeper.c.
  *
  * It keeps no checkpoint: where it goes on is in the files. Upstream is released up to what is durable.
+ * To find that in the files takes its time (start.h), and a producer that waits for nobody goes on: so
+ * reading begins at once, behind what the cursor page says is durable, and what is read is held (held.h)
+ * until the writer is there.
+ *
+ *   attached --start's thread--> records are held --found--> READY: held ones first, then what comes
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,11 +19,13 @@
 #include <tickbus/service.h>
 
 #include "bus/journal_write.h"
+#include "consumers/journal/held.h"
 #include "consumers/journal/journal.h"
 #include "consumers/journal/keeper.h"
+#include "consumers/journal/start.h"
 
 #define RETRY_NS TB_NS_PER_S
-#define REBUILD_SEGMENTS 8 /* how far back state is looked for: segments written again have none */
+#define START_LOOK_NS (2 * TB_NS_PER_MS) /* whether a start is done */
 
 struct journal_main;
 
@@ -27,6 +34,11 @@ struct journal_input {
     unsigned index;
     struct tb_journal_writer *writer;
     struct journal_books books;
+    struct journal_start start;
+    bool starting; /* the thread has it, or had it: for start.epoch */
+    struct held held;
+    tb_seq from;   /* where holding began; 0: nothing is read until it is known what is lost */
+    bool promised; /* ... behind what is durable, as the cursor page says */
     bool ready;    /* reader and writer are at the same place */
     bool catching; /* the reader was put where the writer goes on */
     tb_ns retry_mono;
@@ -116,10 +128,12 @@ static void fail_input(struct journal_input *in, const char *why)
                    tb_quote_text(why, quoted));
 }
 
-static int open_writer(struct journal_input *in)
+static void prepare_start(struct journal_input *in)
 {
     struct journal_main *m = in->m;
-    const struct tb_journal_write_options write = {
+    in->start.disk = m->disk;
+    in->start.books = &in->books;
+    in->start.write = (struct tb_journal_write_options){
         .journal = m->svc->journal,
         .bus = m->bus,
         .stream = m->svc->input[in->index].stream,
@@ -131,97 +145,106 @@ static int open_writer(struct journal_input *in)
         .say = say,
         .context = in,
     };
-    struct tb_error err = {""};
-    int rc = tb_journal_writer_open(m->disk, &write, &in->writer, &err);
-    if (rc != 0)
-        fail_input(in, err.text);
-    else
-        in->trouble[0] = '\0';
-    return rc;
-}
-
-/* ---- the books of an earlier life ---- */
-
-static void state_count(void *context, const struct tb_record *record)
-{
-    (void)record;
-    ++*(size_t *)context;
-}
-
-static void state_apply(void *context, const struct tb_record *record)
-{
-    journal_books_apply(context, record);
-}
-
-/* Back to a segment that begins with state; from there every record up to `last`. */
-static void rebuild(struct journal_input *in, uint64_t epoch, tb_seq last)
-{
-    struct tb_journal *j;
-    struct tb_journal_damage damage;
-    struct tb_record records[256];
-    uint64_t got = 0;
-    tb_seq first = last + 1;
-    size_t states = 0;
-    if (tb_journal_open(tb_journal_writer_path(in->writer), &j, NULL) != 0)
-        return; /* the books begin with the next snapshots */
-    for (int i = 0; i < REBUILD_SEGMENTS && states == 0 && first > 1; i++) {
-        tb_seq segment;
-        (void)tb_journal_seek(j, epoch, first - 1);
-        if (tb_journal_state(j, state_count, &states, &got, &segment) != 0 || got != epoch ||
-            segment >= first)
-            break;
-        first = segment;
-    }
-    (void)tb_journal_seek(j, epoch, first);
-    tb_seq at;
-    if (tb_journal_state(j, state_apply, &in->books, &got, &at) != 0)
-        journal_books_invalidate(&in->books);
-    for (tb_seq next = first; next <= last;) {
-        long n = tb_journal_read(j, records, TB_COUNT(records), &got, &damage);
-        if (n == -EBADMSG) {
-            journal_books_invalidate(&in->books);
-            next = damage.to + 1;
-            continue;
-        }
-        if (n <= 0 || got != epoch)
-            break;
-        for (long i = 0; i < n && records[i].seq <= last; i++)
-            journal_books_apply(&in->books, &records[i]);
-        next = records[n - 1].seq + 1;
-    }
-    tb_journal_close(j);
 }
 
 /* ---- where to go on ---- */
 
-/* Put writer and reader at the same place. Until that is done no records are taken. */
+/* Records that can go nowhere: their stream was made anew in the moment in which they were held. */
+static void drop_held(struct journal_input *in)
+{
+    if (held_count(&in->held) > 0)
+        tb_log(TB_LOG_ERROR, "journal_lost", "stream=%s from=%llu lost=%zu reason=\"%s\"",
+               in->m->svc->input[in->index].stream,
+               (unsigned long long)in->held.record[in->held.given].seq, held_count(&in->held),
+               "read, but the journal could not be opened as long as their stream was there");
+    held_clear(&in->held);
+}
+
+/* What was found of the last life is there, for the reader's epoch. */
+static bool has_started(struct journal_input *in)
+{
+    const struct tb_reader *r = &in->m->svc->input[in->index].reader;
+    struct journal_start *s = &in->start;
+    if (in->starting && !journal_start_end(s))
+        return false;
+    if (in->starting && s->rc != 0) {
+        in->starting = false;
+        fail_input(in, s->err.text);
+        return false;
+    }
+    if (!in->starting || s->epoch != r->epoch) {
+        in->starting = true;
+        s->epoch = r->epoch;
+        journal_start_begin(s);
+        if (!journal_start_end(s))
+            return false;
+    }
+    in->writer = s->writer;
+    in->books.instrument = instrument;
+    in->books.instrument_count = instrument_count;
+    in->books.context = in;
+    return true;
+}
+
+/* Put the reader, and what is held, where the writer goes on. */
+static bool take_place(struct journal_input *in)
+{
+    struct tb_reader *r = &in->m->svc->input[in->index].reader;
+    const tb_seq last = in->start.last;
+    if (last > tb_reader_newest(r)) {
+        fail_input(in, "the journal has later records of this epoch than the stream");
+        return false;
+    }
+    /* Less is there than was promised: somebody has removed or spoilt it. */
+    bool less = last > 0 ? last + 1 < in->from : in->promised && tb_reader_oldest(r) < in->from;
+    if (less) {
+        held_clear(&in->held);
+        tb_reader_seek(r, last > 0 ? last + 1 : tb_reader_oldest(r));
+    }
+    held_drop_to(&in->held, last);
+    if (held_count(&in->held) == 0 && last > 0 && (in->from == 0 || r->cursor <= last))
+        tb_reader_seek(r, last + 1);
+    return true;
+}
+
+/* Put writer and reader at the same place. Until that is done records are held. */
 static void get_ready(struct journal_input *in)
 {
     struct tb_input *input = &in->m->svc->input[in->index];
-    struct tb_reader *r = &input->reader;
-    if (in->ready || !input->open || tb_clock_mono() < in->retry_mono)
+    if (in->ready || !input->open || tb_clock_mono() < in->retry_mono || !has_started(in))
         return;
-    if (in->writer == NULL && open_writer(in) != 0)
+    if (!in->catching && !take_place(in))
         return;
-    if (!in->catching) {
-        tb_seq last = tb_journal_writer_last(in->writer, r->epoch);
-        if (last > tb_reader_newest(r)) {
-            fail_input(in, "the journal has later records of this epoch than the stream");
-            return;
-        }
-        journal_books_forget(&in->books);
-        if (last > 0) {
-            rebuild(in, r->epoch, last);
-            tb_reader_seek(r, last + 1);
-        }
-        in->catching = true;
-    }
-    if (tb_journal_writer_begin(in->writer, r->epoch, r->cursor) == -EAGAIN)
+    in->catching = true;
+    const size_t held = held_count(&in->held);
+    const tb_seq first = held > 0 ? in->held.record[in->held.given].seq : input->reader.cursor;
+    if (tb_journal_writer_begin(in->writer, input->reader.epoch, first) == -EAGAIN)
         return; /* the segment of the last epoch is being ended */
+    if (in->start.last + 1 != first)
+        journal_books_invalidate(&in->books);
     in->trouble[0] = '\0';
     in->catching = false;
     in->ready = true;
-    tb_service_durable(in->m->svc, in->index, r->cursor - 1);
+    tb_service_durable(in->m->svc, in->index, first - 1);
+    tb_log(TB_LOG_INFO, "writing", "stream=%s epoch=%llu seq=%llu last=%llu held=%zu",
+           input->stream, (unsigned long long)input->reader.epoch, (unsigned long long)first,
+           (unsigned long long)in->start.last, held);
+}
+
+/*
+ * Reading begins at the last record that is durable, if it is there still: that one is read again so that
+ * something is left to be read until it is known what there is.
+ */
+static void begin_to_hold(struct journal_input *in, struct tb_reader *r)
+{
+    const tb_seq durable = tb_reader_durable_before(r);
+    in->promised = durable > 0;
+    in->from = r->cursor;
+    if (in->promised && durable + 1 != r->cursor)
+        in->from = durable >= r->cursor ? durable : 0;
+    if (in->from != 0)
+        tb_reader_seek(r, in->from);
+    tb_service_durable(in->m->svc, in->index, in->promised ? durable : r->cursor - 1);
 }
 
 static int on_input(struct tb_service *svc, void *self, unsigned i, bool new_epoch)
@@ -229,14 +252,45 @@ static int on_input(struct tb_service *svc, void *self, unsigned i, bool new_epo
     struct journal_main *m = self;
     struct journal_input *in = &m->input[i];
     struct tb_reader *r = &svc->input[i].reader;
-    if (in->ready && !new_epoch) {
+    if (!new_epoch && (in->ready || in->starting)) {
         /* The same ring again: what was taken is in memory or on disk. */
-        tb_reader_seek(r, tb_journal_writer_next(in->writer));
+        if (held_count(&in->held) > 0)
+            tb_reader_seek(r, in->held.record[in->held.count - 1].seq + 1);
+        else if (in->ready)
+            tb_reader_seek(r, tb_journal_writer_next(in->writer));
         return 0;
     }
+    drop_held(in);
     in->ready = in->catching = false;
+    begin_to_hold(in, r);
     get_ready(in);
     return 0;
+}
+
+static int append(struct journal_input *in, const struct tb_record *records, size_t count)
+{
+    const struct tb_reader *r = &in->m->svc->input[in->index].reader;
+    if (records[0].seq != tb_journal_writer_next(in->writer))
+        journal_books_invalidate(&in->books);
+    if (tb_journal_writer_begin(in->writer, r->epoch, records[0].seq) == -EAGAIN)
+        return 0; /* the reader was lapped: a new segment begins behind the gap */
+    uint16_t known = instrument_count(in);
+    for (uint16_t id = tb_journal_writer_instrument_count(in->writer); id < known; id++)
+        tb_journal_writer_instrument(in->writer, instrument(in, (uint16_t)(id + 1)));
+    size_t taken = tb_journal_writer_append(in->writer, records, count, in->m->svc->now);
+    for (size_t k = 0; k < taken; k++)
+        journal_books_apply(&in->books, &records[k]);
+    return (int)taken;
+}
+
+/* What is held goes first. True: that is all of it. */
+static bool give_held(struct journal_input *in)
+{
+    const struct tb_record *records;
+    size_t run, taken = 1;
+    while (taken > 0 && (run = held_run(&in->held, &records)) > 0)
+        held_give(&in->held, taken = (size_t)append(in, records, run));
+    return held_count(&in->held) == 0;
 }
 
 static int on_records(struct tb_service *svc, void *self, unsigned i,
@@ -244,24 +298,13 @@ static int on_records(struct tb_service *svc, void *self, unsigned i,
 {
     struct journal_main *m = self;
     struct journal_input *in = &m->input[i];
-    if (!in->ready)
+    (void)svc;
+    if (in->ready && give_held(in))
+        return append(in, records, (size_t)count);
+    if (in->from == 0)
         return 0;
-    if (tb_journal_writer_begin(in->writer, svc->input[i].reader.epoch, records[0].seq) == -EAGAIN)
-        return 0; /* the reader was lapped: a new segment begins behind the gap */
-    uint16_t known = tb_reader_instrument_count(&svc->input[i].reader);
-    for (uint16_t id = tb_journal_writer_instrument_count(in->writer); id < known; id++)
-        tb_journal_writer_instrument(in->writer, instrument(in, (uint16_t)(id + 1)));
-    size_t taken = tb_journal_writer_append(in->writer, records, (size_t)count, svc->now);
-    for (size_t k = 0; k < taken; k++)
-        journal_books_apply(&in->books, &records[k]);
-    return (int)taken;
-}
-
-static void on_overrun(struct tb_service *svc, void *self, unsigned i, uint64_t lost)
-{
-    struct journal_main *m = self;
-    (void)svc, (void)lost;
-    journal_books_invalidate(&m->input[i].books);
+    /* But for the last one: who has read all would stop, or leave a stream that was made anew. */
+    return (int)held_put(&in->held, records, (size_t)count - 1);
 }
 
 /* ---- the loop ---- */
@@ -285,12 +328,15 @@ static void progress(struct journal_main *m, struct journal_input *in)
 static int turn(struct tb_service *svc, struct journal_main *m)
 {
     tb_ns mono = tb_clock_mono();
-    bool busy = false;
+    bool busy = false, starting = false;
     for (unsigned i = 0; i < svc->input_count; i++) {
         struct journal_input *in = &m->input[i];
         get_ready(in);
+        starting |= in->start.running;
         if (in->writer == NULL)
             continue;
+        if (in->ready && svc->input[i].open)
+            (void)give_held(in);
         tb_journal_writer_turn(in->writer, mono);
         uint64_t epoch;
         tb_seq durable;
@@ -298,6 +344,8 @@ static int turn(struct tb_service *svc, struct journal_main *m)
         busy |= durable + 1 != tb_journal_writer_next(in->writer);
     }
     svc->idle_ns = busy && m->sync_every < 100 * TB_NS_PER_MS ? m->sync_every : 100 * TB_NS_PER_MS;
+    if (starting)
+        svc->idle_ns = START_LOOK_NS;
     int done = tb_journal_disk_turn(m->disk, 0);
     if (done < 0)
         return done;
@@ -409,9 +457,8 @@ static int start(struct tb_service *svc, void *self)
         in->m = m;
         in->index = i;
         journal_books_init(&in->books, (uint32_t)m->book_depth);
-        in->books.instrument = instrument;
-        in->books.instrument_count = instrument_count;
-        in->books.context = in;
+        in->held.bytes = (size_t)m->memory;
+        prepare_start(in);
     }
     const struct keeper_options keep = {.compress = m->compress,
                                         .level = (int)m->compress_level,
@@ -454,7 +501,9 @@ static void stop(struct tb_service *svc, void *self)
     keeper_stop(m->keeper);
     svc->wake_fd = -1;
     for (unsigned i = 0; i < TB_INPUTS_MAX; i++) {
-        tb_journal_writer_close(m->input[i].writer);
+        journal_start_stop(&m->input[i].start);
+        drop_held(&m->input[i]);
+        tb_journal_writer_close(m->input[i].start.writer);
         journal_books_fini(&m->input[i].books);
     }
     tb_journal_disk_close(m->disk);
@@ -471,7 +520,6 @@ static const struct tb_service_ops ops = {
     .start = start,
     .on_input = on_input,
     .on_records = on_records,
-    .on_overrun = on_overrun,
     .poll = poll_disk,
     .housekeep = housekeep,
     .drain = drain,

@@ -261,6 +261,10 @@ void tb_reader_release(struct tb_reader *r, tb_seq needed, tb_ns now);
 /* tb_reader_durable: journals: in the cursor page, the last sequence that is on disk. */
 void tb_reader_durable(struct tb_reader *r, tb_seq durable);
 
+/* tb_reader_durable_before: what the page said of this epoch when this reader was opened; 0:
+ * nothing. */
+tb_seq tb_reader_durable_before(const struct tb_reader *r);
+
 struct tb_producer {
     bool alive;                 /* the kernel says so: the lock is held */
     enum tb_stream_state state; /* as last stored; RUNNING and not alive: it crashed */

@@ -68,6 +68,7 @@ struct tb_uring_fault {
     void *context;
 };
 void tb_uring_inject(struct tb_uring *u, const struct tb_uring_fault *fault);
+const struct tb_uring_fault *tb_uring_injected(const struct tb_uring *u);
 
 TB_EXTERN_END
 
