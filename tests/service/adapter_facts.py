@@ -11,13 +11,13 @@ import csv
 import gzip
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from decimal import Decimal
 
+import dumplook
+
 SOURCE = os.environ["TICKBUS_SOURCE"]
-DUMP = os.path.join(os.environ["TICKBUS_BUILD"], "tests", "adapter_dump")
 DATA = os.path.join(SOURCE, "..", "shared", "data")
 DEMO = os.path.join(SOURCE, "deploy", "demo", "spot_btcusdt_20240808.gz")
 SESSIONS = [("spot_btcusdt_20240808-09", "binance"), ("2021-10-11_BINANCE", "binance"),
@@ -121,43 +121,27 @@ def expected(paths):
     return out, books
 
 
-class Dump:
+class Dump(dumplook.Dump):
     def __init__(self, venue, paths):
-        done = subprocess.run([DUMP, venue, *paths], capture_output=True, timeout=100, text=True)
-        if done.returncode != 0:
-            sys.exit(f"adapter_dump: exit {done.returncode}: {done.stderr}")
-        self.counter, self.raw = {}, {}
-        self.records = collections.defaultdict(list)
-        self.book = collections.defaultdict(lambda: {"B": [], "A": []})
-        self.exps = {}
         self.latency = []  # of records whose time the venue said
-        for line in done.stdout.splitlines():
-            self.line(line.split())
+        super().__init__(venue, paths)
 
-    def line(self, w):
-        if w[0] == "counter":
-            self.counter[w[1]] = int(w[2])
-        elif w[0] == "market":
-            self.raw[w[1]] = w[2]
-            self.exps[w[2]] = (int(w[3]), int(w[4]))
-        elif w[0] == "book":
-            self.book[self.raw[w[1]]][w[2]].append((Decimal(w[3]), Decimal(w[4])))
-        else:
-            out, flags = self.records[self.raw.get(w[1], "-")], int(w[4])
-            if w[2] != "0":
-                self.latency.append(int(w[3]) - int(w[2]))
-            if w[0] == "trade":
-                assert flags == 0x80, w
-                out.append(("trade", int(w[5]), Decimal(w[6]), Decimal(w[7]), w[8], int(w[9]), int(w[2])))
-            elif w[0] == "quote":
-                assert flags == 0xC0, w
-                out.append(("quote", int(w[2]), *map(Decimal, w[5:9])))
-            elif w[0] == "level":
-                out.append(("level", int(w[5]), w[6], w[7], Decimal(w[8]), Decimal(w[9])))
-            elif w[0] == "clear":
-                out.append(("clear", int(w[5])))
-            elif w[0] == "gap":
-                out.append(tuple(w))
+    def record(self, w):
+        out, flags = self.records[self.raw.get(w[1], "-")], int(w[4])
+        if w[2] != "0":
+            self.latency.append(int(w[3]) - int(w[2]))
+        if w[0] == "trade":
+            assert flags == 0x80, w
+            out.append(("trade", int(w[5]), Decimal(w[6]), Decimal(w[7]), w[8], int(w[9]), int(w[2])))
+        elif w[0] == "quote":
+            assert flags == 0xC0, w
+            out.append(("quote", int(w[2]), *map(Decimal, w[5:9])))
+        elif w[0] == "level":
+            out.append(("level", int(w[5]), w[6], w[7], Decimal(w[8]), Decimal(w[9])))
+        elif w[0] == "clear":
+            out.append(("clear", int(w[5])))
+        elif w[0] == "gap":
+            out.append(tuple(w))
 
 
 def check_records(venue, paths):

@@ -10,12 +10,12 @@ import datetime
 import gzip
 import json
 import os
-import subprocess
 import sys
 from decimal import Decimal
 
+import dumplook
+
 SOURCE = os.environ["TICKBUS_SOURCE"]
-DUMP = os.path.join(os.environ["TICKBUS_BUILD"], "tests", "adapter_dump")
 DATA = os.path.join(SOURCE, "..", "shared", "data")
 
 
@@ -118,25 +118,9 @@ def change_book(symbol, depth, snapshot, bids, asks, out, books):
     books[symbol].applied += 1
 
 
-class Dump:
-    def __init__(self, venue, paths):
-        done = subprocess.run([DUMP, venue, *paths], capture_output=True, timeout=100, text=True)
-        if done.returncode != 0:
-            sys.exit(f"adapter_dump: exit {done.returncode}: {done.stderr}")
-        self.counter, self.raw = {}, {}
-        self.records = collections.defaultdict(list)
-        self.book = collections.defaultdict(lambda: {"B": [], "A": []})
-        for line in done.stdout.splitlines():
-            self.line(line.split())
-
-    def line(self, w):
-        if w[0] == "counter":
-            self.counter[w[1]] = int(w[2])
-        elif w[0] == "market":
-            self.raw[w[1]] = w[2]
-        elif w[0] == "book":
-            self.book[self.raw[w[1]]][w[2]].append((Decimal(w[3]), Decimal(w[4])))
-        elif w[0] == "trade":
+class Dump(dumplook.Dump):
+    def record(self, w):
+        if w[0] == "trade":
             self.records[self.raw[w[1]]].append(("trade", int(w[5]), Decimal(w[6]), Decimal(w[7]), w[8], int(w[2])))
         elif w[0] == "quote":
             self.records[self.raw[w[1]]].append(("quote", *map(Decimal, w[5:9])))

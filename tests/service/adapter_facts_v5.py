@@ -11,12 +11,12 @@ import gzip
 import json
 import os
 import re
-import subprocess
 import sys
 from decimal import Decimal
 
+import dumplook
+
 SOURCE = os.environ["TICKBUS_SOURCE"]
-DUMP = os.path.join(os.environ["TICKBUS_BUILD"], "tests", "adapter_dump")
 DATA = os.path.join(SOURCE, "..", "shared", "data")
 SESSIONS = [("2026-08-09_BYBIT.spot", "bybit"), ("2025-06-13_BYBIT.ws.1", "bybit"), ("2025-06-13_BYBIT.ws.2", "bybit"),
             ("2022-05-13_OKX", "okx"), ("2023-05-27_OKCOIN", "okcoin")]
@@ -101,38 +101,21 @@ class Expected:
                                            int(d["ts"]) * 1000000, self.out[symbol])
 
 
-class Dump:
-    def __init__(self, venue, paths):
-        done = subprocess.run([DUMP, venue, *paths], capture_output=True, timeout=100, text=True)
-        if done.returncode != 0:
-            sys.exit(f"adapter_dump: exit {done.returncode}: {done.stderr}")
-        self.counter, self.raw = {}, {}
-        self.records = collections.defaultdict(list)
-        self.book = collections.defaultdict(lambda: {"B": [], "A": []})
-        for line in done.stdout.splitlines():
-            self.line(line.split())
-
-    def line(self, w):
-        if w[0] == "counter":
-            self.counter[w[1]] = int(w[2])
-        elif w[0] == "market":
-            self.raw[w[1]] = w[2]
-        elif w[0] == "book":
-            self.book[self.raw[w[1]]][w[2]].append((Decimal(w[3]), Decimal(w[4])))
-        else:
-            out, flags, time = self.records[self.raw.get(w[1], "-")], int(w[4]), int(w[2])
-            if w[0] == "trade":
-                assert flags == 0x80, w
-                out.append(("trade", int(w[5]), Decimal(w[6]), Decimal(w[7]), w[8], int(w[9]), time))
-            elif w[0] == "quote":
-                assert flags == 0xC0, w
-                out.append(("quote", *map(Decimal, w[5:9]), time))
-            elif w[0] == "level":
-                out.append(("level", int(w[5]), w[6], w[7], Decimal(w[8]), Decimal(w[9]), time))
-            elif w[0] == "clear":
-                out.append(("clear", int(w[5]), time))
-            elif w[0] == "gap":
-                out.append(tuple(w))
+class Dump(dumplook.Dump):
+    def record(self, w):
+        out, flags, time = self.records[self.raw.get(w[1], "-")], int(w[4]), int(w[2])
+        if w[0] == "trade":
+            assert flags == 0x80, w
+            out.append(("trade", int(w[5]), Decimal(w[6]), Decimal(w[7]), w[8], int(w[9]), time))
+        elif w[0] == "quote":
+            assert flags == 0xC0, w
+            out.append(("quote", *map(Decimal, w[5:9]), time))
+        elif w[0] == "level":
+            out.append(("level", int(w[5]), w[6], w[7], Decimal(w[8]), Decimal(w[9]), time))
+        elif w[0] == "clear":
+            out.append(("clear", int(w[5]), time))
+        elif w[0] == "gap":
+            out.append(tuple(w))
 
 
 def check_records(dump, want):

@@ -17,6 +17,17 @@ static inline void check_cut_frames(const char *const *frames, size_t count)
     assert_int_equal(host.asked_count, 0);
 }
 
+/* Each is bad, is counted, and nothing comes of it. */
+static inline void check_refused(const char *const *texts, size_t count)
+{
+    uint64_t bad = count_of(ADAPTER_FRAMES_BAD);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(frame(texts[i]), -EBADMSG);
+        assert_int_equal(count_of(ADAPTER_FRAMES_BAD), bad + i + 1);
+    }
+    assert_int_equal(host.count, 0);
+}
+
 /* Each byte of each becomes each of these, as a frame and as an answer; renew: makes the adapter
  * anew. */
 static inline void change_each_byte(const char *const *frames, size_t count, void (*renew)(void))

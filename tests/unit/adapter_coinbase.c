@@ -1,4 +1,5 @@
 /* Coinbase: the Exchange feed and Advanced Trade. */
+#include "unit/adapter_abuse.h"
 #include "unit/adapter_venue.h"
 
 static int begin(void **state)
@@ -428,11 +429,7 @@ static void hostile_frames_are_refused(void **state)
         "{'channel':'l2_data','sequence_num':1}",
         "{'channel':'l2_data','sequence_num':'x','events':[]}",
     };
-    for (size_t i = 0; i < TB_COUNT(texts); i++) {
-        assert_int_equal(frame(texts[i]), -EBADMSG);
-        assert_int_equal(count_of(ADAPTER_FRAMES_BAD), i + 1);
-    }
-    assert_int_equal(host.count, 0);
+    check_refused(texts, TB_COUNT(texts));
     join();
 }
 

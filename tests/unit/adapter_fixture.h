@@ -273,4 +273,12 @@ static inline const struct tb_record *find_type(uint8_t type)
 
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+static inline void scan_text(const char *text, struct adapter_market_config *markets, size_t *count,
+                             unsigned *channels)
+{
+    char *copy = padded(text, strlen(text));
+    assert_int_equal(ops->scan(NULL, copy, strlen(text), markets, count, 4, channels), 0);
+    free(copy);
+}
+
 #endif

@@ -149,12 +149,8 @@ static void scan_names_contracts(void **state)
     struct adapter_market_config markets[4];
     size_t count = 0;
     unsigned channels = 0;
-    for (size_t i = 0; i < TB_COUNT(frames); i++) {
-        char *copy = padded(frames[i], strlen(frames[i]));
-        assert_int_equal(ops->scan(NULL, copy, strlen(frames[i]), markets, &count, 4, &channels),
-                         0);
-        free(copy);
-    }
+    for (size_t i = 0; i < TB_COUNT(frames); i++)
+        scan_text(frames[i], markets, &count, &channels);
     assert_int_equal(count, 2);
     assert_string_equal(markets[0].symbol, "BTC/USDT:USDT");
     assert_string_equal(markets[1].symbol, "ETH/USDT:USDT-210625");

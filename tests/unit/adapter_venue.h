@@ -113,12 +113,4 @@ static inline int read_listing(const char *text, struct adapter_market_config *o
     return rc;
 }
 
-static inline void scan_text(const char *text, struct adapter_market_config *markets, size_t *count,
-                             unsigned *channels)
-{
-    char *copy = padded(text, strlen(text));
-    assert_int_equal(ops->scan(NULL, copy, strlen(text), markets, count, 4, channels), 0);
-    free(copy);
-}
-
 #endif
