@@ -456,6 +456,7 @@ static int drain(struct tb_service *svc)
 {
     struct tb_service_private *p = svc->private_;
     bool drained = svc->ops->drain == NULL;
+    tb_service_checkpoint_drop(svc); /* the last one is of what is drained */
     state_update(svc);
     for (;;) {
         if (tb_service_wait_turn(svc) != 0)

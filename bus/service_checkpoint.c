@@ -57,11 +57,10 @@ static void fill_header(const struct tb_service *svc, struct saved *h, size_t by
     }
 }
 
-bool tb_service_checkpoint(struct tb_service *svc)
+/* Fill the buffer that is not current with what is true now. */
+static bool begin(struct tb_service *svc)
 {
     struct tb_service_private *p = svc->private_;
-    if (p->checkpoint.page == NULL || p->in_records || p->stop_now)
-        return false; /* the cursors are ahead of the state, or a record was given up half way */
     size_t room = svc->ops->save == NULL        ? 0
                   : svc->ops->save_size != NULL ? svc->ops->save_size(svc, svc->self)
                                                 : svc->ops->checkpoint_bytes;
@@ -84,7 +83,19 @@ bool tb_service_checkpoint(struct tb_service *svc)
     struct saved header;
     fill_header(svc, &header, used);
     memcpy(bytes, &header, sizeof(header));
-    tb_checkpoint_commit(&p->checkpoint, sizeof(header) + used);
+    p->begun = (const struct saved *)bytes;
+    p->begun_bytes = sizeof(header) + used;
+    TB_POINT("service:checkpoint_begun");
+    return true;
+}
+
+/* Make it current, and let go what is before its cursors. */
+static void finish(struct tb_service *svc)
+{
+    struct tb_service_private *p = svc->private_;
+    struct saved header = *p->begun;
+    tb_checkpoint_commit(&p->checkpoint, p->begun_bytes);
+    tb_service_checkpoint_drop(svc);
 
     TB_POINT("service:before_release");
     p->checkpoints++;
@@ -95,6 +106,18 @@ bool tb_service_checkpoint(struct tb_service *svc)
         p->input[i].anchored |= svc->input[i].open;
     }
     tb_service_inputs_release(svc);
+}
+
+bool tb_service_checkpoint(struct tb_service *svc)
+{
+    struct tb_service_private *p = svc->private_;
+    if (p->checkpoint.page == NULL || p->in_records || p->stop_now)
+        return false; /* the cursors are ahead of the state, or a record was given up half way */
+    if (p->begun == NULL && !begin(svc))
+        return false;
+    if (svc->ops->settled != NULL && !svc->ops->settled(svc, svc->self))
+        return false;
+    finish(svc);
     return true;
 }
 

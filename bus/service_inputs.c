@@ -51,6 +51,7 @@ static int attach(struct tb_service *svc, unsigned i)
     struct tb_service_private *p = svc->private_;
     struct input_state *s = &p->input[i];
     struct tb_input *in = &svc->input[i];
+    tb_service_checkpoint_drop(svc); /* it may be of another epoch of this input */
     bool new_epoch = take_position(svc, i);
     in->open = true;
     int rc = svc->ops->on_input != NULL ? svc->ops->on_input(svc, svc->self, i, new_epoch) : 0;
@@ -207,6 +208,7 @@ static int on_epoch(struct tb_service *svc, unsigned i)
     struct tb_input *in = &svc->input[i];
     tb_log(TB_LOG_INFO, "epoch", "stream=%s epoch=%llu after=%llu", in->stream,
            (unsigned long long)in->reader.epoch, (unsigned long long)s->epoch);
+    tb_service_checkpoint_drop(svc);
     memset(s->mirror, 0, sizeof(s->mirror));
     s->epoch = in->reader.epoch;
     s->cursor = s->saved_cursor = in->reader.cursor;
@@ -306,7 +308,7 @@ int tb_service_inputs_read(struct tb_service *svc)
     struct tb_service_private *p = svc->private_;
     int total = 0;
     for (unsigned i = 0; i < svc->input_count && !p->stop_now; i++) {
-        if (!svc->input[i].open || !p->input[i].anchored)
+        if (!svc->input[i].open || svc->input[i].held || !p->input[i].anchored)
             continue;
         release_hold(svc);
         if (p->hold != TB_NO_INPUT && p->hold != i)
@@ -322,6 +324,16 @@ int tb_service_inputs_read(struct tb_service *svc)
             (void)tb_service_checkpoint(svc);
     }
     return total;
+}
+
+void tb_service_seek(struct tb_service *svc, unsigned input, tb_seq seq)
+{
+    struct input_state *s = &svc->private_->input[input];
+    tb_reader_seek(&svc->input[input].reader, seq);
+    tb_service_checkpoint_drop(svc);
+    s->saved_cursor = seq;
+    s->anchored = !tb_service_keeps_checkpoints(svc);
+    s->released = 0;
 }
 
 void tb_service_durable(struct tb_service *svc, unsigned input, tb_seq durable)
@@ -400,7 +412,7 @@ bool tb_service_inputs_done(const struct tb_service *svc)
 {
     for (unsigned i = 0; i < svc->input_count; i++) {
         const struct tb_input *in = &svc->input[i];
-        if (!in->open || !tb_reader_done(&in->reader) ||
+        if (!in->open || in->held || !tb_reader_done(&in->reader) ||
             atomic_load_explicit(&in->reader.live->started, memory_order_relaxed) <
                 svc->private_->opt.done_after)
             return false;

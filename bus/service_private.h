@@ -74,6 +74,8 @@ struct tb_service_private {
     struct tb_writer writer;
     tb_seq woken_seq; /* readers were woken for what came before this */
     struct tb_checkpoint checkpoint;
+    const struct saved *begun; /* in the buffer that is not current: whole, but not settled; or NULL */
+    size_t begun_bytes;
     bool checkpoint_due;
     bool no_room; /* the last one could not be made for want of memory */
     unsigned refusals; /* turns in a row in which nothing moved because something was refused */
@@ -138,6 +140,11 @@ static inline bool tb_service_keeps_checkpoints(const struct tb_service *svc)
 }
 /* Open the checkpoint and go back to what it says. 0 or -errno. */
 int tb_service_checkpoint_restore(struct tb_service *svc, struct tb_error *err);
+/* Forget what was begun: it is of another place, or of another moment. */
+static inline void tb_service_checkpoint_drop(struct tb_service *svc)
+{
+    svc->private_->begun = NULL;
+}
 /* Has a quarter of a ring gone by since the last one? */
 bool tb_service_checkpoint_urgent(const struct tb_service *svc);
 

@@ -115,20 +115,29 @@ struct tb_service_ops {
     /*
      * Write the state that belongs to the present cursors into bytes[capacity]; return how much, or
      * 0: not now (something can not be committed at present), ask again. A service with a store of
-     * its own commits to it first: what is released upstream must not be needed again. Called every
-     * checkpoint_every, and whenever a quarter of an input's or the output's ring has gone by.
+     * its own commits to it first, or says by `settled` when it did: what is released upstream must
+     * not be needed again. Called every checkpoint_every, and whenever a quarter of an input's or
+     * the output's ring has gone by.
      */
     size_t (*save)(struct tb_service *svc, void *self, void *bytes, size_t capacity);
+    /*
+     * Has the service's own store all that the last save's state has seen? Asked in each turn until
+     * it has, while records are read on; then that state becomes the checkpoint, and what is before
+     * its cursors is released. NULL: it has when save returns.
+     */
+    bool (*settled)(struct tb_service *svc, void *self);
     /* Asked to stop, what the inputs held at that moment was read, they are read no more: finish. 0
      * done, -EAGAIN call again, else failed. */
     int (*drain)(struct tb_service *svc, void *self);
     void (*stop)(struct tb_service *svc, void *self);
 };
 
-/* One input stream. Fields are for reading. */
+/* One input stream. Fields are for reading unless said. */
 struct tb_input {
     const char *stream;
     bool open;
+    bool held; /* may be set by the service, in on_input or later: it is not read, and not done,
+                * while it is */
     struct tb_reader reader;
     uint64_t read;        /* records given to on_records and taken, in this life */
     uint64_t lost;        /* in this life */
@@ -202,7 +211,14 @@ void tb_service_degraded(struct tb_service *svc, const char *note);
  */
 void tb_service_durable(struct tb_service *svc, unsigned input, tb_seq durable);
 
-/* tb_service_checkpoint: save now if save allows it. True if a checkpoint was made. */
+/*
+ * tb_service_seek: go on reading input i at `seq`. What was saved of it holds no more: nothing is read
+ * before the next checkpoint.
+ */
+void tb_service_seek(struct tb_service *svc, unsigned input, tb_seq seq);
+
+/* tb_service_checkpoint: save now if save allows it, or go on with a save that is not settled. True
+ * if a checkpoint was made. */
 bool tb_service_checkpoint(struct tb_service *svc);
 
 /*
