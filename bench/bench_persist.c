@@ -1,6 +1,6 @@
 /*
- * Trades into databases, rows/s: the persister (records to rows, batches, cursors, commits) beside a bare
- * loop over one prepared INSERT into the same tables, and beside what is mostly done: a table of texts
+ * Trades into databases, rows/s: the persister (records to rows in one thread; transactions, cursors,
+ * commits in another) beside a bare loop over one prepared INSERT into the same tables, and beside what is mostly done: a table of texts
  * with an index, by the same loop, and PostgreSQL's COPY. Values are made ready before the loops; same
  * settings, same rows in a transaction, each time into a new file.
  */
@@ -19,7 +19,7 @@
 
 #include "bench/bench_persist_pg.h"
 #include "bench/harness.h"
-#include "consumers/persist/store.h"
+#include "consumers/persist/writer.h"
 
 struct options {
     struct bench_options common;
@@ -156,31 +156,39 @@ static void add(struct bench *b, const struct bench_case *c, struct clocks begun
 
 /* ---- the persister ---- */
 
+/* The writer is at it: a moment. */
+static void give_way(void)
+{
+    (void)nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+}
+
 static int persist_run(struct bench *b, const struct bench_case *c)
 {
     static const char *const streams[] = {"binance"};
     struct persist p;
-    struct store s;
+    struct writer w;
+    uint64_t position;
     struct persist_config pc = {.book_depth = 10, .snapshot_every = TB_NS_PER_S, .buffer_rows = 262144,
                                 .lookup = lookup};
     struct store_config sc = {.ops = &sink_sqlite, .sink = sink_options(), .batch_rows = (size_t)o.batch};
-    if (persist_init(&p, &pc, streams, 1) != 0)
+    if (persist_init(&p, &pc, streams, 1) != 0 || writer_start(&w, &sc, &p) != 0)
         bench_fail("no memory");
-    store_init(&s, &sc, &p);
-    if (store_open(&s, tb_clock_mono()) != 0)
-        bench_fail("%s", s.trouble.text);
-    persist_attach(&p, 0, 1, 0);
+    while (!writer_position(&w, 0, 1, &position))
+        give_way();
+    persist_attach(&p, 0, 1, position);
     struct clocks begun = now();
     for (int64_t k = 0; k < o.rows; k++) {
-        if (!persist_take(&p, 0, &records[k]))
-            bench_fail("the buffer is full");
-        if (p.count >= sc.batch_rows && store_flush(&s, tb_clock_mono()) < 0)
-            bench_fail("%s", s.trouble.text);
+        while (!persist_take(&p, 0, &records[k]))
+            give_way(); /* the buffer is full */
+        if (persist_rows_kept(&p.rows) >= sc.batch_rows)
+            (void)writer_hand_over(&w);
     }
-    if (store_flush_all(&s, tb_clock_mono()) != 0)
-        bench_fail("%s", s.trouble.text);
+    while (writer_drain(&w) != 0)
+        give_way();
     add(b, c, begun);
-    store_fini(&s);
+    writer_stop(&w);
+    if (w.store.report.troubles > 0)
+        bench_fail("%s", w.store.report.last.text);
     persist_fini(&p);
     check_and_remove("trades_stream");
     return 0;

@@ -1,10 +1,11 @@
 /*
- * tickbus-persist: the wiring. What becomes a row: persist.c; when it is stored: store.c; where: sqlite.c.
+ * tickbus-persist: the wiring, and the reading thread. What becomes a row: persist.c; who stores it:
+ * writer.c; how: store.c; where: sqlite.c.
  *
- * An input is read only once it is matched with the database: which of its records are stored already
- * decides where reading begins (persist_resume). That needs the database, so while it has never been
- * open nothing is taken; the ring keeps it. After that records are taken whatever state the database is
- * in, until the row buffer is full.
+ * An input is held until it is matched with the database: which of its records are stored already decides
+ * where reading begins (persist_resume). That needs the database, so while it has never been open nothing
+ * is taken; the ring keeps it. After that records are taken whatever state the database is
+ * in, until the buffer is full.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -16,26 +17,32 @@
 #include <tickbus/log.h>
 #include <tickbus/service.h>
 
-#include "consumers/persist/store.h"
+#include "consumers/persist/writer.h"
 
-#define TEND_EVERY TB_NS_PER_S
+/* A call of the database that takes longer is told: the disk, or what is below it, does not answer. */
+#define STUCK (5 * TB_NS_PER_S)
 
 struct persist_main {
     const char *database;
     int synchronous;
-    int64_t depth_levels, book_depth, books, batch_rows, buffer_rows, wal_limit;
+    int64_t depth_levels, book_depth, books, batch_rows, buffer, wal_limit;
     tb_ns snapshot_every, commit_every, busy_timeout;
     int forming;
 
     struct persist persist;
-    struct store store;
-    bool matched[TB_INPUTS_MAX]; /* with the database, in the epoch that is open now */
-    tb_seq saved[TB_INPUTS_MAX]; /* cursor of the last checkpoint; 0: none yet */
-    tb_ns tend_at;
+    struct writer writer;
+    tb_seq saved[TB_INPUTS_MAX]; /* cursor of the last checkpoint that was begun; 0: none yet */
+    uint64_t saved_rows;         /* and the row before which it was */
+    tb_ns handed_at;             /* when rows were last handed over */
+    bool full;
+    uint64_t times_full;
+    struct tb_log_limit full_log;
+    struct store_report report; /* the writer's, of the last housekeeping */
     uint64_t opens_told, troubles_told;
+    int64_t upgrade_told;
     struct tb_stats_counter *rows[PERSIST_KINDS];
-    struct tb_stats_counter *commits, *failures, *busy, *opens, *waiting, *log_bytes, *unusable, *bookless,
-        *upgrade_left;
+    struct tb_stats_counter *commits, *failures, *busy, *opens, *waiting, *buffer_rows, *buffer_full,
+        *log_bytes, *unusable, *bookless, *upgrade_left;
     struct tb_log_limit upgrade_log;
     struct tb_stats_histogram *commit_ns;
 };
@@ -51,10 +58,10 @@ static const struct tb_option options[] = {
      .help = "longest time between a record and its row's commit"},
     {"batch_rows", TB_OPTION_INT, M(batch_rows), "50000", 1, 1000000,
      .help = "most rows in one transaction"},
-    {"buffer_rows", TB_OPTION_INT, M(buffer_rows), "262144", 4096, 16777216,
-     .help = "rows that wait while the database cannot take them; then reading stops"},
+    {"buffer", TB_OPTION_BYTES, M(buffer), "32MiB", 256 << 10, INT64_C(16) << 30,
+     .help = "rows that wait for the database; when full, reading does: ring and journal keep the rest"},
     {"busy_timeout", TB_OPTION_DURATION, M(busy_timeout), "25ms", TB_NS_PER_MS, TB_NS_PER_S,
-     .help = "wait this long for another process's lock, then go on and try again"},
+     .help = "wait this long for another process's lock, then leave it alone for a while"},
     {"wal_limit", TB_OPTION_BYTES, M(wal_limit), "64MiB", 1 << 20, INT64_C(1) << 40,
      .help = "write-ahead log above this: degraded (a reader holds an old snapshot)"},
     {"snapshot_every", TB_OPTION_DURATION, M(snapshot_every), "1s", TB_NS_PER_MS, 3600 * TB_NS_PER_S,
@@ -77,22 +84,18 @@ static const struct tb_instrument *lookup(void *context, unsigned input, uint16_
 
 /* ---- matching inputs with the database ---- */
 
-/* False: not now. */
+/* False: not yet. */
 static bool match_input(struct tb_service *svc, struct persist_main *m, unsigned i)
 {
     struct tb_reader *r = &svc->input[i].reader;
-    tb_ns mono = tb_clock_mono();
     uint64_t stored;
-    /* Rows of the former epoch name instruments that are about to be forgotten. */
-    if (m->persist.input[i].epoch != r->epoch && store_flush_all(&m->store, mono) != 0)
-        return false;
-    if (store_cursor(&m->store, svc->input[i].stream, r->epoch, mono, &stored) != 0)
+    if (!writer_position(&m->writer, i, r->epoch, &stored))
         return false;
     persist_attach(&m->persist, i, r->epoch, stored);
     bool seek;
     tb_seq from = persist_resume(&m->persist, i, r->cursor, tb_reader_oldest(r), svc->now, &seek);
     if (seek)
-        tb_reader_seek(r, from);
+        tb_service_seek(svc, i, from);
     if (seek || stored != 0)
         tb_log(TB_LOG_INFO, "matched", "stream=%s epoch=%" PRIu64 " stored=%" PRIu64 " from=%" PRIu64,
                svc->input[i].stream, r->epoch, stored / 2, from);
@@ -103,40 +106,70 @@ static bool match_input(struct tb_service *svc, struct persist_main *m, unsigned
         tb_log(TB_LOG_WARN, "lost_while_away", "stream=%s lost=%" PRIu64 " seq=%" PRIu64,
                svc->input[i].stream, lost, from);
     }
-    m->matched[i] = true;
+    svc->input[i].held = false;
     return true;
 }
 
-static void match_inputs(struct tb_service *svc, struct persist_main *m)
+/* How many were. Those that were not are asked for, and looked at again in the next turn. */
+static int match_inputs(struct tb_service *svc, struct persist_main *m)
 {
+    int matched = 0;
     for (unsigned i = 0; i < svc->input_count; i++)
-        if (svc->input[i].open && !m->matched[i])
-            (void)match_input(svc, m, i); /* again at the next housekeeping */
+        if (svc->input[i].open && svc->input[i].held)
+            matched += match_input(svc, m, i);
+    return matched;
 }
 
 static int on_input(struct tb_service *svc, void *self, unsigned input, bool new_epoch)
 {
     struct persist_main *m = self;
+    const struct persist_input *in = &m->persist.input[input];
     (void)new_epoch; /* seen by comparing epochs, also across lives */
-    m->matched[input] = m->matched[input] && m->persist.input[input].epoch == svc->input[input].reader.epoch;
-    match_inputs(svc, m);
+    svc->input[input].held = !in->attached || in->epoch != svc->input[input].reader.epoch;
+    (void)match_inputs(svc, m);
     return 0;
 }
 
 /* ---- records ---- */
+
+static bool hand_over(struct tb_service *svc, struct persist_main *m)
+{
+    m->handed_at = svc->now;
+    return writer_hand_over(&m->writer);
+}
+
+/* By count or time; a clock that was set back is no reason to wait. */
+static bool hand_over_is_due(const struct tb_service *svc, const struct persist_main *m)
+{
+    return persist_rows_kept(&m->persist.rows) >= (size_t)m->batch_rows ||
+           svc->now - m->handed_at >= m->commit_every || svc->now < m->handed_at;
+}
+
+static void note_full(struct persist_main *m)
+{
+    if (!m->full) {
+        m->times_full++;
+        tb_log_limited(&m->full_log, 10 * TB_NS_PER_S, TB_LOG_INFO, "buffer_full",
+                       "rows=%zu then=\"reading goes on when some are stored; ring and journal keep the"
+                       " records until then\"", persist_rows_waiting(&m->persist.rows));
+    }
+    m->full = true;
+}
 
 static int on_records(struct tb_service *svc, void *self, unsigned input,
                       const struct tb_record *records, int count)
 {
     struct persist_main *m = self;
     int taken = 0;
-    (void)svc;
-    if (!m->matched[input])
-        return 0;
     while (taken < count && persist_take(&m->persist, input, &records[taken]))
         taken++;
-    if (m->persist.count >= (size_t)m->batch_rows || taken < count)
-        (void)store_flush(&m->store, tb_clock_mono()); /* what fails is told in housekeep */
+    if (taken < count) {
+        note_full(m);
+        if (persist_waits(&m->persist))
+            (void)hand_over(svc, m); /* what found no room comes with the next */
+    } else {
+        m->full = false;
+    }
     return taken;
 }
 
@@ -144,8 +177,17 @@ static void on_overrun(struct tb_service *svc, void *self, unsigned input, uint6
 {
     struct persist_main *m = self;
     tb_seq next = svc->input[input].reader.cursor;
-    if (m->matched[input]) /* else persist_resume will see it */
-        persist_lost(&m->persist, input, next - lost, next - 1, svc->now);
+    persist_lost(&m->persist, input, next - lost, next - 1, svc->now);
+}
+
+/* In each turn, also in one that read nothing. */
+static int poll(struct tb_service *svc, void *self)
+{
+    struct persist_main *m = self;
+    int matched = match_inputs(svc, m);
+    if (hand_over_is_due(svc, m) && persist_waits(&m->persist))
+        (void)hand_over(svc, m); /* what found no room comes with the next */
+    return matched;
 }
 
 /* ---- checkpoints ---- */
@@ -179,19 +221,29 @@ static bool is_urgent(const struct tb_service *svc, const struct persist_main *m
 static size_t save(struct tb_service *svc, void *self, void *bytes, size_t capacity)
 {
     struct persist_main *m = self;
-    tb_ns mono = tb_clock_mono();
-    match_inputs(svc, m);
+    (void)match_inputs(svc, m);
     for (unsigned i = 0; i < svc->input_count; i++)
-        if (svc->input[i].open && !m->matched[i])
+        if (svc->input[i].open && svc->input[i].held)
             return 0;
-    if (store_dirty(&m->store) && !store_due(&m->store, mono) && !is_urgent(svc, m))
-        return 0; /* commit_every decides */
-    if (store_flush_all(&m->store, mono) != 0)
-        return 0;
+    if (persist_waits(&m->persist)) {
+        if (!hand_over_is_due(svc, m) && !is_urgent(svc, m))
+            return 0; /* commit_every decides */
+        if (!hand_over(svc, m))
+            return 0;
+    }
     size_t used = persist_save(&m->persist, bytes, capacity);
+    m->saved_rows = m->persist.rows.made;
     for (unsigned i = 0; used > 0 && i < svc->input_count; i++)
         m->saved[i] = svc->input[i].open ? svc->input[i].reader.cursor : 0;
     return used;
+}
+
+/* Has the database all that the saved state has seen? */
+static bool is_settled(struct tb_service *svc, void *self)
+{
+    const struct persist_main *m = self;
+    (void)svc;
+    return persist_rows_are_stored(&m->persist.rows, m->saved_rows);
 }
 
 /* ---- the rest of a life ---- */
@@ -201,10 +253,10 @@ static void check(struct tb_service *svc, void *self, struct tb_faults *faults)
     const struct persist_main *m = self;
     if (m->database != NULL && (m->database[0] == '\0' || m->database[0] == ':'))
         tb_fault(faults, svc->config_file, 0, "database", "\"%s\" is no path of a file", m->database);
-    if ((size_t)m->buffer_rows < PERSIST_ROWS_OF_RECORD(m->depth_levels))
-        tb_fault(faults, svc->config_file, 0, "buffer_rows",
-                 "one snapshot of depth_levels has %zu rows; give at least that",
-                 PERSIST_ROWS_OF_RECORD(m->depth_levels));
+    size_t least = (PERSIST_ROWS_OF_RECORD(m->depth_levels) + PERSIST_INPUTS_MAX) * sizeof(struct persist_row);
+    if ((size_t)m->buffer < least)
+        tb_fault(faults, svc->config_file, 0, "buffer",
+                 "one snapshot of depth_levels takes %zu KiB; give at least that", (least + 1023) / 1024);
     if ((size_t)m->books * tb_book_save_max((uint32_t)m->book_depth) > PERSIST_CHECKPOINT_BYTES / 2)
         tb_fault(faults, svc->config_file, 0, "book_depth",
                  "%" PRId64 " books of %" PRId64 " levels do not fit a checkpoint; give fewer of either",
@@ -223,6 +275,8 @@ static void add_counters(struct tb_service *svc, struct persist_main *m)
     m->busy = tb_stats_add(s, "db_locked", TB_STAT_COUNTER);
     m->opens = tb_stats_add(s, "db_opens", TB_STAT_COUNTER);
     m->waiting = tb_stats_add(s, "rows_waiting", TB_STAT_GAUGE);
+    m->buffer_rows = tb_stats_add(s, "rows_buffer", TB_STAT_GAUGE);
+    m->buffer_full = tb_stats_add(s, "rows_buffer_full", TB_STAT_COUNTER);
     m->log_bytes = tb_stats_add(s, "db_wal_bytes", TB_STAT_GAUGE);
     m->upgrade_left = tb_stats_add(s, "db_rows_to_upgrade", TB_STAT_GAUGE);
     m->unusable = tb_stats_add(s, "records_unusable", TB_STAT_COUNTER);
@@ -244,7 +298,7 @@ static int start(struct tb_service *svc, void *self)
         .books = m->depth_levels > 0 ? (uint32_t)m->books : 0,
         .snapshot_every = m->snapshot_every,
         .forming = (enum persist_forming)m->forming,
-        .buffer_rows = (size_t)m->buffer_rows,
+        .buffer_rows = (size_t)m->buffer / sizeof(struct persist_row),
         .lookup = lookup,
         .context = svc,
     };
@@ -253,55 +307,59 @@ static int start(struct tb_service *svc, void *self)
         tb_log(TB_LOG_ERROR, "start", "what=\"no memory for rows and books\" error=%d", rc);
         return rc;
     }
+    add_counters(svc, m);
     const struct store_config store = {
         .ops = &sink_sqlite,
         .sink = {.database = m->database,
                  .full_sync = m->synchronous == 1,
                  .busy_timeout = m->busy_timeout,
                  .wal_limit = m->wal_limit},
-        .commit_every = m->commit_every,
         .batch_rows = (size_t)m->batch_rows,
+        .commit_ns = m->commit_ns,
     };
-    store_init(&m->store, &store, &m->persist);
-    add_counters(svc, m);
-    (void)store_open(&m->store, tb_clock_mono()); /* what fails is told in housekeep */
-    return 0;
+    rc = writer_start(&m->writer, &store, &m->persist);
+    if (rc != 0)
+        tb_log(TB_LOG_ERROR, "start", "what=\"no thread for the database\" error=%d", rc);
+    return rc;
 }
 
 static void publish_counters(struct persist_main *m)
 {
-    const struct store *s = &m->store;
+    const struct store_report *r = &m->report;
     for (unsigned k = 0; k < PERSIST_KINDS; k++)
-        tb_stats_set(m->rows[k], (int64_t)s->stored[k]);
-    tb_stats_set(m->commits, (int64_t)s->commits);
-    tb_stats_set(m->failures, (int64_t)s->failures);
-    tb_stats_set(m->busy, (int64_t)s->busy);
-    tb_stats_set(m->opens, (int64_t)s->opens);
-    tb_stats_set(m->waiting, (int64_t)m->persist.count);
-    tb_stats_set(m->log_bytes, s->log_bytes);
-    tb_stats_set(m->upgrade_left, s->upgrade_left);
+        tb_stats_set(m->rows[k], (int64_t)r->stored[k]);
+    tb_stats_set(m->commits, (int64_t)r->commits);
+    tb_stats_set(m->failures, (int64_t)r->failures);
+    tb_stats_set(m->busy, (int64_t)r->busy);
+    tb_stats_set(m->opens, (int64_t)r->opens);
+    tb_stats_set(m->waiting, (int64_t)persist_rows_waiting(&m->persist.rows));
+    tb_stats_set(m->buffer_rows, (int64_t)m->persist.rows.capacity);
+    tb_stats_set(m->buffer_full, (int64_t)m->times_full);
+    tb_stats_set(m->log_bytes, r->log_bytes);
+    tb_stats_set(m->upgrade_left, r->upgrade_left);
     tb_stats_set(m->unusable, (int64_t)m->persist.unusable);
     tb_stats_set(m->bookless, (int64_t)m->persist.bookless);
-    if (s->commit_ns != 0)
-        tb_stats_observe(m->commit_ns, s->commit_ns);
-    m->store.commit_ns = 0;
 }
 
 static void tell_state(struct tb_service *svc, struct persist_main *m)
 {
-    const struct store *s = &m->store;
+    const struct store_report *r = &m->report;
     char note[160];
-    if (s->opens != m->opens_told && s->sink != NULL) {
-        m->opens_told = s->opens;
+    if (r->opens != m->opens_told && r->open) {
+        m->opens_told = r->opens;
         tb_log(TB_LOG_INFO, "database_open", "path=%s", m->database);
     }
-    if (s->troubles != m->troubles_told) {
-        m->troubles_told = s->troubles;
-        tb_service_degraded(svc, s->last.text); /* it may be over already: said all the same */
+    if (r->troubles != m->troubles_told) {
+        m->troubles_told = r->troubles;
+        tb_service_degraded(svc, r->last.text); /* it may be over already: said all the same */
     }
-    if (s->trouble.text[0] != '\0') {
-        tb_service_degraded(svc, s->trouble.text);
-    } else if (s->log_bytes > m->wal_limit) {
+    if (r->trouble.text[0] != '\0') {
+        tb_service_degraded(svc, r->trouble.text);
+    } else if (writer_stuck(&m->writer, tb_clock_mono()) > STUCK) {
+        (void)snprintf(note, sizeof(note), "database %.90s has not answered for %d s: the disk; rows wait",
+                       m->database, (int)(STUCK / TB_NS_PER_S));
+        tb_service_degraded(svc, note);
+    } else if (r->log_bytes > m->wal_limit) {
         (void)snprintf(note, sizeof(note),
                        "the write-ahead log is above wal_limit: a reader of the database holds an old"
                        " snapshot; end it");
@@ -315,33 +373,25 @@ static void tell_state(struct tb_service *svc, struct persist_main *m)
     }
 }
 
-/* A database of a former version: some of its rows are moved at each housekeeping. */
-static void upgrade(struct persist_main *m, tb_ns mono)
+/* A database of a former version: some of its rows are moved, again and again. */
+static void tell_upgrade(struct persist_main *m)
 {
-    int64_t before = m->store.upgrade_left;
-    store_upgrade(&m->store, mono);
-    int64_t left = m->store.upgrade_left;
-    if (left > 0)
+    int64_t left = m->report.upgrade_left;
+    if (left > 0 && left != m->upgrade_told)
         tb_log_limited(&m->upgrade_log, 10 * TB_NS_PER_S, TB_LOG_INFO, "upgrading",
                        "path=%s rows_left=%" PRId64 " what=\"rows move into this version's tables;"
                        " queries find them all meanwhile\"", m->database, left);
-    else if (before > 0)
+    else if (left == 0 && m->upgrade_told > 0)
         tb_log(TB_LOG_INFO, "upgraded", "path=%s", m->database);
+    m->upgrade_told = left;
 }
 
 static int housekeep(struct tb_service *svc, void *self, tb_ns now)
 {
     struct persist_main *m = self;
-    tb_ns mono = tb_clock_mono();
     (void)now;
-    match_inputs(svc, m);
-    if (store_due(&m->store, mono) || m->store.sink == NULL)
-        (void)store_flush(&m->store, mono); /* what fails is told below */
-    upgrade(m, mono);
-    if (mono >= m->tend_at) {
-        m->tend_at = mono + TEND_EVERY;
-        store_tend(&m->store);
-    }
+    writer_report(&m->writer, &m->report);
+    tell_upgrade(m);
     publish_counters(m);
     tell_state(svc, m);
     return 0;
@@ -350,22 +400,25 @@ static int housekeep(struct tb_service *svc, void *self, tb_ns now)
 static int drain(struct tb_service *svc, void *self)
 {
     struct persist_main *m = self;
-    int rc = store_drain(&m->store, tb_clock_mono());
-    publish_counters(m);
-    if (rc != 0 && m->store.trouble.text[0] != '\0')
-        tb_service_degraded(svc, m->store.trouble.text);
-    return rc == 0 ? 0 : -EAGAIN;
+    int rc = writer_drain(&m->writer);
+    writer_report(&m->writer, &m->report);
+    if (rc == 0)
+        publish_counters(m); /* until then the rows are the writer's alone */
+    else if (m->report.trouble.text[0] != '\0')
+        tb_service_degraded(svc, m->report.trouble.text);
+    return rc;
 }
 
 static void stop(struct tb_service *svc, void *self)
 {
     struct persist_main *m = self;
     (void)svc;
-    store_fini(&m->store);
-    const uint64_t *n = m->store.stored;
+    writer_stop(&m->writer);
+    const uint64_t *n = m->writer.store.report.stored;
     tb_log(TB_LOG_INFO, "stored", "trades=%" PRIu64 " candles=%" PRIu64 " levels=%" PRIu64 " alerts=%" PRIu64
            " gaps=%" PRIu64 " commits=%" PRIu64 " waiting=%zu", n[PERSIST_TRADE], n[PERSIST_CANDLE],
-           n[PERSIST_LEVEL], n[PERSIST_ALERT], n[PERSIST_GAP], m->store.commits, m->persist.count);
+           n[PERSIST_LEVEL], n[PERSIST_ALERT], n[PERSIST_GAP], m->writer.store.report.commits,
+           persist_rows_waiting(&m->persist.rows));
     persist_fini(&m->persist);
 }
 
@@ -383,8 +436,10 @@ static const struct tb_service_ops ops = {
     .restore = restore,
     .on_records = on_records,
     .on_overrun = on_overrun,
+    .poll = poll,
     .save_size = save_size,
     .save = save,
+    .settled = is_settled,
     .housekeep = housekeep,
     .drain = drain,
     .stop = stop,

@@ -1,6 +1,7 @@
 /*
  * Records to rows: what tickbus-persist stores, without a database. Pure: no clock, no file, no log.
- * store.h commits the rows through a sink (sink.h); main.c is the wiring.
+ * All of it is the reading thread's; the rows leave by a queue (rows.h). writer.h is the thread at its
+ * other end; store.h commits the rows through a sink (sink.h); main.c is the wiring.
  *
  * Which records make rows
  *   TB_TRADE    one trades_stream row
@@ -15,8 +16,9 @@
  * was made by a drain after that record. The rows that an input makes are a function of that input's
  * records (and drains) alone, so a position says once and for all whether a row is stored. The sink
  * keeps, in the transaction that stores the rows, the position up to which everything is stored, per
- * (stream, epoch). That one decides; the checkpoint (our state, and the skeleton's cursors) is written
- * only after a commit that covers it. For each record then:
+ * (stream, epoch). That one decides; a checkpoint (our state, and the skeleton's cursors) is taken while
+ * rows of before it still wait, but becomes the one to go on from, and lets go what is upstream, only
+ * after the commit that covers it. For each record then:
  *
  *   it changes the state  if its seq     is above `state_seq` (what the restored state has seen)
  *   it makes rows         if its position is above `stored`   (what the database has)
@@ -35,6 +37,9 @@
  *   two persisters on one database, one stream     both look at the position inside the transaction;
  *                                                  each row is stored by whoever comes first
  *
+ * Rows that waited in memory, handed over or not, die with the process: their records are above D, and no
+ * checkpoint is, so they are read again.
+ *
  * Memory: rows, markets and books are allocated by persist_init; nothing after it.
  */
 #ifndef TICKBUS_CONSUMERS_PERSIST_H
@@ -46,6 +51,8 @@
 #include <tickbus/instrument.h>
 #include <tickbus/record.h>
 
+#include "consumers/persist/rows.h"
+
 #define PERSIST_INPUTS_MAX 8
 #define PERSIST_DEPTH_MAX 1000 /* levels a side in one snapshot */
 #define PERSIST_IDS 1025       /* instrument ids 0 .. 1024 */
@@ -54,45 +61,7 @@
 #define PERSIST_CHECKPOINT_VERSION 1
 #define PERSIST_CHECKPOINT_BYTES ((size_t)512 << 20) /* address space: see checkpoint.h */
 
-enum persist_kind { PERSIST_TRADE, PERSIST_CANDLE, PERSIST_LEVEL, PERSIST_ALERT, PERSIST_GAP, PERSIST_KINDS };
 enum persist_forming { PERSIST_FORMING_OFF, PERSIST_FORMING_DRAIN, PERSIST_FORMING_LIVE };
-
-/* One row of one table, numbers already as the edge wants them: doubles, rounded once. */
-struct persist_row {
-    uint64_t position;
-    double timestamp; /* s since the Unix epoch */
-    uint8_t kind;     /* enum persist_kind */
-    uint8_t input;
-    uint16_t market; /* index into persist_input.market: names */
-    union {
-        struct {
-            double price, amount, cost;
-            uint64_t trade_id;
-            uint8_t side;
-        } trade;
-        struct {
-            double open, high, low, close, volume, turnover, taker_buy_volume;
-            uint32_t trades;
-            uint8_t timeframe;
-            bool closed;
-        } candle;
-        struct {
-            double price, amount, cumulative;
-            uint64_t update_id;
-            uint16_t level;
-            uint8_t side;
-        } level;
-        struct {
-            double value, threshold, since;
-            uint32_t alert_id;
-            uint8_t state, severity;
-        } alert;
-        struct {
-            uint64_t from, to, missing;
-            uint32_t reason, channel;
-        } gap;
-    };
-};
 
 struct persist_market {
     char venue[TB_VENUE_BYTES]; /* "" of the stream as a whole, market 0 */
@@ -120,9 +89,11 @@ struct persist_id {
 struct persist_input {
     char stream[TB_STREAM_BYTES];
     uint64_t epoch;
+    bool attached;     /* in this epoch, in this life: else all of this was restored, or is nothing */
     tb_seq taken;      /* last record given to persist_take, or lost; 0 none */
     tb_seq state_seq;  /* last record that the state has seen */
-    uint64_t stored;   /* position that the database has */
+    uint64_t stored;   /* position that the database had when the input was matched with it */
+    uint64_t told;     /* up to here the queue says everything: by rows, or a mark */
     uint64_t lost_from, lost_to; /* an overrun whose gap row is still to be made; 0 none */
     tb_ns lost_time;
     struct tb_record prices; /* first half of a candle; seq 0: none */
@@ -140,7 +111,7 @@ struct persist_config {
     uint32_t books;        /* markets whose book can be kept */
     tb_ns snapshot_every;
     enum persist_forming forming;
-    size_t buffer_rows;
+    size_t buffer_rows; /* that can wait in the queue */
     persist_lookup *lookup;
     void *context;
 };
@@ -152,8 +123,7 @@ struct persist {
     struct tb_book *book;
     bool *book_used;
     struct persist_row *scratch; /* rows of one record, or of one market's drain */
-    struct persist_row *row;     /* a ring of buffer_rows */
-    size_t head, count;
+    struct persist_rows rows;
     uint64_t made[PERSIST_KINDS]; /* rows made in this life */
     uint64_t unusable; /* records without an instrument, halves of candles: passed over */
     uint64_t bookless; /* level records of markets beyond config.books */
@@ -167,8 +137,8 @@ void persist_fini(struct persist *p);
 
 /*
  * persist_attach: input i is in this epoch, of which the database has everything up to position
- * `stored`. State restored for the same epoch stays; else the input begins empty. There must be no rows
- * of the input's former epoch in the buffer.
+ * `stored`. State restored for the same epoch stays; else the input begins empty. All rows
+ * of the input's former epoch are stored.
  */
 void persist_attach(struct persist *p, unsigned i, uint64_t epoch, uint64_t stored);
 
@@ -176,7 +146,7 @@ void persist_attach(struct persist *p, unsigned i, uint64_t epoch, uint64_t stor
  * (where the skeleton would begin) is right. Losses are noted, as by persist_lost, with time `now`. */
 tb_seq persist_resume(struct persist *p, unsigned i, tb_seq cursor, tb_seq oldest, tb_ns now, bool *out_seek);
 
-/* persist_take: one record, in order. False, and nothing is changed, if the buffer has no room for it. */
+/* persist_take: one record, in order. False, and nothing is changed, if the queue has no room for it. */
 bool persist_take(struct persist *p, unsigned i, const struct tb_record *record);
 
 /* persist_lost: records from..to of input i will never come. Books wait for their next snapshot. */
@@ -185,20 +155,15 @@ void persist_lost(struct persist *p, unsigned i, tb_seq from, tb_seq to, tb_ns n
 /* persist_settle: make the rows for lost records that are still to be made. False: no room. */
 bool persist_settle(struct persist *p, unsigned i);
 
-/* persist_position: what the database has of input i once all waiting rows are stored. */
+/* persist_position: what the database has of input i once all that was made of it is stored. */
 uint64_t persist_position(const struct persist *p, unsigned i);
 
-/* persist_row_at: the k-th row that is waiting, oldest first. persist_drop: the first n are stored. */
-static inline const struct persist_row *persist_row_at(const struct persist *p, size_t k)
-{
-    size_t at = p->head + k;
-    return &p->row[at < p->config.buffer_rows ? at : at - p->config.buffer_rows];
-}
-void persist_drop(struct persist *p, size_t n);
+/* persist_waits: is there anything that was not handed over? */
+bool persist_waits(const struct persist *p);
 
-/* persist_batch: how many of the first rows may be stored together: about `most`, never ending between
- * rows of one position. */
-size_t persist_batch(const struct persist *p, size_t most);
+/* persist_hand_over: give the writer all rows, and marks where records made none. False: there was no room
+ * for a mark, or for a row about lost records: they come with a later one. */
+bool persist_hand_over(struct persist *p);
 
 /*
  * A drain stores, after all waiting rows and in one transaction with the cursors, the last snapshot of

@@ -53,6 +53,9 @@ struct sink_ops {
                       struct tb_error *err);
     int (*commit)(struct sink *s, struct tb_error *err);
     void (*rollback)(struct sink *s);
+    /* After commits: move the log into the database if it has grown. May take as long as the disk takes;
+     * what fails comes again, and shows in the log's length. */
+    void (*checkpoint)(struct sink *s);
     /* Now and then, outside a transaction: keep the log short. Returns its bytes. */
     int64_t (*tend)(struct sink *s);
     /* Now and then, outside a transaction: a portion of what turns a database of a former version into one

@@ -24,10 +24,11 @@
 #include "consumers/persist/schema.h"
 
 /*
- * Pages of the log after which a commit also moves them into the database: 16 MiB. Only then is the disk
- * waited for (synchronous NORMAL), for two syncs; a page that changed often meanwhile is moved once.
+ * Pages of the log after which they are moved into the database: 16 MiB. Only then is the disk waited for
+ * (synchronous NORMAL), for two syncs; a page that changed often meanwhile is moved once. Not by SQLite,
+ * which would do it within a commit: its rows are stored before.
  */
-#define AUTOCHECKPOINT_PAGES 4096
+#define CHECKPOINT_PAGES 4096
 /* SQLite's pages in memory. It takes them one by one as the database grows: here all at the start. */
 #define CACHE_PAGES 4096
 #define PAGE_BYTES 4096 /* of a database that we make; pages of other sizes come from malloc */
@@ -254,6 +255,14 @@ static int make_schema(struct sink *s, struct tb_error *err)
     return rc;
 }
 
+/* After each commit: how many pages the log has now. */
+static int log_grew(void *sink, sqlite3 *db, const char *name, int pages)
+{
+    (void)db, (void)name;
+    ((struct sink *)sink)->log_pages = pages;
+    return SQLITE_OK;
+}
+
 static int configure(struct sink *s, struct tb_error *err)
 {
     char text[200];
@@ -273,10 +282,9 @@ static int configure(struct sink *s, struct tb_error *err)
     if (rc != 0)
         return rc;
     (void)snprintf(text, sizeof(text),
-                   "PRAGMA synchronous = %s; PRAGMA wal_autocheckpoint = %d;"
-                   "PRAGMA journal_size_limit = %d; PRAGMA cache_size = %d;",
-                   s->options.full_sync ? "FULL" : "NORMAL", AUTOCHECKPOINT_PAGES, WAL_KEPT_BYTES,
-                   CACHE_PAGES);
+                   "PRAGMA synchronous = %s; PRAGMA journal_size_limit = %d; PRAGMA cache_size = %d;",
+                   s->options.full_sync ? "FULL" : "NORMAL", WAL_KEPT_BYTES, CACHE_PAGES);
+    (void)sqlite3_wal_hook(s->db, log_grew, s); /* instead of SQLite's own, which moves the log */
     return sqlite_run(s, text, err);
 }
 
@@ -448,6 +456,14 @@ static int64_t wal_bytes(const struct sink *s)
     return stat(s->wal, &st) == 0 ? st.st_size : 0;
 }
 
+static void sqlite_checkpoint(struct sink *s)
+{
+    if (s->log_pages < CHECKPOINT_PAGES)
+        return;
+    s->log_pages = 0; /* until the next commit says what is left: a reader's snapshot may hold some */
+    (void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
 static int64_t sqlite_tend(struct sink *s)
 {
     int64_t bytes = wal_bytes(s);
@@ -467,6 +483,7 @@ const struct sink_ops sink_sqlite = {
     .put_cursor = sqlite_put_cursor,
     .commit = sqlite_commit,
     .rollback = sqlite_rollback,
+    .checkpoint = sqlite_checkpoint,
     .tend = sqlite_tend,
     .upgrade = sqlite_upgrade,
     .close = sqlite_close,

@@ -69,6 +69,7 @@ struct sink {
     dev_t device;
     ino_t inode;
     ino_t wal_inode; /* 0: not known */
+    int log_pages;   /* of the log, after the last commit */
     bool upgrading;  /* rows of a former schema may still be there */
     struct stage trades, levels;
     struct known_source source[PERSIST_INPUTS_MAX];

@@ -1,6 +1,4 @@
-/*
- * Batches, transactions, cursors, and patience with a database in trouble. See store.h and persist.h.
- */
+/* Transactions, cursors, and patience with a database in trouble. See store.h and persist.h. */
 #include "consumers/persist/store.h"
 
 #include <errno.h>
@@ -33,13 +31,13 @@ void store_fini(struct store *s)
 /* A call of the sink failed with rc: undo, remember why, and when to try again. */
 static int note_failure(struct store *s, int rc, const struct tb_error *why, tb_ns now)
 {
-    s->failures++;
+    s->report.failures++;
     if (s->sink != NULL)
         s->config.ops->rollback(s->sink);
     tb_ns longest = PAUSE_MAX;
     if (rc == -EBUSY) {
         longest = PAUSE_BUSY_MAX;
-        s->busy++;
+        s->report.busy++;
         if (s->busy_since == 0)
             s->busy_since = now;
     } else if (s->sink != NULL) {
@@ -47,8 +45,8 @@ static int note_failure(struct store *s, int rc, const struct tb_error *why, tb_
         s->sink = NULL;
     }
     if (rc != -EBUSY || now - s->busy_since >= BUSY_PATIENCE) {
-        s->trouble = s->last = *why;
-        s->troubles++;
+        s->report.trouble = s->report.last = *why;
+        s->report.troubles++;
     }
     s->pause = s->pause == 0 ? PAUSE_MIN : s->pause * 2;
     if (s->pause > longest)
@@ -59,7 +57,7 @@ static int note_failure(struct store *s, int rc, const struct tb_error *why, tb_
 
 static void note_success(struct store *s)
 {
-    s->trouble.text[0] = '\0';
+    s->report.trouble.text[0] = '\0';
     s->busy_since = 0;
     s->pause = 0;
     s->next_try = 0;
@@ -77,20 +75,24 @@ int store_open(struct store *s, tb_ns now)
         s->sink = NULL;
         return note_failure(s, rc, &why, now);
     }
-    s->opened = true;
     s->upgraded = false; /* it may be another database */
-    s->opens++;
+    s->report.opens++;
     return 0;
 }
 
-int store_cursor(struct store *s, const char *stream, uint64_t epoch, tb_ns now, uint64_t *out_position)
+int store_match(struct store *s, unsigned i, uint64_t epoch, tb_ns now, uint64_t *out_position)
 {
     struct tb_error why;
     int rc = store_open(s, now);
+    if (rc == 0 && now < s->next_try)
+        rc = -EAGAIN;
     if (rc != 0)
         return rc;
-    rc = s->config.ops->cursor(s->sink, stream, epoch, out_position, &why);
-    return rc == 0 ? 0 : note_failure(s, rc, &why, now);
+    rc = s->config.ops->cursor(s->sink, s->persist->input[i].stream, epoch, out_position, &why);
+    if (rc != 0)
+        return note_failure(s, rc, &why, now);
+    s->epoch[i] = epoch;
+    return 0;
 }
 
 /* ---- one transaction ---- */
@@ -114,9 +116,8 @@ static int begin(struct transaction *t, struct store *s, tb_ns now)
         return -EAGAIN;
     rc = s->config.ops->begin(s->sink, &t->why);
     for (unsigned i = 0; rc == 0 && i < s->persist->input_count; i++) {
-        const struct persist_input *in = &s->persist->input[i];
-        if (in->epoch != 0)
-            rc = s->config.ops->cursor(s->sink, in->stream, in->epoch, &t->had[i], &t->why);
+        if (s->epoch[i] != 0)
+            rc = s->config.ops->cursor(s->sink, s->persist->input[i].stream, s->epoch[i], &t->had[i], &t->why);
         t->has[i] = t->had[i];
     }
     return rc == 0 ? 0 : note_failure(s, rc, &t->why, now);
@@ -127,7 +128,7 @@ static int put(struct transaction *t, const struct persist_row *row)
     struct store *s = t->store;
     const struct persist_input *in = &s->persist->input[row->input];
     const struct persist_market *m = &in->market[row->market];
-    struct sink_source source = {in->stream, in->epoch, m->venue, m->symbol, m->label};
+    struct sink_source source = {in->stream, s->epoch[row->input], m->venue, m->symbol, m->label};
     int rc = s->config.ops->put(s->sink, &source, row, &t->why);
     t->rows[row->kind] += rc == 0;
     return rc;
@@ -140,7 +141,7 @@ static int end(struct transaction *t, tb_ns now)
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < p->input_count; i++)
         if (t->has[i] > t->had[i])
-            rc = s->config.ops->put_cursor(s->sink, p->input[i].stream, p->input[i].epoch, t->has[i], &t->why);
+            rc = s->config.ops->put_cursor(s->sink, p->input[i].stream, s->epoch[i], t->has[i], &t->why);
     tb_ns before = tb_clock_mono();
     TB_POINT("persist:before_commit");
     if (rc == 0)
@@ -148,75 +149,50 @@ static int end(struct transaction *t, tb_ns now)
     TB_POINT("persist:after_commit");
     if (rc != 0)
         return note_failure(s, rc, &t->why, now);
-    s->commit_ns = tb_clock_mono() - before;
-    s->commits++;
-    s->last_commit = now;
+    if (s->config.commit_ns != NULL)
+        tb_stats_observe(s->config.commit_ns, tb_clock_mono() - before);
+    s->report.commits++;
     for (unsigned k = 0; k < PERSIST_KINDS; k++)
-        s->stored[k] += t->rows[k];
-    for (unsigned i = 0; i < p->input_count; i++)
-        if (p->input[i].epoch != 0)
-            p->input[i].stored = t->has[i];
+        s->report.stored[k] += t->rows[k];
     note_success(s);
     return 0;
 }
 
 /* ---- batches ---- */
 
-bool store_dirty(const struct store *s)
-{
-    const struct persist *p = s->persist;
-    for (unsigned i = 0; i < p->input_count; i++)
-        if (p->input[i].epoch != 0 && persist_position(p, i) > p->input[i].stored)
-            return true;
-    return p->count > 0;
-}
-
-bool store_due(const struct store *s, tb_ns now)
-{
-    if (now < s->next_try)
-        return false;
-    return s->persist->count >= s->config.batch_rows ||
-           (now - s->last_commit >= s->config.commit_every && store_dirty(s));
-}
-
 static int put_batch(struct transaction *t, size_t n)
 {
-    struct persist *p = t->store->persist;
+    const struct persist_rows *q = &t->store->persist->rows;
     int rc = 0;
     for (size_t k = 0; rc == 0 && k < n; k++) {
-        const struct persist_row *row = persist_row_at(p, k);
-        if (row->position > t->had[row->input])
+        const struct persist_row *row = persist_row_at(q, k);
+        if (row->kind != PERSIST_MARK && row->position > t->had[row->input])
             rc = put(t, row);
         if (row->position > t->has[row->input])
             t->has[row->input] = row->position;
     }
-    for (unsigned i = 0; n == p->count && i < p->input_count; i++)
-        if (p->input[i].epoch != 0 && persist_position(p, i) > t->has[i])
-            t->has[i] = persist_position(p, i);
     return rc;
 }
 
 int store_flush(struct store *s, tb_ns now)
 {
-    struct persist *p = s->persist;
-    for (unsigned i = 0; i < p->input_count; i++)
-        if (p->input[i].epoch != 0)
-            (void)persist_settle(p, i); /* no room: it comes with a later batch */
-    if (!store_dirty(s))
-        return 0;
+    struct persist_rows *q = &s->persist->rows;
     struct transaction t;
+    size_t n = persist_rows_batch(q, s->config.batch_rows);
+    if (n == 0)
+        return 0;
     int rc = begin(&t, s, now);
     if (rc != 0)
         return rc;
-    size_t n = persist_batch(p, s->config.batch_rows);
     rc = put_batch(&t, n);
     if (rc != 0)
         return note_failure(s, rc, &t.why, now);
     rc = end(&t, now);
     if (rc != 0)
         return rc;
-    persist_drop(p, n);
-    return store_dirty(s) ? 1 : 0;
+    persist_rows_drop(q, n);
+    s->config.ops->checkpoint(s->sink); /* what was stored is known to be: nobody waits for this */
+    return persist_rows_handed(q) > 0 ? 1 : 0;
 }
 
 int store_flush_all(struct store *s, tb_ns now)
@@ -236,7 +212,7 @@ static int put_drain(struct transaction *t, unsigned i)
     const struct persist_input *in = &p->input[i];
     uint64_t position = 2 * in->taken + 1;
     /* Still catching up with what the database or the state has: that is another moment's drain. */
-    if (in->epoch == 0 || in->taken == 0 || in->taken != in->state_seq || t->had[i] >= position)
+    if (!in->attached || in->taken == 0 || in->taken != in->state_seq || t->had[i] >= position)
         return 0;
     for (uint32_t market = 0; market < in->market_count; market++) {
         size_t n = persist_drain_rows(p, i, market);
@@ -252,7 +228,12 @@ static int put_drain(struct transaction *t, unsigned i)
 
 int store_drain(struct store *s, tb_ns now)
 {
-    int rc = store_flush_all(s, now);
+    int rc;
+    bool all;
+    do {
+        all = persist_hand_over(s->persist);
+        rc = store_flush_all(s, now);
+    } while (rc == 0 && !all);
     if (rc != 0)
         return rc;
     struct transaction t;
@@ -273,19 +254,20 @@ int store_drain(struct store *s, tb_ns now)
 void store_upgrade(struct store *s, tb_ns now)
 {
     struct tb_error why;
-    if (s->sink == NULL || s->upgraded || now < s->next_try || s->persist->count >= s->config.batch_rows)
+    if (s->sink == NULL || s->upgraded || now < s->next_try || persist_rows_handed(&s->persist->rows) > 0)
         return;
     int64_t left = s->config.ops->upgrade(s->sink, &why);
     if (left < 0) {
         (void)note_failure(s, (int)left, &why, now);
         return;
     }
-    s->upgrade_left = left;
+    s->report.upgrade_left = left;
     s->upgraded = left == 0;
+    s->config.ops->checkpoint(s->sink);
 }
 
 void store_tend(struct store *s)
 {
     if (s->sink != NULL)
-        s->log_bytes = s->config.ops->tend(s->sink);
+        s->report.log_bytes = s->config.ops->tend(s->sink);
 }

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Services behind their rings: they catch up from the journal, by themselves, and nobody can tell from the result.
 
-    catch_up.py stopped|metrics|late|epochs|damage|locked
+    catch_up.py stopped|metrics|late|epochs|damage|locked|stuck
 """
 import json
 import os
+import re
 import signal
 import sqlite3
 import struct
@@ -25,6 +26,12 @@ def until(what, condition, seconds=60):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.01)
+
+
+def from_journal(bus, section):
+    """How many records its last life read there, as it said at its end."""
+    with open(bus.processes[section].log.name, errors="replace") as f:
+        return int(re.findall(r" records_from_journal=(\d+)", f.read())[-1])
 
 
 def said(bus, section, event):
@@ -67,20 +74,29 @@ def stopped():
             bus.run(120)
             journals.check(expected, journals.result(bus))
             for s in ("services.persist", "services.candles"):
-                if said(bus, s, "catching_up") == 0:
+                if from_journal(bus, s) == 0:
                     raise AssertionError(f"{s} did not catch up from the journal:\n{bus.processes[s].last_lines()}")
                 if said(bus, s, "overrun"):
                     raise AssertionError(f"{s} lost records:\n{bus.processes[s].last_lines()}")
     print("persist, candles and alerts, stopped and killed for 4 s: rows, candles and alerts equal")
 
 
-def behind(bus):
-    """What `tickbus stat` shows of persist: how many records it is behind, and whether it is well."""
+def look(bus):
     looked = subprocess.run([os.path.join(BUILD, "tickbus-stat"), "--once", "--json", "--directory", bus.base, "--bus", "t"],
                             stdout=subprocess.PIPE, check=False)
-    shown = json.loads(looked.stdout)
+    return json.loads(looked.stdout)
+
+
+def behind(bus):
+    """What `tickbus stat` shows of persist: how many records it is behind, and whether it is well."""
+    shown = look(bus)
     lag = [r["lag_records"] for r in shown["readers"] if (r["stream"], r["reader"]) == ("binance", "persist")]
     return lag[0] or 0, [(s["state"], s["note"]) for s in shown["processes"] if s["process"] == "persist"]
+
+
+def page(bus):
+    """persist's cursor page on the stream: what it has read, and what it may need again."""
+    return next(r for r in look(bus)["readers"] if (r["stream"], r["reader"]) == ("binance", "persist"))
 
 
 def locked():
@@ -89,7 +105,7 @@ def locked():
     expected = expected_of(capture)
     with journals.make(capture, 40, "journal") as bus:
         persist = bus.processes["services.persist"]
-        persist.arguments.append("--buffer-rows=4096")
+        persist.arguments.append("--buffer=360KiB")
         bus.start()
         until("some rows are stored", lambda: rows(bus) > 500)
         with closing(sqlite3.connect(bus.database, isolation_level=None, timeout=30)) as other:
@@ -100,10 +116,40 @@ def locked():
             other.execute("COMMIT")
         bus.run(120)
         journals.check(expected, journals.result(bus))
-        assert said(bus, "services.persist", "catching_up") > 0, persist.last_lines()
+        assert from_journal(bus, "services.persist") > 0, persist.last_lines()
         assert said(bus, "services.persist", "overrun") == 0, persist.last_lines()
         assert said(bus, "services.persist", "recovered") > 0, persist.last_lines()
     print(f"locked until it was {lag} records behind, which was seen: rows equal")
+
+
+def stuck():
+    """The disk does not answer for a while: persist reads on. Let go, or killed meanwhile, each row is stored once."""
+    capture = facts.demo()
+    expected = expected_of(capture)
+    for how in ("let go", "killed"):
+        with journals.make(capture, 80, "journal") as bus:
+            persist = bus.processes["services.persist"]
+            persist.arguments.append("--synchronous=full")  # each commit waits for the disk
+            trap = os.path.join(bus.work, "stuck")
+            bus.start(persist={"LD_PRELOAD": os.path.join(BUILD, "tests", "stuck_disk.so"), "TICKBUS_STUCK": trap,
+                               "ASAN_OPTIONS": "verify_asan_link_order=0"})
+            until("some rows are stored", lambda: rows(bus) > 500)
+            with open(trap, "w"):
+                begun = page(bus)["cursor"]
+            until("the disk is waited for", lambda: os.path.exists(trap + ".met"))
+            stored, needed = rows(bus), page(bus)["needed"]
+            until("persist read two rings more", lambda: page(bus)["cursor"] > begun + 2 * 4096, 15)
+            went = page(bus)["cursor"] - begun
+            assert rows(bus) == stored, (rows(bus), stored)
+            assert page(bus)["needed"] == needed <= begun, (page(bus), needed, begun)  # released is only what is stored
+            if how == "killed":
+                persist.kill()
+                persist.popen.wait()
+            os.unlink(trap)
+            bus.run(120)
+            journals.check(expected, journals.result(bus))
+            assert said(bus, "services.persist", "overrun") == 0, persist.last_lines()
+            print(f"{how}: {went} records read while the disk did not answer: rows equal", flush=True)
 
 
 def with_metrics(bus):
@@ -236,4 +282,4 @@ def damage():
 
 
 if __name__ == "__main__":
-    {"stopped": stopped, "metrics": metrics, "late": late, "epochs": epochs, "damage": damage, "locked": locked}[sys.argv[1]]()
+    {"stopped": stopped, "metrics": metrics, "late": late, "epochs": epochs, "damage": damage, "locked": locked, "stuck": stuck}[sys.argv[1]]()

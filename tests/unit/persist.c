@@ -54,6 +54,13 @@ static int teardown(void **state)
     return 0;
 }
 
+/* As if the first n rows were stored. */
+static void drop(struct persist *p, size_t n)
+{
+    persist_rows_hand_over(&p->rows);
+    persist_rows_drop(&p->rows, n);
+}
+
 static struct tb_record *record(struct fixture *f, uint8_t type, tb_ns t)
 {
     tb_seq seq = f->next.seq + 1;
@@ -92,8 +99,8 @@ static void a_trade_is_a_row_of_correctly_rounded_numbers(void **state)
     struct tb_record *r = record(f, TB_TRADE, INT64_C(1723161255342) * TB_NS_PER_MS);
     r->trade = (struct tb_trade){.price = 6183763, .size = 59, .trade_id = 3735683259, .side = TB_BUY};
     take(f);
-    const struct persist_row *row = persist_row_at(&f->p, 0);
-    assert_int_equal(f->p.count, 1);
+    const struct persist_row *row = persist_row_at(&f->p.rows, 0);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 1);
     assert_true(row->timestamp == 1723161255.342);
     assert_true(row->trade.price == 61837.63);
     assert_true(row->trade.amount == 0.00059);
@@ -109,34 +116,34 @@ static void a_trade_without_venue_time_has_the_receive_time(void **state)
     r->ts_recv = 1500 * TB_NS_PER_MS;
     r->trade.price = r->trade.size = 1;
     take(f);
-    assert_true(persist_row_at(&f->p, 0)->timestamp == 1.5);
+    assert_true(persist_row_at(&f->p.rows, 0)->timestamp == 1.5);
 }
 
 static void a_book_makes_one_snapshot_per_second_of_stream_time(void **state)
 {
     struct fixture *f = *state;
     snapshot(f, 10 * TB_NS_PER_S);
-    assert_int_equal(f->p.count, 3);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 3);
     for (int k = 1; k < 10; k++)
         level(f, 10 * TB_NS_PER_S + k * 100 * TB_NS_PER_MS, TB_BUY, 9999, k, TB_F_LAST);
-    assert_int_equal(f->p.count, 3);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 3);
     level(f, 11 * TB_NS_PER_S, TB_BUY, 9998, 7, TB_F_LAST);
-    assert_int_equal(f->p.count, 3 + 5);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 3 + 5);
     level(f, 11 * TB_NS_PER_S - 1, TB_BUY, 9998, 8, TB_F_LAST); /* the venue's clock jitters */
-    assert_int_equal(f->p.count, 3 + 5);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 3 + 5);
 }
 
 static void cumulative_is_the_exact_sum_of_amounts(void **state)
 {
     struct fixture *f = *state;
     snapshot(f, 10 * TB_NS_PER_S);
-    const struct persist_row *bid = persist_row_at(&f->p, 0), *ask = persist_row_at(&f->p, 1);
+    const struct persist_row *bid = persist_row_at(&f->p.rows, 0), *ask = persist_row_at(&f->p.rows, 1);
     assert_int_equal(bid->level.side, TB_BUY);
     assert_true(bid->level.cumulative == 0.00001);
     assert_int_equal(ask->level.side, TB_SELL);
     assert_int_equal(ask->level.level, 0);
     assert_true(ask->level.price == 100.01 && ask->level.cumulative == 0.1);
-    ask = persist_row_at(&f->p, 2);
+    ask = persist_row_at(&f->p.rows, 2);
     assert_int_equal(ask->level.level, 1);
     assert_true(ask->level.amount == 0.2 && ask->level.cumulative == 0.3); /* 0.1 + 0.2 in doubles is not */
 }
@@ -147,12 +154,12 @@ static void after_a_gap_there_is_no_snapshot_until_the_book_is_whole_again(void 
     snapshot(f, 10 * TB_NS_PER_S);
     record(f, TB_GAP, 11 * TB_NS_PER_S)->gap = (struct tb_gap){.from = 1, .to = 4, .missing = 4, .reason = TB_GAP_SEQUENCE, .channel = TB_CHANNEL_BOOK};
     take(f);
-    assert_int_equal(persist_row_at(&f->p, 3)->kind, PERSIST_GAP);
+    assert_int_equal(persist_row_at(&f->p.rows, 3)->kind, PERSIST_GAP);
     level(f, 12 * TB_NS_PER_S, TB_BUY, 9999, 1, TB_F_LAST);
-    assert_int_equal(f->p.count, 4);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 4);
     assert_int_equal(persist_drain_rows(&f->p, 0, 1), 0);
     snapshot(f, 13 * TB_NS_PER_S);
-    assert_int_equal(f->p.count, 4 + 3);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 4 + 3);
 }
 
 static void a_drain_stores_a_changed_book_once(void **state)
@@ -182,14 +189,14 @@ static void completed_candles_are_rows_and_forming_ones_wait_for_the_drain(void 
 {
     struct fixture *f = *state;
     candle(f, 0, 4, true);
-    assert_int_equal(f->p.count, 0);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 0);
     assert_int_equal(persist_drain_rows(&f->p, 1, 1), 1);
     assert_false(f->p.scratch[0].candle.closed);
     candle(f, 0, 6, false);
-    assert_int_equal(f->p.count, 1);
-    assert_true(persist_row_at(&f->p, 0)->candle.closed);
-    assert_true(persist_row_at(&f->p, 0)->candle.close == 0.06);
-    assert_true(persist_row_at(&f->p, 0)->candle.turnover == 118059162071741.13); /* 2^70 * 1e-7 */
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 1);
+    assert_true(persist_row_at(&f->p.rows, 0)->candle.closed);
+    assert_true(persist_row_at(&f->p.rows, 0)->candle.close == 0.06);
+    assert_true(persist_row_at(&f->p.rows, 0)->candle.turnover == 118059162071741.13); /* 2^70 * 1e-7 */
     assert_int_equal(persist_drain_rows(&f->p, 1, 1), 0);
 }
 
@@ -199,9 +206,9 @@ static void live_forming_candles_are_rows_once_a_second(void **state)
     f->p.config.forming = PERSIST_FORMING_LIVE;
     candle(f, 60 * TB_NS_PER_S, 4, true);
     candle(f, 60 * TB_NS_PER_S, 5, true);
-    assert_int_equal(f->p.count, 1);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 1);
     candle(f, 61 * TB_NS_PER_S, 6, true);
-    assert_int_equal(f->p.count, 2);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 2);
 }
 
 static void what_the_database_has_changes_the_state_only(void **state)
@@ -209,10 +216,10 @@ static void what_the_database_has_changes_the_state_only(void **state)
     struct fixture *f = *state;
     persist_attach(&f->p, 0, 100, 2 * 4);
     snapshot(f, 10 * TB_NS_PER_S); /* records 1..4 */
-    assert_int_equal(f->p.count, 0);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 0);
     assert_true(f->p.book[0].valid);
     level(f, 11 * TB_NS_PER_S, TB_BUY, 9998, 7, TB_F_LAST);
-    assert_int_equal(f->p.count, 4);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 4);
 }
 
 static void records_that_were_lost_are_a_gap_row_and_spoil_the_book(void **state)
@@ -223,8 +230,8 @@ static void records_that_were_lost_are_a_gap_row_and_spoil_the_book(void **state
     assert_int_equal(persist_position(&f->p, 0), 2 * 4);
     f->next.seq = 104;
     level(f, 11 * TB_NS_PER_S, TB_BUY, 9998, 7, TB_F_LAST);
-    assert_int_equal(f->p.count, 4);
-    const struct persist_row *row = persist_row_at(&f->p, 3);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 4);
+    const struct persist_row *row = persist_row_at(&f->p.rows, 3);
     assert_int_equal(row->gap.from, 5);
     assert_int_equal(row->gap.to, 104);
     assert_int_equal(row->gap.missing, 100);
@@ -235,19 +242,19 @@ static void records_that_were_lost_are_a_gap_row_and_spoil_the_book(void **state
 static void a_full_buffer_takes_nothing_and_loses_nothing(void **state)
 {
     struct fixture *f = *state;
-    f->p.config.buffer_rows = 50; /* of the 100000 allocated */
+    f->p.rows.capacity = 100; /* of the 100000 allocated */
     size_t taken = 0;
     for (; taken < 1000; taken++) {
         record(f, TB_TRADE, TB_NS_PER_S)->trade = (struct tb_trade){.price = 1, .size = 1, .trade_id = taken};
         if (!persist_take(&f->p, 0, &f->next))
             break;
     }
-    assert_int_equal(taken, f->p.count);
-    assert_in_range(taken, 1, 50);
+    assert_int_equal(taken, persist_rows_waiting(&f->p.rows));
+    assert_in_range(taken, 40, 60);
     assert_int_equal(f->p.input[0].taken, taken);
-    persist_drop(&f->p, 5);
+    drop(&f->p, 5);
     take(f);
-    assert_int_equal(persist_row_at(&f->p, f->p.count - 1)->trade.trade_id, taken);
+    assert_int_equal(persist_row_at(&f->p.rows, persist_rows_waiting(&f->p.rows) - 1)->trade.trade_id, taken);
 }
 
 static void a_batch_never_ends_within_the_rows_of_one_record(void **state)
@@ -255,10 +262,49 @@ static void a_batch_never_ends_within_the_rows_of_one_record(void **state)
     struct fixture *f = *state;
     snapshot(f, 10 * TB_NS_PER_S);
     snapshot(f, 12 * TB_NS_PER_S);
-    assert_int_equal(f->p.count, 6);
-    assert_int_equal(persist_batch(&f->p, 1), 3);
-    assert_int_equal(persist_batch(&f->p, 4), 6);
-    assert_int_equal(persist_batch(&f->p, 1000), 6);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 6);
+    assert_int_equal(persist_rows_batch(&f->p.rows, 1000), 0); /* nothing was handed over */
+    assert_true(persist_hand_over(&f->p));
+    assert_int_equal(persist_rows_batch(&f->p.rows, 1), 3);
+    assert_int_equal(persist_rows_batch(&f->p.rows, 4), 6);
+    assert_int_equal(persist_rows_batch(&f->p.rows, 1000), 6);
+}
+
+static void records_that_make_no_rows_are_told_by_one_mark(void **state)
+{
+    struct fixture *f = *state;
+    for (int k = 0; k < 10; k++) {
+        record(f, TB_QUOTE, TB_NS_PER_S);
+        take(f);
+    }
+    assert_true(persist_waits(&f->p));
+    assert_true(persist_hand_over(&f->p));
+    assert_false(persist_waits(&f->p));
+    assert_true(persist_hand_over(&f->p)); /* and not again */
+    assert_int_equal(persist_rows_handed(&f->p.rows), 1);
+    assert_int_equal(persist_row_at(&f->p.rows, 0)->kind, PERSIST_MARK);
+    assert_int_equal(persist_row_at(&f->p.rows, 0)->position, 2 * 10);
+    record(f, TB_TRADE, TB_NS_PER_S)->trade = (struct tb_trade){.price = 1, .size = 1};
+    take(f);
+    assert_true(persist_hand_over(&f->p)); /* its row says it */
+    assert_int_equal(persist_rows_handed(&f->p.rows), 2);
+}
+
+/* A checkpoint's positions are not the database's: it may have been deleted, or be another one. */
+static void an_input_that_was_only_restored_tells_no_position(void **state)
+{
+    struct fixture *f = *state;
+    record(f, TB_QUOTE, TB_NS_PER_S);
+    take(f);
+    char bytes[16384];
+    size_t used = persist_save(&f->p, bytes, sizeof(bytes));
+    assert_in_range(used, 1, sizeof(bytes));
+    assert_true(persist_hand_over(&f->p));
+    drop(&f->p, 1);
+    assert_int_equal(persist_load(&f->p, bytes, used), 0);
+    assert_false(persist_waits(&f->p));
+    assert_true(persist_hand_over(&f->p));
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 0);
 }
 
 static void records_without_an_instrument_are_counted_and_passed_over(void **state)
@@ -272,7 +318,7 @@ static void records_without_an_instrument_are_counted_and_passed_over(void **sta
     take(f);
     record(f, 0xEE, 1);
     take(f);
-    assert_int_equal(f->p.count, 0);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 0);
     assert_int_equal(f->p.unusable, 3);
 }
 
@@ -281,7 +327,7 @@ static void books_beyond_the_limit_are_counted(void **state)
     struct fixture *f = *state;
     memset(f->p.book_used, true, f->p.config.books * sizeof(bool));
     snapshot(f, 10 * TB_NS_PER_S);
-    assert_int_equal(f->p.count, 0);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 0);
     assert_int_equal(f->p.bookless, 4);
 }
 
@@ -299,7 +345,7 @@ static void a_restart_makes_the_rows_that_were_not_stored(void **state)
     struct fixture *f = *state;
     for (unsigned i = 0; i < 2; i++)
         play(&f->p, i, 0, made.stream[i].count);
-    assert_in_range(f->p.count, 3000, 90000);
+    assert_in_range(persist_rows_waiting(&f->p.rows), 3000, 90000);
     struct persist_config c = config();
     struct random x;
     random_start(&x, __func__);
@@ -326,20 +372,20 @@ static void a_restart_makes_the_rows_that_were_not_stored(void **state)
             play(&b, i, at, count);
             /* Of all rows of this input, those above `stored`, in order. */
             size_t k = 0;
-            for (size_t n = 0; n < b.count; n++) {
-                const struct persist_row *row = persist_row_at(&b, n);
+            for (size_t n = 0; n < persist_rows_waiting(&b.rows); n++) {
+                const struct persist_row *row = persist_row_at(&b.rows, n);
                 if (row->input != i)
                     continue;
-                while (f->p.row[k].input != i || f->p.row[k].position <= 2 * stored)
-                    assert_true(++k < f->p.count);
-                assert_memory_equal(row, &f->p.row[k], sizeof(*row));
+                while (f->p.rows.row[k].input != i || f->p.rows.row[k].position <= 2 * stored)
+                    assert_true(++k < persist_rows_waiting(&f->p.rows));
+                assert_memory_equal(row, &f->p.rows.row[k], sizeof(*row));
                 k++;
             }
-            while (k < f->p.count && (f->p.row[k].input != i || f->p.row[k].position <= 2 * stored))
+            while (k < persist_rows_waiting(&f->p.rows) && (f->p.rows.row[k].input != i || f->p.rows.row[k].position <= 2 * stored))
                 k++;
-            assert_int_equal(k, f->p.count);
-            persist_drop(&b, b.count);
-            persist_drop(&a, a.count);
+            assert_int_equal(k, persist_rows_waiting(&f->p.rows));
+            drop(&b, persist_rows_waiting(&b.rows));
+            drop(&a, persist_rows_waiting(&a.rows));
         }
         persist_fini(&a);
         persist_fini(&b);
@@ -350,7 +396,7 @@ static void a_database_behind_the_checkpoint_gets_its_rows_again(void **state)
 {
     struct fixture *f = *state;
     play(&f->p, 0, 0, 1000);
-    persist_drop(&f->p, f->p.count);
+    drop(&f->p, persist_rows_waiting(&f->p.rows));
     persist_attach(&f->p, 0, 100, 2 * 400);
     bool seek;
     assert_int_equal(persist_resume(&f->p, 0, 1001, 1, 0, &seek), 400);
@@ -359,8 +405,8 @@ static void a_database_behind_the_checkpoint_gets_its_rows_again(void **state)
     size_t trades = 0, wanted = 0;
     for (size_t k = 400; k < 1000; k++)
         wanted += made.stream[0].record[k].type == TB_TRADE;
-    for (size_t k = 0; k < f->p.count; k++)
-        trades += persist_row_at(&f->p, k)->kind == PERSIST_TRADE;
+    for (size_t k = 0; k < persist_rows_waiting(&f->p.rows); k++)
+        trades += persist_row_at(&f->p.rows, k)->kind == PERSIST_TRADE;
     assert_int_equal(trades, wanted);
     assert_int_equal(f->p.input[0].state_seq, 1000);
 }
@@ -373,9 +419,9 @@ static void what_the_ring_lost_while_we_were_away_is_a_gap(void **state)
     assert_int_equal(persist_resume(&f->p, 0, 501, 501, 7, &seek), 501);
     assert_false(seek);
     assert_true(persist_settle(&f->p, 0));
-    assert_int_equal(f->p.count, 1);
-    assert_int_equal(persist_row_at(&f->p, 0)->gap.from, 401);
-    assert_int_equal(persist_row_at(&f->p, 0)->gap.to, 500);
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 1);
+    assert_int_equal(persist_row_at(&f->p.rows, 0)->gap.from, 401);
+    assert_int_equal(persist_row_at(&f->p.rows, 0)->gap.to, 500);
 }
 
 static void a_repeated_drain_is_known_by_its_position(void **state)
@@ -403,13 +449,13 @@ static void a_new_epoch_begins_empty(void **state)
 {
     struct fixture *f = *state;
     snapshot(f, 10 * TB_NS_PER_S);
-    persist_drop(&f->p, f->p.count);
+    drop(&f->p, persist_rows_waiting(&f->p.rows));
     persist_attach(&f->p, 0, 101, 0);
     assert_int_equal(f->p.input[0].market_count, 1);
     assert_int_equal(f->p.input[0].taken, 0);
     f->next.seq = 0;
     level(f, 12 * TB_NS_PER_S, TB_BUY, 9999, 2, TB_F_LAST);
-    assert_int_equal(f->p.count, 0); /* the old book is not its book */
+    assert_int_equal(persist_rows_waiting(&f->p.rows), 0); /* the old book is not its book */
 }
 
 static void a_damaged_checkpoint_restores_nothing(void **state)
@@ -451,6 +497,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(records_that_were_lost_are_a_gap_row_and_spoil_the_book, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_buffer_takes_nothing_and_loses_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_batch_never_ends_within_the_rows_of_one_record, setup, teardown),
+        cmocka_unit_test_setup_teardown(records_that_make_no_rows_are_told_by_one_mark, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_input_that_was_only_restored_tells_no_position, setup, teardown),
         cmocka_unit_test_setup_teardown(records_without_an_instrument_are_counted_and_passed_over, setup, teardown),
         cmocka_unit_test_setup_teardown(books_beyond_the_limit_are_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(a_restart_makes_the_rows_that_were_not_stored, setup, teardown),
