@@ -23,6 +23,12 @@ static bool is_segment(const char *name)
     return ends_in(name, ".tbj") || ends_in(name, ".tbj.zst");
 }
 
+static bool is_aside(const char *name)
+{
+    const char *tail = strstr(name, ".tbj.damaged");
+    return tail != NULL && (tail[12] == 0 || tail[12] == '-');
+}
+
 bool journals_is_path(const char *text)
 {
     return strchr(text, '/') != NULL || is_segment(text) || strcmp(text, ".") == 0;
@@ -66,6 +72,18 @@ static void name_stream(const char *segment, struct journal_path *out)
     snprintf(out->bus, sizeof(out->bus), "%.*s", (int)sizeof(head.bus) - 1, head.bus);
 }
 
+/* As its directory is called: BUS/STREAM. */
+static void name_as_directory(struct journal_path *out)
+{
+    const char *slash = strrchr(out->path, '/');
+    const char *stream = slash != NULL ? slash + 1 : out->path, *bus = slash;
+    while (bus != NULL && bus > out->path && bus[-1] != '/')
+        bus--;
+    snprintf(out->stream, sizeof(out->stream), "%.31s", stream);
+    snprintf(out->bus, sizeof(out->bus), "%.*s", bus != NULL ? (int)(slash - bus) : 0,
+             bus != NULL ? bus : "");
+}
+
 /* ---- looking ---- */
 
 static int add(struct journals *journals, const char *path, const char *segment,
@@ -90,12 +108,18 @@ static int visit(const char *path, int depth, struct journals *journals, struct 
     int rc = 0, count = scandir(path, &entries, NULL, alphasort);
     if (count < 0)
         return tb_fail(err, -errno, "cannot read %s: %s", path, strerror(errno));
-    for (int i = 0; i < count; i++)
+    bool aside = false;
+    for (int i = 0; i < count; i++) {
+        aside |= journals->aside && is_aside(entries[i]->d_name);
         if (is_segment(entries[i]->d_name) && segment[0] == 0)
             snprintf(segment, sizeof(segment), "%s/%s", path, entries[i]->d_name);
-    if (segment[0] != 0)
+    }
+    const bool found = segment[0] != 0 || aside;
+    if (found)
         rc = add(journals, path, segment, err);
-    for (int i = 0; i < count && rc == 0 && segment[0] == 0 && depth < DEPTH_MAX; i++) {
+    if (found && rc == 0 && segment[0] == 0)
+        name_as_directory(&journals->item[journals->count - 1]);
+    for (int i = 0; i < count && rc == 0 && !found && depth < DEPTH_MAX; i++) {
         struct stat st;
         int length = snprintf(below, sizeof(below), "%s/%s", path, entries[i]->d_name);
         if (entries[i]->d_name[0] != '.' && length < (int)sizeof(below) && stat(below, &st) == 0 &&
@@ -128,6 +152,28 @@ int journals_find(const char *path, struct journals *journals, struct tb_error *
     if (rc == 0 && journals->count == before)
         return tb_fail(err, -ENOENT, "no journal in %s: no file *.tbj or *.tbj.zst below it", path);
     return rc;
+}
+
+int journals_aside(const char *directory,
+                   void (*each)(void *context, const char *file, uint64_t bytes), void *context,
+                   struct tb_error *err)
+{
+    struct dirent **entries;
+    char path[512];
+    int count = scandir(directory, &entries, NULL, alphasort);
+    if (count < 0)
+        return errno == ENOTDIR
+                   ? 0
+                   : tb_fail(err, -errno, "cannot read %s: %s", directory, strerror(errno));
+    for (int i = 0; i < count; i++) {
+        struct stat st;
+        int length = snprintf(path, sizeof(path), "%s/%s", directory, entries[i]->d_name);
+        if (is_aside(entries[i]->d_name) && length < (int)sizeof(path) && stat(path, &st) == 0)
+            each(context, entries[i]->d_name, (uint64_t)st.st_blocks * 512);
+        free(entries[i]);
+    }
+    free(entries);
+    return 0;
 }
 
 void journals_free(struct journals *journals)

@@ -21,6 +21,7 @@ struct journal_path {
 struct journals {
     struct journal_path *item;
     size_t count;
+    bool aside; /* set before: directories that have nothing but files set aside are wanted, too */
 };
 
 /*
@@ -30,6 +31,14 @@ struct journals {
  */
 int journals_find(const char *path, struct journals *journals, struct tb_error *err);
 void journals_free(struct journals *journals);
+
+/*
+ * journals_aside: each file of a stream's directory that the journal's writer set aside (<segment>.damaged),
+ * sorted. No part of the journal. 0 (none, or no directory), -ENOMEM or -errno.
+ */
+int journals_aside(const char *directory,
+                   void (*each)(void *context, const char *file, uint64_t bytes), void *context,
+                   struct tb_error *err);
 
 /* journals_is_path: is this operand a path to journals rather than a stream's name? A name has no
  * slash. */

@@ -25,24 +25,30 @@ static const struct tb_option options[] = {
      .help = "base directory of journals, if operands are names of buses (JOURNAL/BUS)"},
     {"verify", TB_OPTION_BOOL, offsetof(struct options, verify),
      .help = "read every page and check every CRC"},
-    {"json", TB_OPTION_BOOL, offsetof(struct options, json), .help = "one object per segment"},
+    {"json", TB_OPTION_BOOL, offsetof(struct options, json),
+     .help = "one object per segment, and per file that was set aside (\"set_aside\": true)"},
 };
 
-static const char usage[] = "tickbus journal ls [PATH|BUS...] [options]: the segments of journals\n"
-                            "\n"
-                            "  tickbus journal ls var/journal\n"
-                            "  tickbus journal ls --journal=var/journal demo --verify\n"
-                            "\n"
-                            "PATH: a segment, a stream's directory, or a directory with journals "
-                            "below it; default: this one,\n"
-                            "or --journal. Times are those of publication, UTC.\n"
-                            "Exit: 0 done; 1 --verify found damage; 64 bad command line; 69 no "
-                            "journal there; 74 cannot read.\n";
+static const char usage[] =
+    "tickbus journal ls [PATH|BUS...] [options]: the segments of journals\n"
+    "\n"
+    "  tickbus journal ls var/journal\n"
+    "  tickbus journal ls --journal=var/journal demo --verify\n"
+    "\n"
+    "PATH: a segment, a stream's directory, or a directory with journals "
+    "below it; default: this one,\n"
+    "or --journal. Times are those of publication, UTC.\n"
+    "A file *.damaged was set aside by a start that could use nothing of it: it is "
+    "no part of the journal,\nand is kept for a person.\n"
+    "Exit: 0 done; 1 --verify found damage; 64 bad command line; 69 no "
+    "journal there; 74 cannot read.\n";
 
 struct totals {
     const struct options *options;
     const struct journal_path *at;
     uint64_t segments, records, bytes, bytes_plain, damaged;
+    uint64_t aside, aside_bytes;
+    char aside_file[640]; /* one of them */
 };
 
 /* "256.0M": what fits a column. */
@@ -77,7 +83,7 @@ static void print_json(const struct totals *t, const struct tb_journal_segment *
         printf(",\"from\":\"%s\",\"to\":\"%s\"", tb_time_format(s->time_min, from),
                tb_time_format(s->time_max, to));
     printf(",\"bytes\":%" PRIu64 ",\"bytes_plain\":%" PRIu64
-           ",\"closed\":%s,\"compressed\":%s,\"damaged_pages\":",
+           ",\"set_aside\":false,\"closed\":%s,\"compressed\":%s,\"damaged_pages\":",
            s->bytes, s->bytes_plain, s->closed ? "true" : "false",
            s->compressed ? "true" : "false");
     if (t->options->verify)
@@ -115,6 +121,35 @@ static int on_segment(void *context, const struct tb_journal_segment *s)
     return tool_stopped ? -EINTR : 0;
 }
 
+static void on_aside(void *context, const char *file, uint64_t bytes)
+{
+    struct totals *t = context;
+    char text[16];
+    t->aside++;
+    t->aside_bytes += bytes;
+    snprintf(t->aside_file, sizeof(t->aside_file), "%s/%s", t->at->path, file);
+    if (t->options->json)
+        printf("{\"bus\":\"%s\",\"stream\":\"%s\",\"file\":\"%s\",\"bytes\":%" PRIu64
+               ",\"set_aside\":true}\n",
+               t->at->bus, t->at->stream, file, bytes);
+    else
+        printf("  set aside: %s %s\n", file, bytes_text(bytes, text));
+}
+
+static void tell_aside(const struct totals *t)
+{
+    char bytes[16];
+    if (t->aside == 0)
+        return;
+    int path = (int)(strstr(t->aside_file, ".tbj.damaged") - t->aside_file) + 4;
+    const char *name = strrchr(t->aside_file, '/') + 1;
+    int length = path - (int)(name - t->aside_file);
+    printf("%" PRIu64
+           " files set aside, %s on disk: no part of the journal. To see what of one can be "
+           "read:\n  cp %s /tmp/%.*s && tickbus verify /tmp/%.*s\n",
+           t->aside, bytes_text(t->aside_bytes, bytes), t->aside_file, length, name, length, name);
+}
+
 static int list_one(struct totals *t, const struct journal_path *at)
 {
     struct tb_journal *journal;
@@ -128,6 +163,8 @@ static int list_one(struct totals *t, const struct journal_path *at)
         return tool_fault(TB_EXIT_IO, "%s", err.text);
     rc = tb_journal_list(journal, t->options->verify, on_segment, t, &err);
     tb_journal_close(journal);
+    if (rc == 0)
+        rc = journals_aside(at->path, on_aside, t, &err);
     return rc == 0 ? 0
                    : tool_fault(TB_EXIT_IO, "%s", tool_stopped ? "stopped by a signal" : err.text);
 }
@@ -153,7 +190,7 @@ int main(int argc, char **argv)
 {
     static struct options o;
     static struct tb_config_memory memory;
-    struct journals journals = {NULL};
+    struct journals journals = {.aside = true};
     struct totals t = {.options = &o};
     tool_start(PROGRAM);
     int operands =
@@ -170,6 +207,7 @@ int main(int argc, char **argv)
         printf("%zu streams, %" PRIu64 " segments, %" PRIu64 " records, %s on disk, %s as pages\n",
                journals.count, t.segments, t.records, bytes_text(t.bytes, bytes[0]),
                bytes_text(t.bytes_plain, bytes[1]));
+        tell_aside(&t);
     }
     if (fflush(stdout) != 0)
         code = tool_fault(TB_EXIT_IO, "cannot write: %s", strerror(errno));

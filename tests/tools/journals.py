@@ -178,6 +178,32 @@ def ls_tells_what_is_there(bus):
     run("journal-ls", os.path.join(bus.base, "t"), status=69)
 
 
+def ls_tells_what_was_set_aside(bus):
+    base = imported(bus)
+    whole, _ = run("journal-ls", base)
+    expect("set aside" not in whole, whole)
+    spoilt = segments(base)[-1]
+    names = [os.path.basename(spoilt) + end for end in (".damaged", ".damaged-2")]
+    for name in names:
+        shutil.copy(spoilt, os.path.join(os.path.dirname(spoilt), name))
+    listed = [s for s in rows(run("journal-ls", base, "--json")[0]) if s["set_aside"]]
+    expect([s["file"] for s in listed] == names and all(s["stream"] == "feed" and s["bytes"] > 0 for s in listed), listed)
+    text, _ = run("journal-ls", base)
+    expect(all("set aside: " + name + " " in text for name in names) and "2 files set aside" in text, text)
+    look = text.splitlines()[-1].split("&&")
+    copy = look[0].split()
+    expect(copy[0] == "cp" and os.path.exists(copy[1]) and look[1].split()[:2] == ["tickbus", "verify"], text)
+    again = os.path.join(bus.base, os.path.basename(copy[2]))
+    shutil.copy(copy[1], again)
+    run("verify", again)
+    # Where nothing else is left, too.
+    for segment in segments(base):
+        if segment.endswith(".tbj"):
+            os.unlink(segment)
+    text, _ = run("journal-ls", base)
+    expect(all(name in text for name in names) and "t/feed  " in text and "2 streams" in text, text)
+
+
 # ---- out and back ----
 
 def round_trips_are_equal(bus):
@@ -474,7 +500,7 @@ def replay_tells_holes_as_gaps(bus):
 
 
 main([a_reader_in_another_language_gives_the_same, compressed_segments_are_the_same, tail_shows_journals_as_streams,
-      tail_follows_a_journal, ls_tells_what_is_there, round_trips_are_equal, exports_select,
+      tail_follows_a_journal, ls_tells_what_is_there, ls_tells_what_was_set_aside, round_trips_are_equal, exports_select,
       imports_name_the_line_that_is_wrong, damaged_parquet_never_crashes, imports_onto_a_bus,
       what_is_right_is_found_right, what_is_wrong_is_found, damage_is_found_with_its_range,
       a_stream_without_a_record_yet_is_no_fault,
