@@ -16,6 +16,7 @@ struct candles_main {
     int64_t max_markets;
     struct candles candles;
     struct candles_past past;
+    tb_seq met_at[TB_INPUTS_MAX]; /* while past waits: all that was there is before this; 0: not known yet */
     struct tb_stats_counter *trades, *refused, *late, *completed, *forming, *gaps, *missing,
         *overflows, *markets;
     struct tb_log_limit refused_log;
@@ -173,11 +174,34 @@ static void on_overrun(struct tb_service *svc, void *self, unsigned input, uint6
     (void)tb_service_publish(svc, TB_NO_INPUT, &gap); /* 0: stopping; the loss is counted anyway */
 }
 
+/* What was made before is not waited for when what it was made of is gone. */
+static void meet_past(struct tb_service *svc, struct candles_main *m)
+{
+    for (unsigned i = 0; i < svc->input_count && m->past.waiting > 0; i++) {
+        const struct tb_input *in = &svc->input[i];
+        if (m->met_at[i] == UINT64_MAX || !in->open || tb_reader_catching_up(&in->reader))
+            continue;
+        if (m->met_at[i] == 0)
+            m->met_at[i] = tb_reader_newest(&in->reader) + 1;
+        if (in->reader.cursor < m->met_at[i])
+            continue;
+        m->met_at[i] = UINT64_MAX;
+        uint32_t markets = candles_past_meet(&m->past, in->stream);
+        if (markets > 0)
+            tb_log(TB_LOG_WARN, "past_gone",
+                   "stream=%s markets=%" PRIu32 " seq=%" PRIu64
+                   " reason=\"the journal has no more of what their older candles were made of\" "
+                   "then=\"candles are published from here on\"",
+                   in->stream, markets, in->reader.cursor);
+    }
+}
+
 static int housekeep(struct tb_service *svc, void *self, tb_ns now)
 {
     struct candles_main *m = self;
     const struct candles *c = &m->candles;
-    (void)svc, (void)now;
+    (void)now;
+    meet_past(svc, m);
     tb_stats_set(m->trades, (int64_t)c->counts.trades);
     tb_stats_set(m->refused, (int64_t)c->counts.refused);
     tb_stats_set(m->late, (int64_t)candles_late(c));

@@ -126,6 +126,23 @@ bool candles_past_has(struct candles_past *p, uint64_t epoch, const struct tb_in
     return false;
 }
 
+uint32_t candles_past_meet(struct candles_past *p, const char *stream)
+{
+    uint32_t met = 0;
+    for (uint32_t i = 0; i < p->count && p->waiting > 0; i++) {
+        struct candles_past_market *m = &p->market[i];
+        const uint64_t before = m->waiting;
+        if (before == 0 || strcmp(m->stream, stream) != 0)
+            continue;
+        for (unsigned t = 0; t < TB_TIMEFRAMES; t++)
+            if (m->now[t].plays < m->there[t].plays)
+                m->waiting &= ~(UINT64_C(1) << t);
+        met += m->waiting != before;
+        p->waiting -= m->waiting == 0;
+    }
+    return met;
+}
+
 size_t candles_past_save_size(const struct candles_past *p)
 {
     return p->waiting > 0 ? p->count * sizeof(*p->market) : 0;

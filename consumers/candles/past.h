@@ -59,6 +59,13 @@ void candles_past_add(struct candles_past *p, uint64_t epoch, const struct tb_in
 bool candles_past_has(struct candles_past *p, uint64_t epoch, const struct tb_instrument *entry,
                       const struct tb_record records[2]);
 
+/*
+ * candles_past_meet: all that an input had when this life began was read (or what is left of it, where its
+ * journal is retained for less long than the output's). Candles that are still behind the output by whole
+ * plays were made of what is gone: for how many markets is that so? Theirs are new from here on.
+ */
+uint32_t candles_past_meet(struct candles_past *p, const char *stream);
+
 /* The state as bytes: nothing once all of it is over. load: 0, -EINVAL or -ENOMEM. */
 size_t candles_past_save_size(const struct candles_past *p);
 void candles_past_save(const struct candles_past *p, void *bytes);

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """tickbus-candles on a real bus: recorded trades in, and candles out that no kill changes."""
+import glob
 import gzip
 import json
 import os
 import random
+import shutil
 import signal
 import struct
 import subprocess
@@ -228,6 +230,30 @@ def a_lapped_reader_says_so_on_its_stream():
         check(gaps[0][0] == 1001, "first lost", gaps)
 
 
+def what_older_plays_were_made_of_is_gone_and_candles_go_on():
+    """A recording is played again and again, each time onto a new bus; its journal is retained for less long than that of the candles."""
+    with Bus() as bus:
+        journal = os.path.join(bus.base, "journal")
+        for play in range(4):
+            shutil.rmtree(bus.dir, ignore_errors=True)
+            if play == 3:
+                for name in glob.glob(os.path.join(journal, "b", "feed", "*.tbj")):
+                    os.unlink(name)
+            keeper = bus.start("tickbus-journal", "--streams=feed,candles", "--journal", journal, "--segment-size=1MiB")
+            p = bus.start(CANDLES, "--streams=feed", "--journal", journal, OUT)
+            end(source(bus, pause_us=1000 if play == 3 else 0), deadline=60)
+            until(lambda: bus.stats("candles").counters["trades"] >= len(RECORDING.trades), "all trades to be read")
+            stop(p)
+            stop(keeper)
+            if play < 3:
+                continue
+            made = minutes(output(bus)["feed"])
+            wanted = minutes_of_the_recording()
+            late = sorted(wanted)[1:]  # of the first one a part may have been there before it was known
+            check([k for k in late if k not in made or made[k][1] != wanted[k]] == [], len(made), "minutes of", len(wanted), log_of(p))
+            check("ev=past_gone stream=feed" in log_of(p), log_of(p))
+
+
 def a_killed_synth_continues_exactly():
     rng = random.Random(SEED + 3)
     args = ["tickbus-synth", "--rate=100000", "--count=30000", "--capacity=32768", "--symbols=3", "--start=2024-01-01"]
@@ -305,4 +331,4 @@ if sys.argv[1:] == ["points"]:
 run_tests([candles_equal_those_of_the_recording, forming_candles_come_on_change_and_keep_their_distance,
            killed_at_random_nothing_is_lost_or_doubled, killed_with_two_inputs_each_is_as_without_kills,
            killed_and_stopped_in_turn_no_completed_candle_is_lost_or_doubled, stopped_it_gives_out_what_is_forming,
-           a_lapped_reader_says_so_on_its_stream, a_killed_synth_continues_exactly, synth_keeps_its_rate])
+           a_lapped_reader_says_so_on_its_stream, what_older_plays_were_made_of_is_gone_and_candles_go_on, a_killed_synth_continues_exactly, synth_keeps_its_rate])

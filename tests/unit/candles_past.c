@@ -110,6 +110,29 @@ static void a_second_play_is_told_from_the_first(void **state)
     candles_past_fini(&p);
 }
 
+/* Whose inputs do not reach back as far begins at what is there, and not when it has played as often. */
+static void what_older_plays_were_made_of_is_not_waited_for(void **state)
+{
+    struct candles_past p = {0};
+    (void)state;
+    for (int play = 0; play < 3; play++)
+        for (int minute = 1; minute <= 3; minute++)
+            add(&p, &btc, minute, DONE);
+    struct tb_record records[2];
+    make(3, DONE, TB_TIMEFRAME_1M, records);
+    for (int i = 0; i < 2; i++)
+        candles_past_add(&p, 6, &eth, &records[i]);
+    assert_true(has(&p, 1, DONE)); /* all that is there: the fourth play has begun */
+    assert_int_equal(candles_past_meet(&p, "another"), 0);
+    assert_true(has(&p, 2, 3));
+    assert_int_equal(candles_past_meet(&p, "s"), 1);
+    assert_false(has(&p, 2, DONE));
+    assert_true(has_of(&p, 9, &eth, 3, DONE)); /* played once, as it is now: held against it as ever */
+    assert_false(has_of(&p, 9, &eth, 4, 1));
+    assert_int_equal(candles_past_meet(&p, "s"), 0);
+    candles_past_fini(&p);
+}
+
 static void half_a_candle_comes_again(void **state)
 {
     struct candles_past p = {0};
@@ -163,6 +186,7 @@ int main(void)
         cmocka_unit_test(a_stretch_that_is_there_twice_holds_nothing_back),
         cmocka_unit_test(a_stretch_that_begins_again_and_breaks_off_takes_nothing_back),
         cmocka_unit_test(a_second_play_is_told_from_the_first),
+        cmocka_unit_test(what_older_plays_were_made_of_is_not_waited_for),
         cmocka_unit_test(half_a_candle_comes_again),
         cmocka_unit_test(markets_and_timeframes_are_apart),
         cmocka_unit_test(a_saved_one_goes_on),
