@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Load for a long time: memory, file descriptors and the WAL stay flat in every process.
 
-Environment: SECONDS (default 20), RATE (records/s, default 100000). An hour at 100,000/s is
+Environment: SECONDS (default 12), RATE (records/s, default 100000). An hour at 100,000/s is
 SECONDS=3600; its equivalent in records is SECONDS=1200 RATE=300000.
 """
 import json
@@ -13,7 +13,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from supervise import Bus, tool  # noqa: E402
 
-SECONDS = float(os.environ.get("SECONDS", "20"))
+SECONDS = float(os.environ.get("SECONDS", "12"))
 RATE = int(os.environ.get("RATE", "100000"))
 MIB = 1 << 20
 
