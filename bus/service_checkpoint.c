@@ -83,7 +83,7 @@ static bool begin(struct tb_service *svc)
     struct saved header;
     fill_header(svc, &header, used);
     memcpy(bytes, &header, sizeof(header));
-    p->begun = (const struct saved *)bytes;
+    p->begun = (const void *)bytes; /* which begins aligned: a buffer of tb_checkpoint_begin */
     p->begun_bytes = sizeof(header) + used;
     TB_POINT("service:checkpoint_begun");
     return true;
