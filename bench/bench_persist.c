@@ -186,7 +186,8 @@ static int persist_run(struct bench *b, const struct bench_case *c)
     while (writer_drain(&w) != 0)
         give_way();
     add(b, c, begun);
-    writer_stop(&w);
+    if (!writer_stop(&w))
+        bench_fail("the database does not answer");
     if (w.store.report.troubles > 0)
         bench_fail("%s", w.store.report.last.text);
     persist_fini(&p);

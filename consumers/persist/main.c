@@ -356,7 +356,7 @@ static void tell_state(struct tb_service *svc, struct persist_main *m)
     if (r->trouble.text[0] != '\0') {
         tb_service_degraded(svc, r->trouble.text);
     } else if (writer_stuck(&m->writer, tb_clock_mono()) > STUCK) {
-        (void)snprintf(note, sizeof(note), "database %.90s has not answered for %d s: the disk; rows wait",
+        (void)snprintf(note, sizeof(note), "database %.80s has not answered for %d s: a slow or dead disk; rows wait",
                        m->database, (int)(STUCK / TB_NS_PER_S));
         tb_service_degraded(svc, note);
     } else if (r->log_bytes > m->wal_limit) {
@@ -413,13 +413,18 @@ static void stop(struct tb_service *svc, void *self)
 {
     struct persist_main *m = self;
     (void)svc;
-    writer_stop(&m->writer);
-    const uint64_t *n = m->writer.store.report.stored;
+    bool stopped = writer_stop(&m->writer);
+    const struct store_report *r = stopped ? &m->writer.store.report : &m->report;
+    const uint64_t *n = r->stored;
     tb_log(TB_LOG_INFO, "stored", "trades=%" PRIu64 " candles=%" PRIu64 " levels=%" PRIu64 " alerts=%" PRIu64
            " gaps=%" PRIu64 " commits=%" PRIu64 " waiting=%zu", n[PERSIST_TRADE], n[PERSIST_CANDLE],
-           n[PERSIST_LEVEL], n[PERSIST_ALERT], n[PERSIST_GAP], m->writer.store.report.commits,
+           n[PERSIST_LEVEL], n[PERSIST_ALERT], n[PERSIST_GAP], r->commits,
            persist_rows_waiting(&m->persist.rows));
-    persist_fini(&m->persist);
+    if (stopped)
+        persist_fini(&m->persist);
+    else
+        tb_log(TB_LOG_WARN, "database_left", "path=%s reason=\"it does not answer\" then=\"what waits is read again by"
+               " the next life\"", m->database);
 }
 
 static const struct tb_service_ops ops = {

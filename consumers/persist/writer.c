@@ -7,6 +7,9 @@
 #include <tickbus/clock.h>
 
 #define TEND_EVERY TB_NS_PER_S
+/* How long the end is waited for: of a call, and of one that closes a database that has everything. */
+#define STOP_PATIENCE TB_NS_PER_S
+#define CLOSE_PATIENCE (10 * TB_NS_PER_S)
 #define UPGRADE_EVERY (100 * TB_NS_PER_MS) /* a portion takes half of that: rows come in between */
 
 /* ---- the writer ---- */
@@ -56,7 +59,7 @@ static void drain(struct writer *w)
     pthread_mutex_lock(&w->lock);
     bool asked = w->drain == WRITER_DRAIN_ASKED;
     pthread_mutex_unlock(&w->lock);
-    if (!asked)
+    if (!asked || is_stopping(w))
         return;
     int rc = store_drain(&w->store, begin_call(w));
     end_call(w);
@@ -130,16 +133,25 @@ int writer_start(struct writer *w, const struct store_config *config, struct per
     return rc;
 }
 
-void writer_stop(struct writer *w)
+bool writer_stop(struct writer *w)
 {
     if (!w->running)
-        return;
+        return true;
     atomic_store_explicit(&w->stop, true, memory_order_relaxed);
-    (void)sem_post(&w->work);            /* can not overflow: it was taken up again and again */
-    (void)pthread_join(w->thread, NULL); /* it is ours */
+    (void)sem_post(&w->work); /* at SEM_VALUE_MAX it is posted already */
+    pthread_mutex_lock(&w->lock);
+    tb_ns patience = w->drain == WRITER_DRAIN_DONE ? CLOSE_PATIENCE : STOP_PATIENCE;
+    pthread_mutex_unlock(&w->lock);
+    tb_ns until = tb_clock_mono() + patience;
+    while (pthread_tryjoin_np(w->thread, NULL) != 0) {
+        if (tb_clock_mono() >= until)
+            return false;
+        (void)nanosleep(&(struct timespec){.tv_nsec = TB_NS_PER_MS}, NULL);
+    }
     w->running = false;
     (void)pthread_mutex_destroy(&w->lock);
     (void)sem_destroy(&w->work);
+    return true;
 }
 
 bool writer_hand_over(struct writer *w)

@@ -58,8 +58,12 @@ struct writer {
 /* writer_start: 0 or -errno. It opens the database when it can: see the report. */
 int writer_start(struct writer *w, const struct store_config *config, struct persist *p);
 
-/* writer_stop: waits for the end of its present call; closes the database. Rows that wait, stay. */
-void writer_stop(struct writer *w);
+/*
+ * writer_stop: waits for the end of its present call; closes the database. Rows that wait, stay. False: its
+ * call does not return, and has been waited for long enough: what the writer uses must stay, and the
+ * process end, which is one more death that each row survives.
+ */
+bool writer_stop(struct writer *w);
 
 /* writer_hand_over: persist_hand_over, and wake the writer. */
 bool writer_hand_over(struct writer *w);

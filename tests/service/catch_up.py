@@ -123,11 +123,11 @@ def locked():
 
 
 def stuck():
-    """The disk does not answer for a while: persist reads on. Let go, or killed meanwhile, each row is stored once."""
+    """The disk does not answer for a while: persist reads on. Let go, told to stop, or killed meanwhile: each row once."""
     capture = facts.demo()
     expected = expected_of(capture)
-    for how in ("let go", "killed"):
-        with journals.make(capture, 80, "journal") as bus:
+    for how in ("let go", "stopped", "killed"):
+        with journals.make(capture, 120, "journal") as bus:
             persist = bus.processes["services.persist"]
             persist.arguments.append("--synchronous=full")  # each commit waits for the disk
             trap = os.path.join(bus.work, "stuck")
@@ -142,10 +142,18 @@ def stuck():
             went = page(bus)["cursor"] - begun
             assert rows(bus) == stored, (rows(bus), stored)
             assert page(bus)["needed"] == needed <= begun, (page(bus), needed, begun)  # released is only what is stored
+            if how == "stopped":
+                persist.kill(signal.SIGTERM)
+                until("it drains", lambda: said(bus, "services.persist", "draining") == 1)
+                persist.kill(signal.SIGTERM)  # at once, then
+                until("it ends", lambda: persist.poll() is not None, 10)
+                assert persist.poll() == 74, (persist.poll(), persist.last_lines())
             if how == "killed":
                 persist.kill()
                 persist.popen.wait()
             os.unlink(trap)
+            if how == "stopped":
+                persist.start()
             bus.run(120)
             journals.check(expected, journals.result(bus))
             assert said(bus, "services.persist", "overrun") == 0, persist.last_lines()

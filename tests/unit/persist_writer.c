@@ -95,7 +95,8 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     char command[120];
-    writer_stop(&f->w);
+    if (!writer_stop(&f->w))
+        return -1;
     persist_fini(&f->p);
     (void)snprintf(command, sizeof(command), "rm -rf '%s'", f->directory);
     int rc = system(command);
