@@ -319,7 +319,7 @@ def a_quiet_venue_that_answers_pings_is_left_alone():
         stream.send(trade(1))
         wait_close(stream)
     with Bus() as bus, websocket.Server(on_socket, rest) as server:
-        feed = start_feed(bus, server.port, "--channels=trade", "--silence=400ms")
+        feed = start_feed(bus, server.port, "--channels=trade", "--silence=1s")
         until(lambda: counters(bus).get("trades") == 1, "six pings")
         check(server.sockets == 1, server.sockets)
         stop(feed)
