@@ -53,9 +53,10 @@ static const char *skip_value(const char *at, const char *end)
 
 bool json_enter(struct json_span value, struct json_walk *out_walk)
 {
+    if (value.length == 0) /* of what was not found: NULL, to which nothing is added */
+        return false;
     const char *end = value.at + value.length;
     const char *at = skip_blank(value.at, end);
-
     if (at >= end || (*at != '{' && *at != '['))
         return false;
     *out_walk = (struct json_walk){.at = at + 1, .end = end, .close = *at == '{' ? '}' : ']'};
@@ -166,6 +167,8 @@ bool json_is(struct json_span span, const char *text)
 
 bool json_whole(struct json_span text)
 {
+    if (text.length == 0)
+        return false;
     const char *end = text.at + text.length;
     const char *after = skip_value(skip_blank(text.at, end), end);
 

@@ -47,6 +47,22 @@ static void items_are_walked_to_the_end(void **state)
     assert_false(w.broken);
 }
 
+/* What was not found, looked into further. */
+static void nothing_is_found_in_no_value(void **state)
+{
+    (void)state;
+    struct json_span none = {NULL, 0}, value;
+    struct json_walk walk;
+    uint64_t number;
+
+    assert_false(json_enter(none, &walk));
+    assert_false(json_find(none, "a", &value));
+    assert_false(json_text(none, &value));
+    assert_false(json_number(none, &number));
+    assert_false(json_is(none, "a"));
+    assert_false(json_whole(none));
+}
+
 static void broken_text_is_never_read_beyond(void **state)
 {
     (void)state;
@@ -84,6 +100,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_are_found_wherever_they_stand),
         cmocka_unit_test(items_are_walked_to_the_end),
+        cmocka_unit_test(nothing_is_found_in_no_value),
         cmocka_unit_test(broken_text_is_never_read_beyond),
         cmocka_unit_test(numbers_are_plain_digits),
     };
