@@ -33,8 +33,10 @@ size_t held_put(struct held *h, const struct tb_record *records, size_t count)
 
 size_t held_run(const struct held *h, const struct tb_record **out_records)
 {
-    const struct tb_record *first = h->record + h->given;
     size_t run = 0, count = held_count(h) < RUN_MAX ? held_count(h) : RUN_MAX;
+    if (count == 0)
+        return 0;
+    const struct tb_record *first = h->record + h->given;
     while (run < count && first[run].seq == first[0].seq + run)
         run++;
     *out_records = first;

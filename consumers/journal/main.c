@@ -26,6 +26,9 @@
 
 #define RETRY_NS TB_NS_PER_S
 #define START_LOOK_NS (2 * TB_NS_PER_MS) /* whether a start is done */
+/* Times `memory`: held while it starts, if it comes so fast. Twice 64 MiB are to be read then (a segment's records,
+ * and their books made), by one of many streams on a busy machine: 250 ms were seen. */
+#define HELD_MEMORIES 4
 
 struct journal_main;
 
@@ -186,6 +189,26 @@ static bool has_started(struct journal_input *in)
     return true;
 }
 
+/*
+ * Less is there than the cursor page promised. Somebody has removed or spoilt it: what the ring still has comes
+ * again from there. Or the journal was lapped, said so, and died before it had written what followed:
+ * then the ring has gone on, and what is held is not given up for what is lost.
+ */
+static void take_less(struct journal_input *in, struct tb_reader *r, tb_seq last)
+{
+    const tb_seq oldest = tb_reader_oldest(r);
+    if (oldest + r->capacity / 64 < in->from) { /* it will be there a moment longer */
+        held_clear(&in->held);
+        tb_reader_seek(r, last > 0 ? last + 1 : oldest);
+    } else if (last > 0) {
+        tb_log(TB_LOG_WARN, "journal_hole",
+               "stream=%s from=%llu to=%llu reason=\"not on disk: they were lost before, or their "
+               "files are gone\" then=\"a new segment begins behind them\"",
+               in->m->svc->input[in->index].stream, (unsigned long long)last + 1,
+               (unsigned long long)in->from - 1);
+    }
+}
+
 /* Put the reader, and what is held, where the writer goes on. */
 static bool take_place(struct journal_input *in)
 {
@@ -195,12 +218,8 @@ static bool take_place(struct journal_input *in)
         fail_input(in, "the journal has later records of this epoch than the stream");
         return false;
     }
-    /* Less is there than was promised: somebody has removed or spoilt it. */
-    bool less = last > 0 ? last + 1 < in->from : in->promised && tb_reader_oldest(r) < in->from;
-    if (less) {
-        held_clear(&in->held);
-        tb_reader_seek(r, last > 0 ? last + 1 : tb_reader_oldest(r));
-    }
+    if (last > 0 ? last + 1 < in->from : in->promised && in->from != 0)
+        take_less(in, r, last);
     held_drop_to(&in->held, last);
     if (held_count(&in->held) == 0 && last > 0 && (in->from == 0 || r->cursor <= last))
         tb_reader_seek(r, last + 1);
@@ -457,7 +476,7 @@ static int start(struct tb_service *svc, void *self)
         in->m = m;
         in->index = i;
         journal_books_init(&in->books, (uint32_t)m->book_depth);
-        in->held.bytes = (size_t)m->memory;
+        in->held.bytes = HELD_MEMORIES * (size_t)m->memory;
         prepare_start(in);
     }
     const struct keeper_options keep = {.compress = m->compress,
