@@ -249,7 +249,6 @@ int main(int argc, char **argv)
 {
     static struct tb_config_memory memory;
     static struct display d;
-    struct tb_error err = {""};
     char bus_dir[256];
 
     tool_start(PROGRAM);
@@ -261,10 +260,10 @@ int main(int argc, char **argv)
         return operands == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
     if (operands > 1)
         return tool_fault(TB_EXIT_USAGE, "one market at a time");
-    int rc = tb_bus_find(d.options.directory, d.options.bus, bus_dir, sizeof(bus_dir), &err);
-    if (rc != 0)
-        return tool_fault(rc == -ENOENT ? TB_EXIT_UNAVAILABLE : TB_EXIT_USAGE, "%s", err.text);
-    int code = open_books(&d, bus_dir, operands == 1 ? argv[0] : NULL);
+    int code = tool_find_bus(d.options.directory, d.options.bus, bus_dir, sizeof(bus_dir));
+    if (code != TB_EXIT_OK)
+        return code;
+    code = open_books(&d, bus_dir, operands == 1 ? argv[0] : NULL);
     if (code == TB_EXIT_OK)
         code = run(&d);
     for (size_t i = 0; i < d.count; i++)

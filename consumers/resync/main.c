@@ -210,12 +210,12 @@ int main(int argc, char **argv)
         return operands == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
     if (operands != (o.all ? 0 : 1) || (!o.all && !tb_symbol_check(argv[0])))
         return tool_fault(TB_EXIT_USAGE, "which market? tickbus resync BTC/USDT, or --all");
-    int rc = tb_bus_find(o.directory, o.bus, bus_dir, sizeof(bus_dir), &err);
-    if (rc == 0)
-        rc = markets_find(bus_dir, &all, &err);
-    if (rc != 0)
-        return tool_fault(rc == -EINVAL ? TB_EXIT_USAGE : TB_EXIT_UNAVAILABLE, "%s", err.text);
-    int code = resync_all(&o, bus_dir, &all, o.all ? NULL : argv[0]);
+    int code = tool_find_bus(o.directory, o.bus, bus_dir, sizeof(bus_dir));
+    if (code != TB_EXIT_OK)
+        return code;
+    if (markets_find(bus_dir, &all, &err) != 0)
+        return tool_fault(TB_EXIT_UNAVAILABLE, "%s", err.text);
+    code = resync_all(&o, bus_dir, &all, o.all ? NULL : argv[0]);
     markets_free(&all);
     tb_config_release(&memory);
     return code;

@@ -147,7 +147,6 @@ int main(int argc, char **argv)
     static struct collector collector;
     struct options o = {0};
     static struct tb_config_memory memory;
-    struct tb_error err = {""};
     char bus_dir[256];
 
     tool_start(PROGRAM);
@@ -159,12 +158,9 @@ int main(int argc, char **argv)
         return operands == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
     if (operands > 0)
         return tool_fault(TB_EXIT_USAGE, "\"%s\" is not expected", argv[0]);
-    int rc = tb_bus_find(o.directory, o.bus, bus_dir, sizeof(bus_dir), &err);
-    if (rc != 0)
-        return tool_fault(rc == -ENOENT   ? TB_EXIT_UNAVAILABLE
-                          : rc == -EACCES ? TB_EXIT_IO
-                                          : TB_EXIT_USAGE,
-                          "%s", err.text);
+    int code = tool_find_bus(o.directory, o.bus, bus_dir, sizeof(bus_dir));
+    if (code != TB_EXIT_OK)
+        return code;
 
     struct view view = {.order = (enum stat_order)o.sort};
     view.style.colour = screen_colour(o.no_color);
@@ -174,7 +170,7 @@ int main(int argc, char **argv)
 
     uint64_t lost = 0;
     collector.bus_dir = bus_dir;
-    rc = run(&collector, &view, &o, &lost);
+    int rc = run(&collector, &view, &o, &lost);
     screen_close(&view.screen);
     collector_close(&collector);
     tb_config_release(&memory);

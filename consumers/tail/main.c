@@ -360,7 +360,6 @@ int main(int argc, char **argv)
     static const char *names[FOLLOW_STREAMS_MAX];
     static struct tb_config_memory memory;
     char bus_dir[256];
-    struct tb_error err = {""};
 
     tool_start(PROGRAM);
     int operands = tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &t.options, &memory,
@@ -369,21 +368,17 @@ int main(int argc, char **argv)
         return operands == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
     if (parse_all(&t, operands, argv, names) != 0)
         return TB_EXIT_USAGE;
-    int rc = t.paths
-                 ? 0
-                 : tb_bus_find(t.options.directory, t.options.bus, bus_dir, sizeof(bus_dir), &err);
-    if (rc != 0)
-        return tool_fault(rc == -ENOENT   ? TB_EXIT_UNAVAILABLE
-                          : rc == -EACCES ? TB_EXIT_IO
-                                          : TB_EXIT_USAGE,
-                          "%s", err.text);
+    int code = t.paths ? TB_EXIT_OK
+                       : tool_find_bus(t.options.directory, t.options.bus, bus_dir, sizeof(bus_dir));
+    if (code != TB_EXIT_OK)
+        return code;
 
     (void)signal(SIGPIPE, SIG_IGN);
     t.follow.bus_dir = t.paths ? NULL : bus_dir;
     t.follow.filter = &t.filter;
     t.follow.notice = say;
     t.follow.context = &t;
-    int code = t.paths ? open_journals(&t, operands, argv) : first_scan(&t);
+    code = t.paths ? open_journals(&t, operands, argv) : first_scan(&t);
     if (code == TB_EXIT_OK) {
         char header[LINE_BYTES];
         t.style.show_stream = t.follow.count > 1;

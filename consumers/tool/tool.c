@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <tickbus/reader.h>
 #include <tickbus/service.h>
 
 volatile sig_atomic_t tool_stopped;
@@ -43,6 +44,18 @@ int tool_fault(int code, const char *format, ...)
     fprintf(stderr, "\n");
     va_end(arguments);
     return code;
+}
+
+int tool_find_bus(const char *directory, const char *bus, char *out_path, size_t path_bytes)
+{
+    struct tb_error err = {""};
+    int rc = tb_bus_find(directory, bus, out_path, path_bytes, &err);
+    if (rc == 0)
+        return TB_EXIT_OK;
+    return tool_fault(rc == -ENOENT   ? TB_EXIT_UNAVAILABLE
+                      : rc == -EACCES ? TB_EXIT_IO
+                                      : TB_EXIT_USAGE,
+                      "%s", err.text);
 }
 
 static int unwritten; /* the first reason */

@@ -26,6 +26,12 @@ extern volatile sig_atomic_t tool_stopped;
 int tool_fault(int code, const char *format, ...) TB_PRINTF(2, 3);
 
 /*
+ * tool_find_bus: tb_bus_find. TB_EXIT_OK, or a line that says what is wrong and TB_EXIT_UNAVAILABLE (no such
+ * bus), TB_EXIT_IO (not to be looked at) or TB_EXIT_USAGE (no name for a bus).
+ */
+int tool_find_bus(const char *directory, const char *bus, char *out_path, size_t path_bytes);
+
+/*
  * tool_write: onto stdout, for many lines. tool_flush: what was printed goes out; 0, or why no more can be
  * written, the first reason; EPIPE: who read it has gone, which is no fault (if SIGPIPE is ignored).
  * tool_written: at the end: TB_EXIT_OK, or a line that says why not, and TB_EXIT_IO.
