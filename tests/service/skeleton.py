@@ -156,6 +156,7 @@ def a_ring_cut_short_is_one_line_and_the_others_go_on():
     with Bus() as bus:
         a = bus.start(MAKE, "--stream=a", "--name=make-a")
         bus.start(MAKE, "--stream=b", "--name=make-b")
+        until(lambda: all(os.path.exists(bus.path(s + ".ring")) for s in "ab"), "the rings")  # else it says that it waits
         p = bus.start(SUM, "--streams=a,b")
         until(lambda: bus.stats("sum") and bus.stats("sum").counters.get("records_read", 0) > 500, "reading")
         a.kill()
