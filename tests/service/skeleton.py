@@ -301,7 +301,7 @@ def what_is_lost_while_it_was_dead_doubles_nothing():
 
 def sigterm_drains_and_ends():
     with Bus() as bus:
-        make = bus.start(MAKE)
+        make = bus.start(MAKE, "--capacity=65536")  # it must not be lapped before it begins
         p = bus.start(SUM, "--streams=made")
         until(lambda: bus.stats("sum") and bus.stats("sum").counters.get("records_read", 0) > 500, "reading")
         stop(make)
