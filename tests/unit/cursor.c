@@ -57,6 +57,31 @@ static void the_page_says_where_the_reader_is(void **state)
     tb_writer_close(&w, TB_STREAM_STOPPED);
 }
 
+/* What a journal says is on disk is of one epoch: its next life begins there, and in another with nothing. */
+static void what_was_durable_is_known_to_the_next_life(void **state)
+{
+    struct bus *bus = bus_of(state);
+    const struct tb_reader_options as = {.name = "journal"};
+    struct tb_writer w = bus_writer_of(bus, 8);
+    struct tb_reader r = bus_reader(bus, &as);
+    assert_int_equal(tb_reader_durable_before(&r), 0);
+    tb_reader_durable(&r, 5);
+    tb_reader_close(&r, true);
+    r = bus_reader(bus, &as);
+    assert_int_equal(tb_reader_durable_before(&r), 5);
+    tb_reader_close(&r, true);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+    assert_int_equal(tb_writer_unlink(bus->dir, "s", &bus->err), 0);
+    w = bus_writer_of(bus, 8);
+    r = bus_reader(bus, &as);
+    assert_int_equal(tb_reader_durable_before(&r), 0);
+    struct tb_cursor_info info;
+    assert_int_equal(tb_cursor_inspect(bus->dir, "s.journal", &info, &bus->err), 0);
+    assert_int_equal(info.durable, 0);
+    tb_reader_close(&r, false);
+    tb_writer_close(&w, TB_STREAM_STOPPED);
+}
+
 static void what_a_killed_reader_lost_is_not_forgotten(void **state)
 {
     struct bus *bus = bus_of(state);
@@ -174,6 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BUS_TEST(a_name_belongs_to_one_living_reader),
         BUS_TEST(the_page_says_where_the_reader_is),
+        BUS_TEST(what_was_durable_is_known_to_the_next_life),
         BUS_TEST(what_a_killed_reader_lost_is_not_forgotten),
         BUS_TEST(a_reader_that_could_not_be_opened_leaves_no_page),
         BUS_TEST(a_damaged_page_is_made_anew),
