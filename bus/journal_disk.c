@@ -315,10 +315,12 @@ int tb_journal_once(struct tb_journal_writer *w, enum tb_uring_op op, int fd, co
     if (rc != 0)
         return rc;
     tb_uring_inject(w->once, tb_uring_injected(w->disk->ring));
+    if (op == TB_URING_SYNC) /* of no bytes: nothing is added to their NULL */
+        return (int)once(w->once, op, fd, bytes, count, offset);
     for (size_t done = 0;;) {
         long result =
             once(w->once, op, fd, (const char *)bytes + done, count - done, offset + done);
-        if (op == TB_URING_SYNC || (result < 0 && result != -EINTR))
+        if (result < 0 && result != -EINTR)
             return (int)result;
         if (result == 0)
             return -EIO;
