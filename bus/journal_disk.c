@@ -131,8 +131,8 @@ void tb_journal_job_end(struct job *job)
     job->state = JOB_FREE;
 }
 
-void tb_journal_write_bytes(struct tb_journal_writer *w, const char *bytes, size_t count,
-                            uint64_t page, int registered, void *owned)
+static struct job *write_job(struct tb_journal_writer *w, const char *bytes, size_t count,
+                             uint64_t page, int registered)
 {
     struct job *job = tb_journal_job(w, JOB_WRITE);
     TB_ASSERT(job != NULL); /* callers made sure */
@@ -140,9 +140,21 @@ void tb_journal_write_bytes(struct tb_journal_writer *w, const char *bytes, size
     job->count = count;
     job->offset = page * TB_JOURNAL_PAGE;
     job->registered = registered;
-    job->owned = owned;
     w->counts.pages += count / TB_JOURNAL_PAGE;
     w->counts.bytes += count;
+    return job;
+}
+
+void tb_journal_write_bytes(struct tb_journal_writer *w, const char *bytes, size_t count,
+                            uint64_t page, int registered)
+{
+    (void)write_job(w, bytes, count, page, registered);
+}
+
+void tb_journal_write_first(struct tb_journal_writer *w, char *memory, size_t count)
+{
+    write_job(w, memory, count, 0, -1)->owned = memory;
+    w->first_life = w->life;
 }
 
 /* Of those that the flush waits for: how many are not done, and one that is not even queued. */
@@ -219,7 +231,9 @@ void tb_journal_jobs_queue(struct tb_journal_writer *w)
     for (size_t i = 0; i < JOBS; i++) {
         struct job *job = &w->job[i];
         bool fileless = job->life == w->life && w->fd < 0 && job->kind != JOB_ALLOCATE;
-        if (job->state == JOB_WAITING && !fileless && !job_queue(w, job, false))
+        bool behind = w->first_life != 0 && job->life == w->first_life && job->kind == JOB_WRITE &&
+                      job->owned == NULL;
+        if (job->state == JOB_WAITING && !fileless && !behind && !job_queue(w, job, false))
             return;
     }
     if (w->flush == FLUSH_WRITING && flush_open(w, &last) == 0)
@@ -283,6 +297,8 @@ static void job_done(struct job *job, long result)
         if (job->kind == JOB_END && rc <= 0) {
             tb_journal_old_done(w, job, rc);
         } else if (rc <= 0) {
+            if (job->owned != NULL && job->life == w->first_life)
+                w->first_life = 0;
             tb_journal_job_end(job);
             if (rc < 0)
                 tb_journal_give_up(w, rc, "cannot write");

@@ -110,9 +110,9 @@ static int first_pages(struct tb_journal_writer *w, const struct tb_record *stat
         (void)tb_journal_instruments_fill(w, i,
                                           (char *)page_at(memory, TB_JOURNAL_INSTRUMENT_PAGE + i));
     w->instruments_written = w->instrument_count;
-    w->instruments_there = 0; /* this may reach the disk in part, and after what is written later */
+    w->instruments_there = 0; /* until this is synced */
     state_fill(w, memory, state, count);
-    tb_journal_write_bytes(w, memory, bytes, 0, -1, memory);
+    tb_journal_write_first(w, memory, bytes);
     return 0;
 }
 

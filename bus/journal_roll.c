@@ -24,6 +24,8 @@ bool tb_journal_cut(struct tb_journal_writer *w)
         return false;
     if (w->instruments_there != w->instrument_count)
         return false; /* they go first: they are due */
+    if (w->first_life == w->life)
+        return false; /* nothing else of it is written before its first pages are */
     tb_journal_pages_write(w, true);
     w->old = (struct journal_old){.state = OLD_ENDING,
                                   .fd = w->fd,

@@ -177,7 +177,7 @@ static void buffer_write(struct tb_journal_writer *w, struct buffer *b, bool wit
         return;
     tb_journal_write_bytes(w, b->memory + b->written * (size_t)TB_JOURNAL_PAGE,
                            (final - b->written) * (size_t)TB_JOURNAL_PAGE,
-                           b->first_page + b->written, b->registered, NULL);
+                           b->first_page + b->written, b->registered);
     b->written = final;
 }
 
@@ -302,7 +302,7 @@ void tb_journal_instruments_write(struct tb_journal_writer *w)
     for (unsigned i = first; i < end; i++) {
         char *page = (char *)page_at(w->extra, EXTRA_INSTRUMENTS + i);
         uint64_t place = tb_journal_instruments_fill(w, i, page);
-        tb_journal_write_bytes(w, page, TB_JOURNAL_PAGE, place, w->extra_registered, NULL);
+        tb_journal_write_bytes(w, page, TB_JOURNAL_PAGE, place, w->extra_registered);
     }
     w->instruments_written = w->instrument_count;
 }
@@ -318,7 +318,7 @@ static void spare_write(struct tb_journal_writer *w, const struct tb_journal_pag
     spare->generation = w->spare_generation;
     tb_journal_page_seal(spare);
     tb_journal_write_bytes(w, (char *)spare, TB_JOURNAL_PAGE, TB_JOURNAL_SPARE_PAGE + copy,
-                           w->extra_registered, NULL);
+                           w->extra_registered);
 }
 
 void tb_journal_pages_write(struct tb_journal_writer *w, bool with_tail)

@@ -42,7 +42,8 @@ struct job {
     uint64_t number;
     int registered;
     const char *bytes;
-    void *owned; /* freed with the job */
+    void *
+        owned; /* freed with the job: a segment's first pages, before which nothing else of it is written */
     size_t count, done;
     uint64_t offset;
 };
@@ -74,6 +75,7 @@ struct tb_journal_writer {
     int fd;
     char file[NAME_BYTES];
     uint64_t life;
+    uint64_t first_life; /* of the segment whose first pages are on their way; 0: none */
     tb_seq first_seq;
     uint64_t data_page, pages, next_page; /* next_page: the next record page to begin */
     int64_t day;
@@ -161,9 +163,14 @@ void tb_journal_share_give(struct tb_journal_writer *w);
 struct job *tb_journal_job(struct tb_journal_writer *w, enum job_kind kind);
 unsigned tb_journal_jobs_free(const struct tb_journal_writer *w);
 void tb_journal_job_end(struct job *job);
-/* Whole pages to their place; `owned` (may be NULL) is freed when they are there. */
+/* Whole pages to their place. */
 void tb_journal_write_bytes(struct tb_journal_writer *w, const char *bytes, size_t count,
-                            uint64_t page, int registered, void *owned);
+                            uint64_t page, int registered);
+/*
+ * The first pages of the segment that is made, in one write, over places that are written again later
+ * (instruments, spares): all else that is written to it waits until they are there. Frees `memory`.
+ */
+void tb_journal_write_first(struct tb_journal_writer *w, char *memory, size_t count);
 /* Hand waiting jobs to the ring, and the sync when its turn has come. */
 void tb_journal_jobs_queue(struct tb_journal_writer *w);
 /*

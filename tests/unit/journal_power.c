@@ -278,6 +278,43 @@ static void no_record_is_written_before_its_instrument(void **state)
     bench_remove(&live);
 }
 
+/* They are one write over all that stands before the records, empty pages with it: what came earlier would be lost. */
+static void nothing_is_written_while_the_first_pages_are(void **state)
+{
+    static const struct tb_instrument entry = {.venue = "v", .symbol = "A/B", .market = 1};
+    struct bench live;
+    (void)state;
+    seed = 20240810;
+    memset(&disk, 0, sizeof(disk));
+    bench_make(&live);
+    live.fault = (struct tb_uring_fault){.decide = record, .delay = completed};
+    disk.b = &live;
+    bench_open(&live, TB_JOURNAL_IO_AUTO);
+    assert_int_equal(tb_journal_writer_begin(live.writer, EPOCH, 1), 0);
+    tb_journal_writer_instrument(live.writer, &entry);
+    const struct tb_record first = bench_record(1);
+    assert_int_equal(tb_journal_writer_append(live.writer, &first, 1, 1000 * TB_NS_PER_S), 1);
+    tb_journal_writer_instrument(live.writer, &entry); /* after the first pages were made */
+    bench_append(&live, 100, 64);
+    bench_finish(&live);
+    bench_close(&live);
+    const struct event *head = &disk.event[0];
+    unsigned writes = 0;
+    while (head->op != TB_URING_WRITE || head->count == TB_JOURNAL_PAGE)
+        head++;
+    assert_true(head->offset == 0 && head->ended != 0);
+    for (unsigned i = 0; i < disk.events; i++)
+        if (disk.event[i].op == TB_URING_WRITE && &disk.event[i] != head) {
+            assert_true(disk.event[i].file == head->file);
+            assert_true(disk.event[i].began > head->ended);
+            writes++;
+        }
+    assert_true(writes > 2); /* the second instrument, records, the end */
+    for (unsigned i = 0; i < disk.events; i++)
+        free(disk.event[i].bytes);
+    bench_remove(&live);
+}
+
 /* Each record that is there can be named: the last one, and the last of each step. */
 static void expect_instruments(const char *path, tb_seq last, unsigned moment, uint64_t this_seed)
 {
@@ -365,6 +402,7 @@ int main(void)
         cmocka_unit_test(a_power_failure_takes_nothing_that_was_durable),
         cmocka_unit_test(nor_without_io_uring),
         cmocka_unit_test(no_record_is_written_before_its_instrument),
+        cmocka_unit_test(nothing_is_written_while_the_first_pages_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
