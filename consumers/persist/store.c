@@ -214,6 +214,9 @@ static int put_drain(struct transaction *t, unsigned i)
     /* Still catching up with what the database or the state has: that is another moment's drain. */
     if (!in->attached || in->taken == 0 || in->taken != in->state_seq || t->had[i] >= position)
         return 0;
+    /* Asked for a new epoch, and not yet attached to it: the position is one of the former. */
+    if (in->epoch != t->store->epoch[i])
+        return 0;
     for (uint32_t market = 0; market < in->market_count; market++) {
         size_t n = persist_drain_rows(p, i, market);
         for (size_t k = 0; k < n; k++) {

@@ -210,6 +210,20 @@ static void an_epoch_is_answered_for_when_the_rows_before_it_are_stored(void **s
     assert_int_equal(number(f, "SELECT max(seq) FROM tickbus_cursors WHERE epoch = 100"), 200);
 }
 
+/* The stream was made anew, what the database has of that is known, and the end comes before the input is
+ * matched: a drain is of the former epoch, whose position says nothing about the new one. */
+static void a_drain_between_two_epochs_marks_nothing_of_the_new_one_as_stored(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t position;
+    attach(f, 0, 100);
+    (void)take(f, 0, 300);
+    UNTIL(writer_position(&f->w, 0, 101, &position));
+    UNTIL(writer_drain(&f->w) == 0);
+    assert_int_equal(number(f, "SELECT max(seq) FROM tickbus_cursors WHERE epoch = 100"), 300);
+    assert_int_equal(number(f, "SELECT count(*) FROM tickbus_cursors WHERE epoch = 101"), 0);
+}
+
 static void a_small_buffer_and_a_slow_disk_lose_and_double_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -230,6 +244,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reading_goes_on_while_a_commit_does_not_return, setup, teardown),
         cmocka_unit_test_setup_teardown(an_epoch_is_answered_for_when_the_rows_before_it_are_stored, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_drain_between_two_epochs_marks_nothing_of_the_new_one_as_stored, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_small_buffer_and_a_slow_disk_lose_and_double_nothing, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
