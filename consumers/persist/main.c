@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <tickbus/clock.h>
@@ -36,6 +37,7 @@ struct persist_main {
     tb_ns handed_at;             /* when rows were last handed over */
     bool full;
     uint64_t times_full;
+    size_t rows_waited; /* as last published */
     struct tb_log_limit full_log;
     struct store_report report; /* the writer's, of the last housekeeping */
     uint64_t opens_told, troubles_told;
@@ -45,6 +47,10 @@ struct persist_main {
         *log_bytes, *unusable, *bookless, *upgrade_left;
     struct tb_log_limit upgrade_log;
     struct tb_stats_histogram *commit_ns;
+    /* What a writer that could not be stopped goes on using until the process is gone, when the statistics
+     * page and the configuration's texts are not there any more. */
+    struct tb_stats_histogram commit_times;
+    char *path;
 };
 
 #define M(field) offsetof(struct persist_main, field)
@@ -307,20 +313,38 @@ static int start(struct tb_service *svc, void *self)
         tb_log(TB_LOG_ERROR, "start", "what=\"no memory for rows and books\" error=%d", rc);
         return rc;
     }
+    m->path = strdup(m->database);
+    if (m->path == NULL)
+        return -ENOMEM;
     add_counters(svc, m);
     const struct store_config store = {
         .ops = &sink_sqlite,
-        .sink = {.database = m->database,
+        .sink = {.database = m->path,
                  .full_sync = m->synchronous == 1,
                  .busy_timeout = m->busy_timeout,
                  .wal_limit = m->wal_limit},
         .batch_rows = (size_t)m->batch_rows,
-        .commit_ns = m->commit_ns,
+        .commit_ns = &m->commit_times,
     };
     rc = writer_start(&m->writer, &store, &m->persist);
     if (rc != 0)
         tb_log(TB_LOG_ERROR, "start", "what=\"no thread for the database\" error=%d", rc);
     return rc;
+}
+
+#define PUBLISH(to, from)                                                                          \
+    atomic_store_explicit(&(to), atomic_load_explicit(&(from), memory_order_relaxed), memory_order_relaxed)
+
+static void publish_commit_times(struct persist_main *m)
+{
+    struct tb_stats_histogram *to = m->commit_ns, *from = &m->commit_times;
+    if (to == NULL)
+        return;
+    for (unsigned b = 0; b < TB_STATS_BUCKETS; b++)
+        PUBLISH(to->bucket[b], from->bucket[b]);
+    PUBLISH(to->count, from->count);
+    PUBLISH(to->sum, from->sum);
+    PUBLISH(to->max, from->max);
 }
 
 static void publish_counters(struct persist_main *m)
@@ -332,13 +356,15 @@ static void publish_counters(struct persist_main *m)
     tb_stats_set(m->failures, (int64_t)r->failures);
     tb_stats_set(m->busy, (int64_t)r->busy);
     tb_stats_set(m->opens, (int64_t)r->opens);
-    tb_stats_set(m->waiting, (int64_t)persist_rows_waiting(&m->persist.rows));
+    m->rows_waited = persist_rows_waiting(&m->persist.rows);
+    tb_stats_set(m->waiting, (int64_t)m->rows_waited);
     tb_stats_set(m->buffer_rows, (int64_t)m->persist.rows.capacity);
     tb_stats_set(m->buffer_full, (int64_t)m->times_full);
     tb_stats_set(m->log_bytes, r->log_bytes);
     tb_stats_set(m->upgrade_left, r->upgrade_left);
     tb_stats_set(m->unusable, (int64_t)m->persist.unusable);
     tb_stats_set(m->bookless, (int64_t)m->persist.bookless);
+    publish_commit_times(m);
 }
 
 static void tell_state(struct tb_service *svc, struct persist_main *m)
@@ -416,15 +442,18 @@ static void stop(struct tb_service *svc, void *self)
     bool stopped = writer_stop(&m->writer);
     const struct store_report *r = stopped ? &m->writer.store.report : &m->report;
     const uint64_t *n = r->stored;
+    /* If it goes on with a drain, the queue's numbers are its own: then as last published. */
+    size_t waiting = stopped ? persist_rows_waiting(&m->persist.rows) : m->rows_waited;
     tb_log(TB_LOG_INFO, "stored", "trades=%" PRIu64 " candles=%" PRIu64 " levels=%" PRIu64 " alerts=%" PRIu64
            " gaps=%" PRIu64 " commits=%" PRIu64 " waiting=%zu", n[PERSIST_TRADE], n[PERSIST_CANDLE],
-           n[PERSIST_LEVEL], n[PERSIST_ALERT], n[PERSIST_GAP], r->commits,
-           persist_rows_waiting(&m->persist.rows));
-    if (stopped)
+           n[PERSIST_LEVEL], n[PERSIST_ALERT], n[PERSIST_GAP], r->commits, waiting);
+    if (stopped) {
         persist_fini(&m->persist);
-    else
+        free(m->path);
+    } else {
         tb_log(TB_LOG_WARN, "database_left", "path=%s reason=\"it does not answer\" then=\"what waits is read again by"
                " the next life\"", m->database);
+    }
 }
 
 static const struct tb_service_ops ops = {
