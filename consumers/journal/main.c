@@ -189,6 +189,16 @@ static bool has_started(struct journal_input *in)
     return true;
 }
 
+/* Who reads from there gets this one first: it, or what a reader finds who is lapped before it comes to that. */
+static tb_seq got_from(const struct tb_reader *r, tb_seq seq)
+{
+    const tb_seq newest = tb_reader_newest(r);
+    const uint64_t behind = r->capacity / 4 * 3;
+    if (newest + r->capacity / 64 < seq + r->capacity)
+        return seq;
+    return newest > behind ? newest - behind + 1 : 1;
+}
+
 /*
  * Less is there than the cursor page promised. Somebody has removed or spoilt it: what the ring still has comes
  * again from there. Or the journal was lapped, said so, and died before it had written what followed:
@@ -196,15 +206,17 @@ static bool has_started(struct journal_input *in)
  */
 static void take_less(struct journal_input *in, struct tb_reader *r, tb_seq last)
 {
-    const tb_seq oldest = tb_reader_oldest(r);
-    if (oldest + r->capacity / 64 < in->from) { /* it will be there a moment longer */
+    const tb_seq first = last > 0 ? last + 1 : tb_reader_oldest(r);
+    if (first >= in->from)
+        return;
+    if (got_from(r, first) < in->from) {
         held_clear(&in->held);
-        tb_reader_seek(r, last > 0 ? last + 1 : oldest);
-    } else if (last > 0) {
+        tb_reader_seek(r, first);
+    } else {
         tb_log(TB_LOG_WARN, "journal_hole",
                "stream=%s from=%llu to=%llu reason=\"not on disk: they were lost before, or their "
                "files are gone\" then=\"a new segment begins behind them\"",
-               in->m->svc->input[in->index].stream, (unsigned long long)last + 1,
+               in->m->svc->input[in->index].stream, (unsigned long long)first,
                (unsigned long long)in->from - 1);
     }
 }
@@ -218,7 +230,7 @@ static bool take_place(struct journal_input *in)
         fail_input(in, "the journal has later records of this epoch than the stream");
         return false;
     }
-    if (last > 0 ? last + 1 < in->from : in->promised && in->from != 0)
+    if (last > 0 || in->promised)
         take_less(in, r, last);
     held_drop_to(&in->held, last);
     if (held_count(&in->held) == 0 && last > 0 && (in->from == 0 || r->cursor <= last))
@@ -521,7 +533,7 @@ static void stop(struct tb_service *svc, void *self)
     svc->wake_fd = -1;
     for (unsigned i = 0; i < TB_INPUTS_MAX; i++) {
         journal_start_stop(&m->input[i].start);
-        drop_held(&m->input[i]);
+        held_clear(&m->input[i].held); /* not durable, so not released: the next start reads it again */
         tb_journal_writer_close(m->input[i].start.writer);
         journal_books_fini(&m->input[i].books);
     }

@@ -75,6 +75,8 @@ static void rebuild(struct journal_start *s)
             journal_books_apply(books, &records[i]);
         next = records[n - 1].seq + 1;
     }
+    if (next <= s->last)
+        journal_books_invalidate(books); /* they stand before what follows */
     tb_journal_close(j);
 }
 

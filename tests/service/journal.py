@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """tickbus-journal over real streams, read back by a reader in another language.
 
-    journal.py stream|kills|full|refused|epochs|compress|lapped|spoilt|slow
+    journal.py stream|kills|full|refused|epochs|compress|lapped|spoilt|slow|less|stopped
 
 kills: ROUNDS (default 100) and SEED in the environment.
 """
@@ -67,7 +67,7 @@ def only_epoch(directory, crc=False):
 def cursor(bus, stream="s"):
     """needed, durable of the journal's cursor page."""
     with open(bus.path(stream + ".journal.cursor"), "rb") as f:
-        data = f.read(144)
+        data = f.read(144).ljust(144, b"\0")  # just made, it has no size yet
     return struct.unpack_from("<Q", data, 104)[0], struct.unpack_from("<Q", data, 136)[0]
 
 
@@ -208,6 +208,56 @@ def slow():
             check(len(only_epoch(os.path.join(j.dir, "b", s))) == bus.ring(s).last, s, log_of(journal))
 
 
+def stopped():
+    """Told to stop at once while it starts: what it has read so far is not lost, and not said to be."""
+    with Bus() as bus, Journal() as j:
+        options = ["--streams=s", "--journal", j.dir]
+        journal = bus.start("tickbus-journal", *options)
+        end(bus.start("tickbus-synth", "--stream=s", "--rate=0", "--count=500"))
+        until(lambda: os.path.exists(bus.path("s.journal.cursor")) and cursor(bus)[1] == 500, "the first records")
+        journal.kill()
+        journal.wait()
+        held = lease(sorted(glob.glob(j.of + "/*.tbj"))[-1])
+        end(bus.start("tickbus-synth", "--stream=s", "--rate=0", "--count=900"))
+        journal = bus.start("tickbus-journal", *options)
+        until(lambda: "ev=attached" in log_of(journal), "records to be held")
+        for said in ("ev=draining", "ev=stopping_at_once"):
+            journal.send_signal(signal.SIGTERM)
+            until(lambda said=said: said in log_of(journal), said)
+        check(cursor(bus) == (501, 500) or cursor(bus) == (500, 500), "claimed", cursor(bus))
+        os.close(held)
+        end(journal, 74, deadline=60)
+        check("journal_lost" not in log_of(journal), log_of(journal))
+        end(bus.start("tickbus-journal", *options, "--until-done"), deadline=60)
+        check(len(only_epoch(j.of)) == 900, "not all are there")
+
+
+def less():
+    """Less is on disk than the cursor page promised: what the ring has comes again, and what is held is not given up for what it has not."""
+    with Bus() as bus, Journal() as j:
+        options = ["--streams=s", "--journal", j.dir]
+        make = ["--stream=s", "--rate=0", "--capacity=4096"]
+        end(bus.start("tickbus-synth", *make, "--count=50"))
+        journal = bus.start("tickbus-journal", *options)
+        until(lambda: os.path.exists(bus.path("s.journal.cursor")) and cursor(bus)[1] == 50, "the first records")
+        stop(journal)
+        shutil.rmtree(j.of)
+        end(bus.start("tickbus-synth", *make, "--count=70"))
+        end(bus.start("tickbus-journal", *options, "--until-done"), deadline=60)
+        check(len(only_epoch(j.of)) == 70, "the ring had all of them")
+
+        # As one leaves it that was lapped, said so, and died before it had written what followed.
+        end(bus.start("tickbus-synth", *make, "--count=10000"))
+        with open(bus.path("s.journal.cursor"), "r+b") as f:
+            f.seek(136)
+            f.write(struct.pack("<Q", 6500))
+        journal = bus.start("tickbus-journal", *options, "--until-done")
+        end(journal, deadline=60)
+        (records,) = read(j.of).values()
+        check(sorted(records) == [*range(1, 71), *range(6500, 10001)], len(records), log_of(journal))
+        check("ev=journal_hole stream=s from=71 to=6499 " in log_of(journal), log_of(journal))
+
+
 def full():
     """A disk that is full, and then is not: degraded and visible, and in the end every record is there."""
     in_namespace("full")
@@ -343,7 +393,7 @@ def spoilt():
 
 
 def main():
-    tests = {f.__name__: f for f in (stream, kills, full, refused, epochs, compress, lapped, slow, spoilt)}
+    tests = {f.__name__: f for f in (stream, kills, full, refused, epochs, compress, lapped, slow, spoilt, less, stopped)}
     tests[sys.argv[1]]()
     print("ok", sys.argv[1])
 
