@@ -110,7 +110,8 @@ static void *work(void *context)
         end_call(w);
         for (unsigned i = 0; i < w->persist->input_count; i++)
             answer(w, i);
-        drain(w);
+        if (rc == 0) /* what was handed over is stored, one transaction a turn: the end need not wait for all */
+            drain(w);
         tend(w);
         if (rc != 1)
             rest(w, turn);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <time.h>
@@ -29,27 +30,30 @@ struct fixture {
     size_t at[2];
 };
 
-/* ---- a sink whose commits wait while the gate is shut ---- */
+/* ---- a sink whose commits wait while the gate is shut, or no more may pass ---- */
 
 static struct sink_ops gated;
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic(int) at_gate;
+static _Atomic(int) at_gate, may_pass;
+
+static void pause_a_little(void)
+{
+    (void)nanosleep(&(struct timespec){.tv_nsec = TB_NS_PER_MS}, NULL);
+}
 
 static int gated_commit(struct sink *s, struct tb_error *err)
 {
     atomic_fetch_add(&at_gate, 1);
     pthread_mutex_lock(&gate);
     pthread_mutex_unlock(&gate);
+    while (atomic_load(&may_pass) == 0)
+        pause_a_little();
+    atomic_fetch_sub(&may_pass, 1);
     atomic_fetch_sub(&at_gate, 1);
     return sink_sqlite.commit(s, err);
 }
 
 /* ---- fixture ---- */
-
-static void pause_a_little(void)
-{
-    (void)nanosleep(&(struct timespec){.tv_nsec = TB_NS_PER_MS}, NULL);
-}
 
 #define UNTIL(condition)                                                                           \
     do {                                                                                           \
@@ -78,6 +82,7 @@ static int setup(void **state)
         .lookup = made_lookup,
         .context = &made,
     };
+    atomic_store(&may_pass, INT_MAX);
     gated = sink_sqlite;
     gated.commit = gated_commit;
     struct store_config sc = {
@@ -224,6 +229,23 @@ static void a_drain_between_two_epochs_marks_nothing_of_the_new_one_as_stored(vo
     assert_int_equal(number(f, "SELECT count(*) FROM tickbus_cursors WHERE epoch = 101"), 0);
 }
 
+static void a_drain_of_many_transactions_ends_after_the_present_one(void **state)
+{
+    struct fixture *f = *state;
+    attach(f, 0, 100);
+    atomic_store(&may_pass, 0);
+    (void)take(f, 0, SIZE_MAX); /* as many as there is room for: about ten transactions */
+    (void)writer_hand_over(&f->w);
+    UNTIL(atomic_load(&at_gate) == 1);
+    assert_int_equal(writer_drain(&f->w), -EAGAIN);
+    atomic_store(&may_pass, 1);
+    UNTIL(persist_rows_are_stored(&f->p.rows, 100) && atomic_load(&at_gate) == 1);
+    assert_false(writer_stop(&f->w));
+    atomic_store(&may_pass, INT_MAX);
+    assert_true(writer_stop(&f->w));
+    assert_int_equal(f->w.store.report.commits, 2);
+}
+
 static void a_small_buffer_and_a_slow_disk_lose_and_double_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -246,6 +268,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_epoch_is_answered_for_when_the_rows_before_it_are_stored, setup, teardown),
         cmocka_unit_test_setup_teardown(a_drain_between_two_epochs_marks_nothing_of_the_new_one_as_stored, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_drain_of_many_transactions_ends_after_the_present_one, setup, teardown),
         cmocka_unit_test_setup_teardown(a_small_buffer_and_a_slow_disk_lose_and_double_nothing, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
