@@ -26,6 +26,7 @@
 
 #define RETRY_NS TB_NS_PER_S
 #define START_LOOK_NS (2 * TB_NS_PER_MS) /* whether a start is done */
+#define START_TOLD_NS (10 * TB_NS_PER_S) /* that it still goes on */
 /* Times `memory`: held while it starts, if it comes so fast. Twice 64 MiB are to be read then (a segment's records,
  * and their books made), by one of many streams on a busy machine: 250 ms were seen. */
 #define HELD_MEMORIES 4
@@ -42,6 +43,8 @@ struct journal_input {
     struct held held;
     tb_seq from;   /* where holding began; 0: nothing is read until it is known what is lost */
     bool promised; /* ... behind what is durable, as the cursor page says */
+    tb_seq before; /* durable, as far as it is known until it is ready */
+    tb_ns begun_mono, told_mono; /* the start */
     bool ready;    /* reader and writer are at the same place */
     bool catching; /* the reader was put where the writer goes on */
     tb_ns retry_mono;
@@ -177,6 +180,7 @@ static bool has_started(struct journal_input *in)
     }
     if (!in->starting || s->epoch != r->epoch) {
         in->starting = true;
+        in->begun_mono = in->told_mono = tb_clock_mono();
         s->epoch = r->epoch;
         journal_start_begin(s);
         if (!journal_start_end(s))
@@ -275,7 +279,8 @@ static void begin_to_hold(struct journal_input *in, struct tb_reader *r)
         in->from = durable >= r->cursor ? durable : 0;
     if (in->from != 0)
         tb_reader_seek(r, in->from);
-    tb_service_durable(in->m->svc, in->index, in->promised ? durable : r->cursor - 1);
+    in->before = in->promised ? durable : r->cursor - 1;
+    tb_service_durable(in->m->svc, in->index, in->before);
 }
 
 static int on_input(struct tb_service *svc, void *self, unsigned i, bool new_epoch)
@@ -411,6 +416,34 @@ static void tell_trouble(struct tb_service *svc, struct journal_main *m)
     m->degraded = trouble != NULL;
 }
 
+/* After a second, and then now and again: a disk that is slow, or does not answer, is not told from outside. */
+static void tell_start(struct journal_input *in)
+{
+    const tb_ns mono = tb_clock_mono();
+    const tb_ns every = in->told_mono == in->begun_mono ? TB_NS_PER_S : START_TOLD_NS;
+    if (!in->start.running || mono - in->told_mono < every)
+        return;
+    in->told_mono = mono;
+    tb_log(TB_LOG_INFO, "recovering",
+           "stream=%s for_ms=%lld held=%zu what=\"its last segment is read to the end\"",
+           in->m->svc->input[in->index].stream,
+           (long long)((mono - in->begun_mono) / TB_NS_PER_MS), held_count(&in->held));
+}
+
+/* How much of what was published is not known to be durable. */
+static uint64_t lag_of(const struct journal_input *in)
+{
+    const struct tb_input *input = &in->m->svc->input[in->index];
+    uint64_t epoch;
+    tb_seq durable = in->before;
+    if (!input->open)
+        return 0;
+    if (in->ready)
+        tb_journal_writer_durable(in->writer, &epoch, &durable);
+    const tb_seq newest = tb_reader_newest(&input->reader);
+    return newest > durable ? newest - durable : 0;
+}
+
 static int housekeep(struct tb_service *svc, void *self, tb_ns now)
 {
     struct journal_main *m = self;
@@ -419,22 +452,17 @@ static int housekeep(struct tb_service *svc, void *self, tb_ns now)
     (void)now;
     for (unsigned i = 0; i < svc->input_count; i++) {
         struct journal_input *in = &m->input[i];
+        tell_start(in);
+        lag += lag_of(in);
         if (in->writer == NULL)
             continue;
         const struct tb_journal_counts *c = tb_journal_writer_counts(in->writer);
-        uint64_t epoch;
-        tb_seq durable;
-        tb_journal_writer_durable(in->writer, &epoch, &durable);
         sum.bytes += c->bytes;
         sum.pages += c->pages;
         sum.syncs += c->syncs;
         sum.errors += c->errors;
         sum.segments += c->segments;
         sum.rewritten += c->rewritten;
-        if (in->ready && svc->input[i].open) {
-            tb_seq newest = tb_reader_newest(&svc->input[i].reader);
-            lag += newest > durable ? newest - durable : 0;
-        }
         keeper_current(m->keeper, i, tb_journal_writer_path(in->writer),
                        tb_journal_writer_file(in->writer));
     }

@@ -209,7 +209,7 @@ def slow():
 
 
 def stopped():
-    """Told to stop at once while it starts: what it has read so far is not lost, and not said to be."""
+    """A start that takes long is told. Stopped at once meanwhile: what was read so far is not lost, and not said to be."""
     with Bus() as bus, Journal() as j:
         options = ["--streams=s", "--journal", j.dir]
         journal = bus.start("tickbus-journal", *options)
@@ -220,7 +220,8 @@ def stopped():
         held = lease(sorted(glob.glob(j.of + "/*.tbj"))[-1])
         end(bus.start("tickbus-synth", "--stream=s", "--rate=0", "--count=900"))
         journal = bus.start("tickbus-journal", *options)
-        until(lambda: "ev=attached" in log_of(journal), "records to be held")
+        until(lambda: "ev=recovering stream=s" in log_of(journal), "that to be told")
+        check("held=400 " in log_of(journal) and bus.stats("journal").counters["durable_lag"] == 400, log_of(journal))
         for said in ("ev=draining", "ev=stopping_at_once"):
             journal.send_signal(signal.SIGTERM)
             until(lambda said=said: said in log_of(journal), said)
