@@ -92,6 +92,7 @@ int store_match(struct store *s, unsigned i, uint64_t epoch, tb_ns now, uint64_t
     if (rc != 0)
         return note_failure(s, rc, &why, now);
     s->epoch[i] = epoch;
+    note_success(s);
     return 0;
 }
 
@@ -264,6 +265,7 @@ void store_upgrade(struct store *s, tb_ns now)
         (void)note_failure(s, (int)left, &why, now);
         return;
     }
+    note_success(s);
     s->report.upgrade_left = left;
     s->upgraded = left == 0;
     s->config.ops->checkpoint(s->sink);

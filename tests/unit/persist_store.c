@@ -595,6 +595,9 @@ static void a_missing_directory_is_named_and_waited_for(void **state)
     assert_int_equal(attach(f), -ENOENT);
     assert_non_null(strstr(f->s.report.trouble.text, "no directory /dev/shm/tickbus-test-"));
     assert_int_equal(mkdir(directory, 0755), 0);
+    f->now += TB_NS_PER_S;
+    assert_int_equal(attach(f), 0);
+    assert_string_equal(f->s.report.trouble.text, ""); /* also while there are no rows to store */
     finish(f);
     assert_all_stored_once(path);
 }
