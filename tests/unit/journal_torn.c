@@ -250,9 +250,40 @@ static void an_empty_file_is_removed(void **state)
     assert_int_equal(recover(b, 0), 0);
 }
 
+/* After a power failure: pages of zeros, and behind them later ones that did reach the disk. They are not passed over unsaid. */
+static void pages_behind_a_long_hole_are_told(void **state)
+{
+    struct bench *b = &bench;
+    struct stat before, after;
+    char path[512];
+    const tb_seq all = (tb_seq)1000 * 63;
+    (void)state;
+    bench_make(b);
+    bench_open(b, TB_JOURNAL_IO_PLAIN);
+    assert_int_equal(tb_journal_writer_begin(b->writer, EPOCH, 1), 0);
+    bench_append(b, all, 512);
+    assert_true(bench_settle(b, 1000));
+    (void)snprintf(path, sizeof(path), "%s/%.60s", b->path, tb_journal_writer_file(b->writer));
+    bench_close(b);
+    int fd = open(path, O_RDWR);
+    assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, DATA + 300 * PAGE,
+                               699 * PAGE),
+                     0);
+    assert_int_equal(fstat(fd, &before), 0);
+    b->bad = 0;
+    bench_open(b, TB_JOURNAL_IO_PLAIN);
+    assert_int_equal(tb_journal_writer_last(b->writer, EPOCH), 300 * 63);
+    assert_true(b->bad > 0);
+    assert_int_equal(fstat(fd, &after), 0);
+    assert_int_equal(after.st_size, before.st_size); /* it stays as it is */
+    (void)close(fd);
+    bench_remove(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pages_behind_a_long_hole_are_told),
         cmocka_unit_test_setup_teardown(cut_at_every_byte, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_bit_of_the_last_page, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_bit_of_a_page_in_the_middle, set_up, tear_down),
