@@ -139,8 +139,11 @@ static int on_input(struct tb_service *svc, void *self, unsigned input, bool new
 {
     struct candles_main *m = self;
     (void)svc;
-    if (new_epoch)
+    if (new_epoch) {
         candles_epoch(&m->candles, input);
+        if (m->met_at[input] != UINT64_MAX)
+            m->met_at[input] = 0; /* it was a place of the last one */
+    }
     return candles_flush_resume(&m->candles, input);
 }
 
