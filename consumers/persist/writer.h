@@ -55,7 +55,8 @@ struct writer {
     struct store_report report;
 };
 
-/* writer_start: 0 or -errno. It opens the database when it can: see the report. */
+/* writer_start: 0 or -errno. It opens the database when it can: see the report. The path and the histogram
+ * that config points to stay as long as the writer, which may be as long as the process: see writer_stop. */
 int writer_start(struct writer *w, const struct store_config *config, struct persist *p);
 
 /*
