@@ -206,14 +206,15 @@ def test_kills():
 
 
 def test_points():
-    """Killed right before and right after a commit and a hand-over to the writer, at each of the first ones."""
+    """Killed right before and after a commit, a hand-over to the writer, a checkpoint begun and made: the first ones."""
     with open(os.path.join(BUILD, "tickbus-persist"), "rb") as f:
         if b"persist:before_commit" not in f.read():
             print("skipped: built without -DTB_POINTS=ON")
             sys.exit(77)
     capture = facts.demo()
     expected = rows_of(capture)
-    for point in ("persist:before_commit", "persist:after_commit", "persist:handed_over"):
+    for point in ("persist:before_commit", "persist:after_commit", "persist:handed_over", "service:checkpoint_begun",
+                  "service:before_release"):
         for count in (1, 2, 3, 5, 8, 13, 21):
             with make(capture, options="batch_rows: 100") as bus:
                 persist = bus.processes["services.persist"]
