@@ -173,18 +173,18 @@ static bool has_started(struct journal_input *in)
     struct journal_start *s = &in->start;
     if (in->starting && !journal_start_end(s))
         return false;
-    if (in->starting && s->rc != 0) {
-        in->starting = false;
-        fail_input(in, s->err.text);
-        return false;
-    }
-    if (!in->starting || s->epoch != r->epoch) {
+    if (!in->starting || (s->rc == 0 && s->epoch != r->epoch)) {
         in->starting = true;
         in->begun_mono = in->told_mono = tb_clock_mono();
         s->epoch = r->epoch;
         journal_start_begin(s);
         if (!journal_start_end(s))
             return false;
+    }
+    if (s->rc != 0) {
+        in->starting = false;
+        fail_input(in, s->err.text);
+        return false;
     }
     in->writer = s->writer;
     in->books.instrument = instrument;

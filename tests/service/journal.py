@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """tickbus-journal over real streams, read back by a reader in another language.
 
-    journal.py stream|kills|full|refused|epochs|compress|lapped|spoilt|slow|less|stopped
+    journal.py stream|kills|full|refused|epochs|compress|lapped|spoilt|slow|less|stopped|busy
 
 kills: ROUNDS (default 100) and SEED in the environment.
 """
@@ -233,6 +233,30 @@ def stopped():
         check(len(only_epoch(j.of)) == 900, "not all are there")
 
 
+def busy():
+    """One of two streams is written by another process: that is said, the other one goes on, and it too when that process is gone."""
+    with Bus() as bus, Journal() as j:
+        other = bus.start("tickbus-journal", "--streams=s", "--journal", j.dir, "--name=other")
+        producer = bus.start("tickbus-synth", "--stream=s", "--rate=20000")
+        until(lambda: os.path.exists(bus.path("s.other.cursor")) and bus.ring("s").last > 1000, "it to be written")
+        for _ in range(5):  # that it can not be written is known before anything else is done, or later
+            journal = bus.start("tickbus-journal", "--streams=s", "--journal", j.dir)
+            until(lambda j=journal: j.poll() is not None or "ev=journal_not_opened" in log_of(j), "that to be said")
+            check(journal.poll() is None, log_of(journal))
+            journal.kill()
+            journal.wait()
+        journal = bus.start("tickbus-journal", "--streams=s,t", "--journal", j.dir)
+        end(bus.start("tickbus-synth", "--stream=t", "--name=t", "--rate=0", "--count=700"))
+        until(lambda: os.path.exists(bus.path("t.journal.cursor")) and cursor(bus, "t")[1] == 700, "the other stream")
+        state, note = stat(bus, "journal")
+        check(state == "degraded" and "another process writes" in note, state, note, log_of(journal))
+        stop(other)
+        stop(producer)
+        until(lambda: cursor(bus)[1] == bus.ring("s").last, "the rest")
+        stop(journal)
+        check(len(only_epoch(j.of)) == bus.ring("s").last, log_of(journal))
+
+
 def less():
     """Less is on disk than the cursor page promised: what the ring has comes again, and what is held is not given up for what it has not."""
     with Bus() as bus, Journal() as j:
@@ -394,7 +418,7 @@ def spoilt():
 
 
 def main():
-    tests = {f.__name__: f for f in (stream, kills, full, refused, epochs, compress, lapped, slow, spoilt, less, stopped)}
+    tests = {f.__name__: f for f in (stream, kills, full, refused, epochs, compress, lapped, slow, spoilt, less, stopped, busy)}
     tests[sys.argv[1]]()
     print("ok", sys.argv[1])
 
