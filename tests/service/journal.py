@@ -172,8 +172,16 @@ def lease(name):
     """While it is held, nobody else's open of this file returns (but see lease-break-time: 45 s). None: not to be had here."""
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     fd = os.open(name, os.O_RDWR)
+
+    def taken():
+        try:
+            fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except BlockingIOError:
+            return False  # the kernel has not closed all of who was killed
+        return True
+
     try:
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        until(taken, "the lease")
     except OSError as refused:
         print("skipped: no lease on a file of a journal:", refused)
         sys.exit(77)
