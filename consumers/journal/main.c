@@ -258,7 +258,7 @@ static void get_ready(struct journal_input *in)
     if (in->start.last + 1 != first)
         journal_books_invalidate(&in->books);
     in->trouble[0] = '\0';
-    in->catching = false;
+    in->catching = input->held = false;
     in->ready = true;
     tb_service_durable(in->m->svc, in->index, first - 1);
     tb_log(TB_LOG_INFO, "writing", "stream=%s epoch=%llu seq=%llu last=%llu held=%zu",
@@ -279,6 +279,7 @@ static void begin_to_hold(struct journal_input *in, struct tb_reader *r)
         in->from = durable >= r->cursor ? durable : 0;
     if (in->from != 0)
         tb_reader_seek(r, in->from);
+    in->m->svc->input[in->index].held = in->from == 0;
     in->before = in->promised ? durable : r->cursor - 1;
     tb_service_durable(in->m->svc, in->index, in->before);
 }
@@ -337,8 +338,6 @@ static int on_records(struct tb_service *svc, void *self, unsigned i,
     (void)svc;
     if (in->ready && give_held(in))
         return append(in, records, (size_t)count);
-    if (in->from == 0)
-        return 0;
     /* But for the last one: who has read all would stop, or leave a stream that was made anew. */
     return (int)held_put(&in->held, records, (size_t)count - 1);
 }

@@ -167,6 +167,24 @@ def lapped():
         check(first == 501 + lost and sorted(records) == [*range(1, 501), *range(first, 10001)], "one gap, as told")
         check(len(segments(j.of)) == 2, "a gap begins a segment")
 
+        # The same while its producer goes on and on, and what is on disk is known late: one loss, counted once and told with its range.
+        producer = bus.start("tickbus-synth", "--stream=s", "--rate=30000", "--capacity=1024")
+        until(lambda: bus.ring("s").last > 14000, "it to be lapped")
+        held = lease(sorted(glob.glob(j.of + "/*.tbj"))[-1])
+        journal = bus.start("tickbus-journal", *options)
+        until(lambda: bus.ring("s").last > 20000, "a few times round")
+        os.close(held)
+        until(lambda: cursor(bus)[1] > 21000, "the journal to go on")
+        stop(producer)
+        until(lambda: cursor(bus)[1] == bus.ring("s").last, "the last record")
+        stop(journal)
+        (records,) = read(j.of).values()
+        lost = bus.stats("journal").counters["records_lost"]
+        there = len([seq for seq in records if seq > 10000])
+        check(there + lost == max(records) - 10000, there, "records and", lost, "lost of", max(records) - 10000, log_of(journal))
+        first = min(seq for seq in records if seq > 10000)
+        check("ev=overrun stream=s lost=%d " % (first - 10001) in log_of(journal), first, log_of(journal))
+
 
 def lease(name):
     """While it is held, nobody else's open of this file returns (but see lease-break-time: 45 s). None: not to be had here."""
