@@ -45,8 +45,8 @@ struct journal_input {
     bool promised; /* ... behind what is durable, as the cursor page says */
     tb_seq before; /* durable, as far as it is known until it is ready */
     tb_ns begun_mono, told_mono; /* the start */
-    bool ready;    /* reader and writer are at the same place */
-    bool catching; /* the reader was put where the writer goes on */
+    bool ready;                  /* reader and writer are at the same place */
+    bool catching;               /* the reader was put where the writer goes on */
     tb_ns retry_mono;
     tb_ns seen_latency;
     uint64_t seen_syncs;
@@ -425,8 +425,8 @@ static void tell_start(struct journal_input *in)
     in->told_mono = mono;
     tb_log(TB_LOG_INFO, "recovering",
            "stream=%s for_ms=%lld held=%zu what=\"its last segment is read to the end\"",
-           in->m->svc->input[in->index].stream,
-           (long long)((mono - in->begun_mono) / TB_NS_PER_MS), held_count(&in->held));
+           in->m->svc->input[in->index].stream, (long long)((mono - in->begun_mono) / TB_NS_PER_MS),
+           held_count(&in->held));
 }
 
 /* How much of what was published is not known to be durable. */
@@ -560,7 +560,8 @@ static void stop(struct tb_service *svc, void *self)
     svc->wake_fd = -1;
     for (unsigned i = 0; i < TB_INPUTS_MAX; i++) {
         journal_start_stop(&m->input[i].start);
-        held_clear(&m->input[i].held); /* not durable, so not released: the next start reads it again */
+        held_clear(
+            &m->input[i].held); /* not durable, so not released: the next start reads it again */
         tb_journal_writer_close(m->input[i].start.writer);
         journal_books_fini(&m->input[i].books);
     }

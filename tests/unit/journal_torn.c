@@ -266,9 +266,9 @@ static void pages_behind_a_long_hole_are_told(void **state)
     (void)snprintf(path, sizeof(path), "%s/%.60s", b->path, tb_journal_writer_file(b->writer));
     bench_close(b);
     int fd = open(path, O_RDWR);
-    assert_int_equal(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, DATA + 300 * PAGE,
-                               699 * PAGE),
-                     0);
+    assert_int_equal(
+        fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, DATA + 300 * PAGE, 699 * PAGE),
+        0);
     assert_int_equal(fstat(fd, &before), 0);
     b->bad = 0;
     bench_open(b, TB_JOURNAL_IO_PLAIN);
