@@ -82,8 +82,11 @@ static void fill(struct bench *b, const struct source *s)
                               .instrument = (uint16_t)(k % o.markets + 1),
                               .type = TB_TRADE,
                               .flags = TB_F_LAST};
-        r.trade = (struct tb_trade){.price = price_of(k), .size = size_of(k), .trade_id = (uint64_t)k,
-                                    .side = k & 1 ? TB_BUY : TB_SELL, .count = 1};
+        r.trade = (struct tb_trade){.price = price_of(k),
+                                    .size = size_of(k),
+                                    .trade_id = (uint64_t)k,
+                                    .side = k & 1 ? TB_BUY : TB_SELL,
+                                    .count = 1};
         (void)tb_writer_publish(&w, &r); /* free: never refused */
     }
     tb_writer_close(&w, TB_STREAM_DONE);
@@ -118,7 +121,8 @@ static double read_all(struct bench *b, const struct source *s,
 
 /* ---- the subjects ---- */
 
-static void take_sum(void *context, struct tb_reader *r, const struct tb_record *records, size_t count)
+static void take_sum(void *context, struct tb_reader *r, const struct tb_record *records,
+                     size_t count)
 {
     int64_t *sum = context;
     (void)r;
@@ -143,7 +147,8 @@ struct ohlcv {
     int64_t open, high, low, close, volume;
 };
 
-static void take_ohlcv(void *context, struct tb_reader *r, const struct tb_record *records, size_t count)
+static void take_ohlcv(void *context, struct tb_reader *r, const struct tb_record *records,
+                       size_t count)
 {
     struct ohlcv *all = context;
     (void)r;
@@ -184,7 +189,8 @@ static const struct tb_instrument *instrument(void *context, unsigned input, uin
     return tb_reader_instrument(l->reader, id);
 }
 
-static uint16_t mirror(void *context, unsigned input, uint16_t id, int8_t price_exp, int8_t size_exp)
+static uint16_t mirror(void *context, unsigned input, uint16_t id, int8_t price_exp,
+                       int8_t size_exp)
 {
     struct logic *l = context;
     (void)price_exp, (void)size_exp;
@@ -199,7 +205,8 @@ static int publish(void *context, unsigned input, struct tb_record *records, siz
     return tb_writer_publish_many(&l->out, records, count) == count ? 0 : -1;
 }
 
-static void take_candles(void *context, struct tb_reader *r, const struct tb_record *records, size_t count)
+static void take_candles(void *context, struct tb_reader *r, const struct tb_record *records,
+                         size_t count)
 {
     struct logic *l = context;
     l->reader = r;
@@ -249,7 +256,8 @@ static int service_run(struct bench *b, const struct bench_case *c)
     pid_t pid = bench_fork(-1);
     if (pid == 0) {
         (void)setenv("TICKBUS_DIR", bench_directory(b), 1);
-        execl(program, program, "--bus=bench", streams, "--until-done", "--new-epoch", "--log-level=error", NULL);
+        execl(program, program, "--bus=bench", streams, "--until-done", "--new-epoch",
+              "--log-level=error", NULL);
         _exit(127);
     }
     bench_join(pid);
@@ -257,15 +265,18 @@ static int service_run(struct bench *b, const struct bench_case *c)
         bench_fail("%s", err.text);
     if (counter(&page, "trades") != o.slots)
         bench_fail("tickbus-candles took another number of trades");
-    bench_add(b, c->measure, BENCH_HIGHER, "M trades/s", (double)o.slots / (double)page.busy_ns * 1e3);
+    bench_add(b, c->measure, BENCH_HIGHER, "M trades/s",
+              (double)o.slots / (double)page.busy_ns * 1e3);
     return 0;
 }
 
 #define CASES(measure_, source_)                                                                   \
     {measure_, "tickbus-candles", BENCH_OURS, 1, service_run, source_},                            \
-    {measure_, "its logic alone", BENCH_OURS, 1, logic_run, source_},                              \
-    {measure_, "OHLCV of one timeframe", BENCH_LIMIT, 1, ohlcv_run, source_},                      \
-    {measure_, "reading the ring", BENCH_LIMIT, 1, read_run, source_}
+        {measure_, "its logic alone", BENCH_OURS, 1, logic_run, source_},                          \
+        {measure_, "OHLCV of one timeframe", BENCH_LIMIT, 1, ohlcv_run, source_},                  \
+    {                                                                                              \
+        measure_, "reading the ring", BENCH_LIMIT, 1, read_run, source_                            \
+    }
 
 static const struct bench_case cases[] = {
     CASES("full ring", &busy),
@@ -283,7 +294,8 @@ int main(int argc, char **argv)
     if (length <= 0)
         bench_fail("this program does not find itself");
     strcpy(strrchr(program, '/'), "/tickbus-candles");
-    bench_note(&b, "%lld trades of %lld markets in a ring; forming candles each 100 ms of venue time",
+    bench_note(&b,
+               "%lld trades of %lld markets in a ring; forming candles each 100 ms of venue time",
                (long long)o.slots, (long long)o.markets);
     fill(&b, &busy);
     fill(&b, &slow);

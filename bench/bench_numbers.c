@@ -171,12 +171,18 @@ static int number_run(struct bench *b, const struct bench_case *c)
         (void)(*round)(); /* caches, branch predictors, clock speed */
     tb_ns begun = tb_clock_mono();
     uint64_t operations = (*round)();
-    bench_add(b, c->measure, BENCH_LOWER, "ns", (double)(tb_clock_mono() - begun) / (double)operations);
+    bench_add(b, c->measure, BENCH_LOWER, "ns",
+              (double)(tb_clock_mono() - begun) / (double)operations);
     return 0;
 }
 
 #define CASE(measure, subject, role, round)                                                        \
-    {measure, subject, role, 1, number_run, &(uint64_t (*const)(void)){round}}
+    {                                                                                              \
+        measure, subject, role, 1, number_run, &(uint64_t(*const)(void))                           \
+        {                                                                                          \
+            round                                                                                  \
+        }                                                                                          \
+    }
 
 static const struct bench_case cases[] = {
     CASE("decimal text to number", "tb_decimal_parse", BENCH_OURS, parse_round),
@@ -195,8 +201,9 @@ struct numbers {
 
 static const struct tb_option options[] = {BENCH_OPTIONS(struct numbers, common)};
 
-static const char usage[] = "bench_numbers [options]: what decimals, book changes and candles cost\n"
-                            "How to read the figures: bench/README.md.\n";
+static const char usage[] =
+    "bench_numbers [options]: what decimals, book changes and candles cost\n"
+    "How to read the figures: bench/README.md.\n";
 
 int main(int argc, char **argv)
 {

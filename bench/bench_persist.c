@@ -70,8 +70,8 @@ static void make_data(void)
         bench_fail("no memory");
     for (uint16_t m = 0; m < o.markets; m++) {
         struct tb_instrument *entry = &instruments[m];
-        *entry = (struct tb_instrument){.venue = "binance", .price_exp = -2, .size_exp = -5,
-                                        .market = (uint16_t)(m + 1)};
+        *entry = (struct tb_instrument){
+            .venue = "binance", .price_exp = -2, .size_exp = -5, .market = (uint16_t)(m + 1)};
         (void)snprintf(entry->symbol, sizeof(entry->symbol), "M%d/USDT", m);
     }
     uint64_t x = 1;
@@ -85,15 +85,21 @@ static void make_data(void)
             .instrument = market,
             .type = TB_TRADE,
             .flags = TB_F_LAST,
-            .trade = {.price = 6100000 + (int64_t)(x >> 48), .size = 1 + (int64_t)(x >> 40 & 0xFFFF),
-                      .trade_id = 3000000000U + (uint64_t)k, .side = x >> 39 & 1 ? TB_BUY : TB_SELL, .count = 1},
+            .trade = {.price = 6100000 + (int64_t)(x >> 48),
+                      .size = 1 + (int64_t)(x >> 40 & 0xFFFF),
+                      .trade_id = 3000000000U + (uint64_t)k,
+                      .side = x >> 39 & 1 ? TB_BUY : TB_SELL,
+                      .count = 1},
         };
-        values[k] = (struct values){
-            tb_decimal_double(r->ts_event, -9), tb_decimal_double(r->trade.price, -2),
-            tb_decimal_double(r->trade.size, -5),
-            tb_decimal_double_wide((__int128)r->trade.price * r->trade.size, -7),
-            (int64_t)r->trade.trade_id, r->trade.side == TB_BUY ? "buy" : "sell",
-            instruments[market - 1].symbol, market};
+        values[k] =
+            (struct values){tb_decimal_double(r->ts_event, -9),
+                            tb_decimal_double(r->trade.price, -2),
+                            tb_decimal_double(r->trade.size, -5),
+                            tb_decimal_double_wide((__int128)r->trade.price * r->trade.size, -7),
+                            (int64_t)r->trade.trade_id,
+                            r->trade.side == TB_BUY ? "buy" : "sell",
+                            instruments[market - 1].symbol,
+                            market};
     }
 }
 
@@ -168,9 +174,10 @@ static int persist_run(struct bench *b, const struct bench_case *c)
     struct persist p;
     struct writer w;
     uint64_t position;
-    struct persist_config pc = {.book_depth = 10, .snapshot_every = TB_NS_PER_S, .buffer_rows = 262144,
-                                .lookup = lookup};
-    struct store_config sc = {.ops = &sink_sqlite, .sink = sink_options(), .batch_rows = (size_t)o.batch};
+    struct persist_config pc = {
+        .book_depth = 10, .snapshot_every = TB_NS_PER_S, .buffer_rows = 262144, .lookup = lookup};
+    struct store_config sc = {
+        .ops = &sink_sqlite, .sink = sink_options(), .batch_rows = (size_t)o.batch};
     if (persist_init(&p, &pc, streams, 1) != 0 || writer_start(&w, &sc, &p) != 0)
         bench_fail("no memory");
     while (!writer_position(&w, 0, 1, &position))
@@ -204,10 +211,16 @@ struct bare {
 
 static void bare_open(struct bare *t, const char *schema, const char *insert)
 {
-    if (sqlite3_open_v2(path, &t->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
-        sqlite3_exec(t->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4096", NULL, NULL, NULL) != SQLITE_OK ||
+    if (sqlite3_open_v2(path, &t->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK ||
+        sqlite3_exec(t->db,
+                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = "
+                     "-16384; PRAGMA wal_autocheckpoint = 4096",
+                     NULL, NULL, NULL) != SQLITE_OK ||
         sqlite3_exec(t->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
-        sqlite3_prepare_v3(t->db, insert, -1, SQLITE_PREPARE_PERSISTENT, &t->insert, NULL) != SQLITE_OK)
+        sqlite3_prepare_v3(t->db, insert, -1, SQLITE_PREPARE_PERSISTENT, &t->insert, NULL) !=
+            SQLITE_OK)
         bench_fail("%s", sqlite3_errmsg(t->db));
 }
 
@@ -270,7 +283,8 @@ static int compact_run(struct bench *b, const struct bench_case *c)
 static int text_run(struct bench *b, const struct bench_case *c)
 {
     struct bare t;
-    bare_open(&t, TEXT_TABLE("REAL", "INTEGER"), "INSERT INTO texts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    bare_open(&t, TEXT_TABLE("REAL", "INTEGER"),
+              "INSERT INTO texts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     struct clocks begun = now();
     sqlite3_bind_text(t.insert, 1, "binance", -1, SQLITE_STATIC);
     sqlite3_bind_text(t.insert, 9, "binance", -1, SQLITE_STATIC);
@@ -299,7 +313,8 @@ static void write_rows(void)
     FILE *f = fopen(pg_file(), "w");
     for (int64_t k = 0; f != NULL && k < o.rows; k++) {
         const struct values *v = &values[k];
-        fprintf(f, "binance\t%s\t%.6f\t%s\t%.2f\t%.5f\t%.7f\t%" PRId64 "\tbinance\t1\t%" PRId64 "\n",
+        fprintf(f,
+                "binance\t%s\t%.6f\t%s\t%.2f\t%.5f\t%.7f\t%" PRId64 "\tbinance\t1\t%" PRId64 "\n",
                 v->symbol, v->time, v->side, v->price, v->amount, v->cost, v->id, k + 1);
     }
     if (f == NULL || fclose(f) != 0)
@@ -322,7 +337,8 @@ static int pg_copy_run(struct bench *b, const struct bench_case *c)
     (void)snprintf(text, sizeof(text), "DROP TABLE IF EXISTS texts; %s\nCOPY texts FROM '%s';\n",
                    TEXT_TABLE("double precision", "bigint"), pg_file());
     double seconds = pg_run(text);
-    (void)snprintf(text, sizeof(text), "DO $$ BEGIN ASSERT (SELECT count(*) FROM texts) = %" PRId64 "; END $$;\n",
+    (void)snprintf(text, sizeof(text),
+                   "DO $$ BEGIN ASSERT (SELECT count(*) FROM texts) = %" PRId64 "; END $$;\n",
                    o.rows);
     if (seconds <= 0 || pg_run(text) < 0)
         bench_fail("PostgreSQL did not take the rows");
@@ -345,9 +361,10 @@ int main(int argc, char **argv)
     (void)snprintf(path, sizeof(path), "%.4000s/tickbus-bench-%d.db", o.directory, (int)getpid());
     (void)atexit(remove_files);
     make_data();
-    bench_note(&b, "SQLite %s, WAL, synchronous NORMAL; %" PRId64 " trades of %" PRId64
-               " markets a file, %" PRId64 " a transaction, in %s", sqlite3_libversion(), o.rows, o.markets,
-               o.batch, o.directory);
+    bench_note(&b,
+               "SQLite %s, WAL, synchronous NORMAL; %" PRId64 " trades of %" PRId64
+               " markets a file, %" PRId64 " a transaction, in %s",
+               sqlite3_libversion(), o.rows, o.markets, o.batch, o.directory);
     bench_run(&b, cases, TB_COUNT(cases));
     free(values);
     free(records);

@@ -45,7 +45,7 @@ static pid_t start(const char *path, const char *const argv[])
     const char *arguments[ARGUMENTS_MAX] = {NULL};
     size_t n = 0;
     if (as_postgres) {
-        static const char *const as[] = {"setpriv", "--reuid=postgres", "--regid=postgres",
+        static const char *const as[] = {"setpriv",        "--reuid=postgres", "--regid=postgres",
                                          "--clear-groups", "--pdeathsig=KILL", "--"};
         for (size_t k = 0; k < TB_COUNT(as); k++)
             arguments[n++] = as[k];
@@ -59,7 +59,8 @@ static pid_t start(const char *path, const char *const argv[])
 static bool succeeds(pid_t pid)
 {
     int status;
-    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
 }
 
 static bool is_up(void *context)
@@ -82,7 +83,8 @@ static const char *make_directory(const char *parent)
     (void)atexit(pg_stop);
     (void)snprintf(data, sizeof(data), "%s/data", directory);
     (void)snprintf(file, sizeof(file), "%s/rows", directory);
-    if (as_postgres && (chown(directory, user->pw_uid, user->pw_gid) != 0 || chmod(directory, 0755) != 0))
+    if (as_postgres &&
+        (chown(directory, user->pw_uid, user->pw_gid) != 0 || chmod(directory, 0755) != 0))
         return "its directory cannot be given to user postgres";
     return NULL;
 }
@@ -134,8 +136,8 @@ double pg_run(const char *commands)
         (void)dup2(out[1], STDOUT_FILENO);
         int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
         (void)dup2(null, STDERR_FILENO);
-        execl(psql, psql, "-X", "-h", directory, "-U", "bench", "-d", "postgres", "-v", "ON_ERROR_STOP=1",
-              (char *)NULL);
+        execl(psql, psql, "-X", "-h", directory, "-U", "bench", "-d", "postgres", "-v",
+              "ON_ERROR_STOP=1", (char *)NULL);
         _exit(127);
     }
     (void)close(in[0]);

@@ -124,9 +124,9 @@ static void begin_recent(struct tb_candles *c)
     bool inside = true;
     for (unsigned i = 0; i < TB_TIMEFRAMES; i++) {
         const struct tb_candle *candle = &c->candle[i];
-        inside = inside && start >= candle->start &&
-                 (uint64_t)start - (uint64_t)candle->start <=
-                     (uint64_t)tb_timeframe_width[i] - width;
+        inside =
+            inside && start >= candle->start &&
+            (uint64_t)start - (uint64_t)candle->start <= (uint64_t)tb_timeframe_width[i] - width;
     }
     c->recent = (struct tb_candle_recent){
         .start = start, .width = inside ? width : 0, .high = INT64_MIN, .low = INT64_MAX};

@@ -38,7 +38,8 @@ struct tb_checkpoint_page {
     uint64_t capacity;
     TB_ATOMIC(uint64_t) bytes[2];
     TB_ATOMIC(uint32_t) current;
-    TB_ATOMIC(uint32_t) crc[2]; /* CRC32C of the buffers' bytes: a process can not leave them wrong,
+    TB_ATOMIC(uint32_t)
+    crc[2]; /* CRC32C of the buffers' bytes: a process can not leave them wrong,
                                  * a person can */
 };
 
@@ -105,9 +106,10 @@ int tb_checkpoint_open(const char *bus_dir, const char *service, uint32_t versio
     }
     if (!page_fits(c.page, version, c.capacity)) {
         if (c.page->magic != 0) /* 0: a new file */
-            tb_log(TB_LOG_WARN, "checkpoint_refused",
-                   "file=%s reason=\"damaged, or of another version\" then=\"as if there were none\"",
-                   path);
+            tb_log(
+                TB_LOG_WARN, "checkpoint_refused",
+                "file=%s reason=\"damaged, or of another version\" then=\"as if there were none\"",
+                path);
         memset((void *)c.page, 0, sizeof(*c.page));
         c.page->layout = LAYOUT;
         c.page->version = version;
@@ -152,7 +154,8 @@ void tb_checkpoint_commit(struct tb_checkpoint *c, size_t bytes)
     unsigned i = other(c);
     TB_ASSERT(bytes <= c->capacity);
     atomic_store_explicit(&c->page->bytes[i], bytes, memory_order_relaxed);
-    atomic_store_explicit(&c->page->crc[i], tb_crc32c(0, buffer(c, i), bytes), memory_order_relaxed);
+    atomic_store_explicit(&c->page->crc[i], tb_crc32c(0, buffer(c, i), bytes),
+                          memory_order_relaxed);
     TB_POINT("checkpoint:before_commit");
     atomic_store_explicit(&c->page->current, i + 1, memory_order_release);
     TB_POINT("checkpoint:after_commit");

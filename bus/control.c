@@ -126,7 +126,8 @@ int tb_control_ask(const char *bus_dir, const char *stream, const char *request,
     const struct sockaddr_un to = address_of(directory, name);
     size_t length = strlen(request);
     /* A socket that nobody empties is full after some requests, and a send would wait for ever. */
-    const tb_ns least = timeout_ns > TB_NS_PER_US ? timeout_ns : TB_NS_PER_US; /* 0 would be for ever */
+    const tb_ns least =
+        timeout_ns > TB_NS_PER_US ? timeout_ns : TB_NS_PER_US; /* 0 would be for ever */
     const struct timeval longest = {.tv_sec = least / TB_NS_PER_S,
                                     .tv_usec = least % TB_NS_PER_S / TB_NS_PER_US};
     /* An address of ours, which the kernel chooses, for the answer to come to. */

@@ -53,8 +53,10 @@ int tb_bus_find(const char *base, const char *bus, char *out_path, size_t path_b
     if (rc != 0 || is_directory(out_path))
         return rc;
     if (stat(out_path, &st) != 0 && errno == EACCES)
-        return tb_fail(err, -EACCES, "uid %u may not look at bus %s: run this as its user, or let it enter "
-                       "the directories above", (unsigned)geteuid(), out_path);
+        return tb_fail(err, -EACCES,
+                       "uid %u may not look at bus %s: run this as its user, or let it enter "
+                       "the directories above",
+                       (unsigned)geteuid(), out_path);
 
     char parent[512], only[TB_STREAM_BYTES], names[NAMES_BYTES];
     snprintf(parent, sizeof(parent), "%s", out_path);

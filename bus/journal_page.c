@@ -13,7 +13,8 @@ static uint32_t page_crc(const void *page)
     TB_ALIGNAS(64) unsigned char front[FRONT];
     memcpy(front, page, FRONT);
     memset(front + offsetof(struct tb_journal_page, crc), 0, sizeof(uint32_t));
-    return tb_crc32c(tb_crc32c(0, front, FRONT), (const char *)page + FRONT, TB_JOURNAL_PAGE - FRONT);
+    return tb_crc32c(tb_crc32c(0, front, FRONT), (const char *)page + FRONT,
+                     TB_JOURNAL_PAGE - FRONT);
 }
 
 void tb_journal_page_seal(void *page)

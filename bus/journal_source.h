@@ -25,8 +25,8 @@ struct tb_journal_source {
     tb_ns created;
     tb_ns time_before; /* greatest publish time of the epoch before it; -1: its head is not
                         * readable */
-    uint64_t full;  /* this many pages of records are known to be in their places */
-    tb_seq end_seq; /* of the end page: last sequence + 1; 0: none was seen */
+    uint64_t full;     /* this many pages of records are known to be in their places */
+    tb_seq end_seq;    /* of the end page: last sequence + 1; 0: none was seen */
     char name[64];
 };
 

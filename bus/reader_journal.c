@@ -120,7 +120,8 @@ static bool attach_again(struct tb_reader *r);
 static void enter_epoch(struct tb_reader *r)
 {
     struct tb_reader_private *p = r->private_;
-    if (p->ring_epoch != p->next_epoch) /* the journal told of it first; the ring may have what that has not yet */
+    if (p->ring_epoch !=
+        p->next_epoch) /* the journal told of it first; the ring may have what that has not yet */
         (void)attach_again(r);
     r->epoch = p->next_epoch;
     p->next_epoch = 0;

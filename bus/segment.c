@@ -61,14 +61,20 @@ static int fail_refused(const char *path, const char *refused, int rc, struct tb
     else
         slash[slash == parent] = '\0';
     if (rc == -EROFS)
-        return tb_fail(err, rc, "cannot make %s: %s is read-only; give another directory with "
-                       "--directory or TICKBUS_DIR", path, parent);
+        return tb_fail(err, rc,
+                       "cannot make %s: %s is read-only; give another directory with "
+                       "--directory or TICKBUS_DIR",
+                       path, parent);
     if (stat(parent, &st) != 0)
-        return tb_fail(err, rc, "cannot make %s: %s can not be entered by uid %u; give another directory "
-                       "with --directory or TICKBUS_DIR", path, parent, (unsigned)geteuid());
-    return tb_fail(err, rc, "cannot make %s: %s belongs to uid %u, mode %04o, and this is uid %u; let it write "
-                   "there, or give another directory with --directory or TICKBUS_DIR", path, parent,
-                   (unsigned)st.st_uid, (unsigned)st.st_mode & 07777U, (unsigned)geteuid());
+        return tb_fail(err, rc,
+                       "cannot make %s: %s can not be entered by uid %u; give another directory "
+                       "with --directory or TICKBUS_DIR",
+                       path, parent, (unsigned)geteuid());
+    return tb_fail(
+        err, rc,
+        "cannot make %s: %s belongs to uid %u, mode %04o, and this is uid %u; let it write "
+        "there, or give another directory with --directory or TICKBUS_DIR",
+        path, parent, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777U, (unsigned)geteuid());
 }
 
 int tb_directory_make(const char *path, struct tb_error *err)
@@ -85,7 +91,8 @@ int tb_directory_make(const char *path, struct tb_error *err)
         *c = '\0';
         if (mkdir(part, 0750) == 0) {
             if (strcmp(part, COMMON_BASE) == 0)
-                (void)chmod(part, 01777); /* else it is the first user's alone, who hears nothing of it */
+                (void)chmod(part,
+                            01777); /* else it is the first user's alone, who hears nothing of it */
         } else if (errno == EROFS || errno == EACCES) { /* perhaps it is there all the same */
             if (why == 0)
                 strcpy(refused, part);
@@ -100,8 +107,9 @@ int tb_directory_make(const char *path, struct tb_error *err)
 
     struct stat st;
     if (stat(path, &st) != 0)
-        return why != 0 ? fail_refused(path, refused, why, err)
-                        : tb_fail(err, -errno, "cannot make directory %s: %s", path, strerror(errno));
+        return why != 0
+                   ? fail_refused(path, refused, why, err)
+                   : tb_fail(err, -errno, "cannot make directory %s: %s", path, strerror(errno));
     if (!S_ISDIR(st.st_mode))
         return tb_fail(err, -ENOTDIR, "%s is not a directory", path);
     if (geteuid() != 0 && st.st_uid != geteuid() && st.st_uid != 0)

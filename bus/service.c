@@ -48,7 +48,8 @@ static void state_update(struct tb_service *svc)
             if (records > 0)
                 behind = svc->input[i].stream;
             else
-                missing = svc->input[i].stream; /* all of its journal was read, and there is no ring */
+                missing =
+                    svc->input[i].stream; /* all of its journal was read, and there is no ring */
         }
         if (svc->input[i].open)
             continue;

@@ -106,8 +106,8 @@ static bool has_row(const struct tb_service_ops *ops, const char *key)
 /* Rows that make no sense without inputs or without an output. */
 static bool row_applies(const struct tb_service *svc, const char *key)
 {
-    static const char *const of_inputs[] = {
-        "streams", "from", "until_done", "wait", "attach_timeout", "print_streams", "journal"};
+    static const char *const of_inputs[] = {"streams",        "from",          "until_done", "wait",
+                                            "attach_timeout", "print_streams", "journal"};
     static const char *const of_output[] = {"stream",    "capacity",    "pace",
                                             "gates",     "lock_pages",  "huge_pages",
                                             "new_epoch", "print_output"};

@@ -65,11 +65,14 @@ int tb_service_past_read(struct tb_service *svc, uint64_t epoch, tb_seq seq)
         rc = read_all(svc, &r, &read);
     }
     if (rc == 0 && read > 0)
-        tb_log(TB_LOG_INFO, "past", "stream=%s read_back=%llu missing=%llu then=\"none is published again\"",
+        tb_log(TB_LOG_INFO, "past",
+               "stream=%s read_back=%llu missing=%llu then=\"none is published again\"",
                svc->out_stream, (unsigned long long)read, (unsigned long long)r.lost);
     if (rc < 0 && rc != -EINTR)
-        tb_log(TB_LOG_ERROR, "past_unknown", "stream=%s reason=%s then=\"what it published before may be "
-               "published again\"", svc->out_stream,
+        tb_log(TB_LOG_ERROR, "past_unknown",
+               "stream=%s reason=%s then=\"what it published before may be "
+               "published again\"",
+               svc->out_stream,
                tb_quote_text(err.text[0] != '\0' ? err.text : strerror(-rc), quoted));
     tb_reader_close(&r, false);
     if (rc != -EINTR)
@@ -85,9 +88,10 @@ uint64_t tb_service_past_epoch(const struct tb_service *svc)
     tb_seq seq;
     const char *bus = strrchr(svc->bus_dir, '/');
     if (svc->journal == NULL || bus == NULL ||
-        tb_journal_directory(svc->journal, bus + 1, svc->out_stream, path, sizeof(path), NULL) != 0 ||
+        tb_journal_directory(svc->journal, bus + 1, svc->out_stream, path, sizeof(path), NULL) !=
+            0 ||
         tb_journal_open(path, &j, NULL) != 0)
-        return 0; /* whoever reads it will say what is wrong with it */
+        return 0;                             /* whoever reads it will say what is wrong with it */
     (void)tb_journal_seek_time(j, INT64_MAX); /* 1: it ends before that, which is what is wanted */
     if (!tb_journal_tell(j, &epoch, &seq))
         epoch = 0;

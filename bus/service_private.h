@@ -24,15 +24,15 @@ struct skeleton_options {
 
 /* What tb_input does not show. */
 struct input_state {
-    uint64_t epoch;      /* of the position below; 0: it has none yet */
-    tb_seq cursor;       /* where to go on in that epoch when it is opened (again) */
+    uint64_t epoch; /* of the position below; 0: it has none yet */
+    tb_seq cursor;  /* where to go on in that epoch when it is opened (again) */
     /* What is before it is never needed again: of the last checkpoint or, without, behind what was
      * taken. */
     tb_seq saved_cursor;
     tb_seq released;
     tb_seq stop_at; /* stopping: what came before the signal is still read */
     bool opened_once;
-    bool keeps; /* tb_service_durable says what is released */
+    bool keeps;    /* tb_service_durable says what is released */
     bool anchored; /* a checkpoint says where its reading began (or none is kept) */
     bool refused;  /* on_records took less than it was given in this turn */
     bool empty;    /* nothing at the cursor in this turn */
@@ -74,10 +74,11 @@ struct tb_service_private {
     struct tb_writer writer;
     tb_seq woken_seq; /* readers were woken for what came before this */
     struct tb_checkpoint checkpoint;
-    const struct saved *begun; /* in the buffer that is not current: whole, but not settled; or NULL */
+    const struct saved
+        *begun; /* in the buffer that is not current: whole, but not settled; or NULL */
     size_t begun_bytes;
     bool checkpoint_due;
-    bool no_room; /* the last one could not be made for want of memory */
+    bool no_room;      /* the last one could not be made for want of memory */
     unsigned refusals; /* turns in a row in which nothing moved because something was refused */
     tb_ns checkpoint_mono;
     tb_seq saved_out_next;

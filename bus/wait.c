@@ -219,7 +219,9 @@ static bool found_by_looking(struct tb_reader *const *readers, size_t count, tb_
     while (!(found = any_ready(readers, count)) && tb_clock_mono() < until)
         ck_pr_stall();
     *spin_ns = found ? 2 * *spin_ns : *spin_ns / 2;
-    *spin_ns = *spin_ns < SPIN_MIN_NS ? SPIN_MIN_NS : *spin_ns > SPIN_MAX_NS ? SPIN_MAX_NS : *spin_ns;
+    *spin_ns = *spin_ns < SPIN_MIN_NS   ? SPIN_MIN_NS
+               : *spin_ns > SPIN_MAX_NS ? SPIN_MAX_NS
+                                        : *spin_ns;
     return found;
 }
 
@@ -308,7 +310,8 @@ void tb_readers_wait(struct tb_reader *const *readers, size_t count, tb_ns timeo
     if (timeout_ns <= 0)
         return;
     struct tb_wait_view view = view_of_all(readers, count, pages, &can_park);
-    bool batch = view.policy == TB_WAIT_BATCH && count == 1 && !view.on_disk; /* no runs grow there */
+    bool batch =
+        view.policy == TB_WAIT_BATCH && count == 1 && !view.on_disk; /* no runs grow there */
     if (batch && wait_for_run(readers[0], view.wanted))
         return;
     if (any_ready(readers, count)) {

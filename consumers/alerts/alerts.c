@@ -190,7 +190,7 @@ static int start(struct tb_service *svc, void *context)
         return -ENOMEM;
     }
     rc = deliver_start(&self->deliver, &self->rules, self->webhook, self->alertmanager,
-                           self->timeout, svc->wake_fd, &err);
+                       self->timeout, svc->wake_fd, &err);
     if (rc != 0)
         tb_log(TB_LOG_ERROR, "start", "reason=\"%s\"", err.text);
     add_counters(svc, self);

@@ -56,8 +56,8 @@ struct alerts {
     struct alerts_outbox outbox;
     struct past past;
     struct alerts_input *input; /* TB_INPUTS_MAX */
-    bool looks_at_lag; /* a rule asks for it */
-    tb_ns started;     /* monotonic, as are these */
+    bool looks_at_lag;          /* a rule asks for it */
+    tb_ns started;              /* monotonic, as are these */
     tb_ns lag_looked;
     tb_ns drain_until;
     bool delivery_bad;

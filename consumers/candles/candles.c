@@ -64,7 +64,8 @@ static void on_completed(void *context, enum tb_timeframe timeframe, const struc
 }
 
 /* The candles are settled. */
-static void make_forming(struct candles *c, struct candles_market *m, unsigned timeframe, tb_ns time)
+static void make_forming(struct candles *c, struct candles_market *m, unsigned timeframe,
+                         tb_ns time)
 {
     struct tb_candles *k = &m->candles;
     k->published[timeframe] = time;
@@ -169,8 +170,8 @@ static struct candles_market *find_away(struct candles *c, unsigned input,
 {
     for (uint32_t i = 0; i < c->market_count; i++) {
         struct candles_market *m = &c->markets[i];
-        if (!m->away || m->input != input || m->market != 0 || strcmp(m->symbol, entry->symbol) != 0 ||
-            strcmp(m->venue, entry->venue) != 0)
+        if (!m->away || m->input != input || m->market != 0 ||
+            strcmp(m->symbol, entry->symbol) != 0 || strcmp(m->venue, entry->venue) != 0)
             continue;
         m->market = entry->market;
         m->instrument = id;
@@ -404,7 +405,7 @@ int candles_load(struct candles *c, const void *bytes, size_t count)
     c->flushing = s.flushing;
     c->counts = s.counts;
     for (uint32_t i = 0; i < c->market_count; i++) {
-        c->markets[i].output = 0; /* the table may be another one */
+        c->markets[i].output = 0;      /* the table may be another one */
         c->markets[i].quiet_width = 0; /* forming_every may be another one */
     }
     memset(c->ids, 0, TB_INPUTS_MAX * sizeof(*c->ids));

@@ -58,7 +58,7 @@ struct candles_market {
     uint16_t market;     /* of the input's table: the id of the first entry */
     uint16_t instrument; /* the input's id whose exponents the candles have */
     uint16_t output;     /* the output's id for it; looked up again after a restart */
-    bool away; /* its input began a new epoch, and has had no trade of it since */
+    bool away;           /* its input began a new epoch, and has had no trade of it since */
     uint8_t reserved[5];
     char venue[TB_VENUE_BYTES];
     char symbol[TB_SYMBOL_BYTES];

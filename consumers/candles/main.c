@@ -16,7 +16,8 @@ struct candles_main {
     int64_t max_markets;
     struct candles candles;
     struct candles_past past;
-    tb_seq met_at[TB_INPUTS_MAX]; /* while past waits: all that was there is before this; 0: not known yet */
+    tb_seq met_at
+        [TB_INPUTS_MAX]; /* while past waits: all that was there is before this; 0: not known yet */
     struct tb_stats_counter *trades, *refused, *late, *completed, *forming, *gaps, *missing,
         *overflows, *markets;
     struct tb_log_limit refused_log;
@@ -129,10 +130,11 @@ static void on_past(struct tb_service *svc, void *self, struct tb_reader *reader
     struct candles_main *m = self;
     (void)svc;
     if (record != NULL)
-        candles_past_add(&m->past, reader->epoch, tb_reader_instrument(reader, record->instrument), record);
+        candles_past_add(&m->past, reader->epoch, tb_reader_instrument(reader, record->instrument),
+                         record);
     else if (m->past.forgotten > 0)
-        tb_log(TB_LOG_ERROR, "past_forgotten", "markets=%" PRIu32 " then=\"candles of theirs may come again\"",
-               m->past.forgotten);
+        tb_log(TB_LOG_ERROR, "past_forgotten",
+               "markets=%" PRIu32 " then=\"candles of theirs may come again\"", m->past.forgotten);
 }
 
 static int on_input(struct tb_service *svc, void *self, unsigned input, bool new_epoch)

@@ -24,10 +24,10 @@
 
 struct candles_past_place {
     tb_ns start;
-    uint64_t trades; /* UINT64_MAX: completed; 0: none yet */
+    uint64_t trades;   /* UINT64_MAX: completed; 0: none yet */
     tb_ns first_start; /* where the order began */
     uint64_t first_trades;
-    uint64_t plays;  /* how often the order began anew */
+    uint64_t plays; /* how often the order began anew */
 };
 
 struct candles_past_market {
@@ -41,9 +41,9 @@ struct candles_past_market {
 struct candles_past {
     struct candles_past_market *market;
     uint32_t count;
-    uint32_t waiting;     /* markets that wait for anything: 0: all of this is over */
-    uint32_t forgotten;   /* no memory for them */
-    uint64_t epoch;       /* of the ids: */
+    uint32_t waiting;   /* markets that wait for anything: 0: all of this is over */
+    uint32_t forgotten; /* no memory for them */
+    uint64_t epoch;     /* of the ids: */
     uint32_t of_id[TB_INSTRUMENTS_MAX + 1]; /* index + 1; 0: not looked up */
     struct tb_record prices; /* of the output's last record, if it was the first half of a candle */
 };

@@ -37,7 +37,8 @@ static int read_through(const char *path, struct load_captures *c, uint64_t *out
             break;
         h = hash(h, block + carried, (size_t)n);
         size_t have = carried + (size_t)n;
-        if (!c->single_trades && memmem(block, have, single_trade, sizeof(single_trade) - 1) != NULL)
+        if (!c->single_trades &&
+            memmem(block, have, single_trade, sizeof(single_trade) - 1) != NULL)
             c->single_trades = true;
         carried = have < CARRY ? have : CARRY;
         memmove(block, block + have - carried, carried);
@@ -72,7 +73,8 @@ int load_captures_open(const char *venue, const char *const *paths, size_t count
 {
     struct load_captures c = {.tag = hash(HASH_START, venue, strlen(venue))};
     if (count > LOAD_CAPTURES_MAX)
-        return tb_fail(err, -E2BIG, "%zu captures, at most %d in one load", count, LOAD_CAPTURES_MAX);
+        return tb_fail(err, -E2BIG, "%zu captures, at most %d in one load", count,
+                       LOAD_CAPTURES_MAX);
     for (size_t i = 0; i < count; i++) {
         int rc = open_one(&c, paths[i], err);
         if (rc != 0) {

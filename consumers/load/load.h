@@ -43,7 +43,7 @@ void load_captures_close(struct load_captures *c);
 /* ---- private_bus.c ---- */
 
 struct load_process {
-    char name[40];  /* instance */
+    char name[40]; /* instance */
     char section[48];
     char program[16];
     char arguments[2][160]; /* beside --config and --section; empty: none */
@@ -100,8 +100,9 @@ struct load_output {
 int load_output_open(struct load_output *o, const char *path, bool append, uint64_t tag,
                      struct load_result *out_result, struct tb_error *err);
 /* load_output_finish: count the rows into *r, note the load, put it in place. 0 or -errno. */
-int load_output_finish(struct load_output *o, const char *venue, const struct load_captures *captures,
-                       struct load_result *r, struct tb_error *err);
+int load_output_finish(struct load_output *o, const char *venue,
+                       const struct load_captures *captures, struct load_result *r,
+                       struct tb_error *err);
 /* load_output_close: removes what was not put in place. */
 void load_output_close(struct load_output *o);
 

@@ -23,25 +23,33 @@ struct load_options {
 #define O(field) offsetof(struct load_options, field)
 
 static const struct tb_option options[] = {
-    {"venue", TB_OPTION_STRING, O(venue), .required = true, .help = "whose captures they are, by its ccxt name"},
+    {"venue", TB_OPTION_STRING, O(venue), .required = true,
+     .help = "whose captures they are, by its ccxt name"},
     {"db", TB_OPTION_STRING, O(db), .required = true, .help = "the database file to make"},
     {"append", TB_OPTION_BOOL, O(append), .help = "add to a database that holds other data"},
-    {"via_socket", TB_OPTION_BOOL, O(via_socket), .help = "through `venue` and `feed` over loopback, not `replay`"},
-    {"keep", TB_OPTION_BOOL, O(keep), .help = "leave the private bus, with its logs, and say where it is"},
+    {"via_socket", TB_OPTION_BOOL, O(via_socket),
+     .help = "through `venue` and `feed` over loopback, not `replay`"},
+    {"keep", TB_OPTION_BOOL, O(keep),
+     .help = "leave the private bus, with its logs, and say where it is"},
     {"json", TB_OPTION_BOOL, O(json), .help = "the summary as one JSON object"},
 };
 
 static const char usage[] =
-    "tickbus load --venue VENUE --db OUT.db CAPTURE...: recorded sessions into a database, in one go\n"
+    "tickbus load --venue VENUE --db OUT.db CAPTURE...: recorded sessions into a database, in one "
+    "go\n"
     "\n"
     "  tickbus load --venue binance --db day.db spot_btcusdt_20240808.gz spot_btcusdt_20240809.gz\n"
     "\n"
-    "The captures are the files of one session, WebSocket and HTTP, in any order. They play on a private\n"
-    "bus with every consumer, as fast as all can follow. OUT.db appears when all is in it. What it holds\n"
+    "The captures are the files of one session, WebSocket and HTTP, in any order. They play on a "
+    "private\n"
+    "bus with every consumer, as fast as all can follow. OUT.db appears when all is in it. What it "
+    "holds\n"
     "already is not loaded again.\n"
     "\n"
-    "Exit: 0 all is stored; 64 bad command line; 66 a capture cannot be read; 73 OUT.db cannot be made,\n"
-    "or holds other data; 74 failed; 75 stored, but something was lost or unreadable; 130 interrupted.\n";
+    "Exit: 0 all is stored; 64 bad command line; 66 a capture cannot be read; 73 OUT.db cannot be "
+    "made,\n"
+    "or holds other data; 74 failed; 75 stored, but something was lost or unreadable; 130 "
+    "interrupted.\n";
 
 static void print_json(const struct load_options *o, const struct load_result *r)
 {
@@ -54,12 +62,13 @@ static void print_json(const struct load_options *o, const struct load_result *r
             db[used++] = *c;
     }
     db[used] = '\0';
-    printf("{\"venue\":\"%s\",\"db\":\"%s\",\"loaded_already\":%s,\"records\":%" PRId64 ",\"trades\":%" PRId64
-           ",\"candles\":%" PRId64 ",\"snapshots\":%" PRId64 ",\"alerts\":%" PRId64 ",\"gaps\":%" PRId64
-           ",\"lost\":%" PRId64 ",\"frames_bad\":%" PRId64 ",\"capture_faults\":%" PRId64
+    printf("{\"venue\":\"%s\",\"db\":\"%s\",\"loaded_already\":%s,\"records\":%" PRId64
+           ",\"trades\":%" PRId64 ",\"candles\":%" PRId64 ",\"snapshots\":%" PRId64
+           ",\"alerts\":%" PRId64 ",\"gaps\":%" PRId64 ",\"lost\":%" PRId64
+           ",\"frames_bad\":%" PRId64 ",\"capture_faults\":%" PRId64
            ",\"seconds\":%.3f,\"records_per_second\":%.0f}\n",
-           o->venue, db, r->there_already ? "true" : "false", r->records, r->trades, r->candles, r->snapshots,
-           r->alerts, r->gaps, r->lost, r->frames_bad, r->faults, r->seconds,
+           o->venue, db, r->there_already ? "true" : "false", r->records, r->trades, r->candles,
+           r->snapshots, r->alerts, r->gaps, r->lost, r->frames_bad, r->faults, r->seconds,
            r->seconds > 0 ? (double)r->records / r->seconds : 0.0);
 }
 
@@ -68,12 +77,13 @@ static void print_text(const struct load_options *o, const struct load_result *r
     if (r->there_already)
         printf("%s holds these captures already; nothing to do\n", o->db);
     else
-        printf("loaded into %s: %" PRId64 " records in %.2f s, %.0f records/s\n", o->db, r->records, r->seconds,
-               r->seconds > 0 ? (double)r->records / r->seconds : 0.0);
-    printf("  rows: %" PRId64 " trades, %" PRId64 " candles, %" PRId64 " of book snapshots, %" PRId64
-           " alerts, %" PRId64 " gaps\n", r->trades, r->candles, r->snapshots, r->alerts, r->gaps);
-    printf("  lost: %" PRId64 " records, %" PRId64 " bad frames, %" PRId64 " faults in captures\n", r->lost,
-           r->frames_bad, r->faults);
+        printf("loaded into %s: %" PRId64 " records in %.2f s, %.0f records/s\n", o->db, r->records,
+               r->seconds, r->seconds > 0 ? (double)r->records / r->seconds : 0.0);
+    printf("  rows: %" PRId64 " trades, %" PRId64 " candles, %" PRId64
+           " of book snapshots, %" PRId64 " alerts, %" PRId64 " gaps\n",
+           r->trades, r->candles, r->snapshots, r->alerts, r->gaps);
+    printf("  lost: %" PRId64 " records, %" PRId64 " bad frames, %" PRId64 " faults in captures\n",
+           r->lost, r->frames_bad, r->faults);
 }
 
 static int summary(const struct load_options *o, const struct load_result *r)
@@ -92,7 +102,8 @@ static int say(const struct tb_error *err, int code)
 }
 
 /* With the output open: the bus, and the result in its place. Returns the exit code. */
-static int load(const struct load_options *o, const struct load_captures *captures, struct load_output *output)
+static int load(const struct load_options *o, const struct load_captures *captures,
+                struct load_output *output)
 {
     static struct load_bus bus;
     struct load_result result = {0};
@@ -139,13 +150,17 @@ int main(int argc, char **argv)
     sigaddset(&set, SIGCHLD);
     (void)sigprocmask(SIG_BLOCK, &set, NULL); /* can not fail */
 
-    int count = tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &o, &memory, argc, argv);
+    int count =
+        tb_command_parse(PROGRAM, usage, options, TB_COUNT(options), &o, &memory, argc, argv);
     if (count < 0)
         return count == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
     if (!tb_name_check(o.venue))
-        return fprintf(stderr, PROGRAM ": \"%s\" is no venue's name; see " PROGRAM " --help\n", o.venue), TB_EXIT_USAGE;
+        return fprintf(stderr, PROGRAM ": \"%s\" is no venue's name; see " PROGRAM " --help\n",
+                       o.venue),
+               TB_EXIT_USAGE;
     if (count == 0)
-        return fprintf(stderr, PROGRAM ": no capture was given; see " PROGRAM " --help\n"), TB_EXIT_USAGE;
+        return fprintf(stderr, PROGRAM ": no capture was given; see " PROGRAM " --help\n"),
+               TB_EXIT_USAGE;
 
     int code;
     if (load_captures_open(o.venue, (const char *const *)argv, (size_t)count, &captures, &err) != 0)

@@ -58,22 +58,31 @@ static int look_at(struct load_output *o, uint64_t tag, struct load_result *r, s
     if (rc == 0)
         rc = numbers(db, o->path, "PRAGMA application_id", 0, 1, &id, err);
     if (rc >= 0 && id != TICKBUS_APPLICATION_ID)
-        rc = tb_fail(err, -EPROTO, "%s exists and is no tickbus database; give another file", o->path);
+        rc = tb_fail(err, -EPROTO, "%s exists and is no tickbus database; give another file",
+                     o->path);
     if (rc >= 0)
         rc = numbers(db, o->path, "PRAGMA user_version", 0, 1, &id, err);
     if (rc >= 0 && id != TICKBUS_SCHEMA_VERSION)
-        rc = tb_fail(err, -EPROTO, "%s has schema version %lld, this build writes %d; tickbus-persist upgrades older"
-                     " ones when it opens them", o->path, (long long)id, TICKBUS_SCHEMA_VERSION);
+        rc = tb_fail(
+            err, -EPROTO,
+            "%s has schema version %lld, this build writes %d; tickbus-persist upgrades older"
+            " ones when it opens them",
+            o->path, (long long)id, TICKBUS_SCHEMA_VERSION);
     if (rc >= 0)
         rc = numbers(db, o->path,
-                     "SELECT records, trades, candles, snapshots, alerts, gaps, lost, faults FROM tickbus_loads"
-                     " WHERE tag = ?", (int64_t)tag, 8, v, err);
+                     "SELECT records, trades, candles, snapshots, alerts, gaps, lost, faults FROM "
+                     "tickbus_loads"
+                     " WHERE tag = ?",
+                     (int64_t)tag, 8, v, err);
     (void)sqlite3_close(db); /* only read */
     if (rc == 1)
-        *r = (struct load_result){v[0], v[1], v[2], v[3], v[4], v[5], v[6], .faults = v[7], .there_already = true};
+        *r = (struct load_result){
+            v[0], v[1], v[2], v[3], v[4], v[5], v[6], .faults = v[7], .there_already = true};
     if (rc == 0 && !o->append)
-        rc = tb_fail(err, -EEXIST, "%s exists and holds other data; add to it with --append, or give another file",
-                     o->path);
+        rc =
+            tb_fail(err, -EEXIST,
+                    "%s exists and holds other data; add to it with --append, or give another file",
+                    o->path);
     return rc < 0 ? rc : 0;
 }
 
@@ -93,7 +102,8 @@ static void remove_leftovers(const char *path)
     char folder[LOAD_PATH_BYTES], loading[LOAD_PATH_BYTES + 32];
     const char *slash = strrchr(path, '/');
     const char *name = slash != NULL ? slash + 1 : path;
-    (void)snprintf(folder, sizeof(folder), "%.*s", slash != NULL ? (int)(slash - path + 1) : 1, slash != NULL ? path : ".");
+    (void)snprintf(folder, sizeof(folder), "%.*s", slash != NULL ? (int)(slash - path + 1) : 1,
+                   slash != NULL ? path : ".");
     DIR *directory = opendir(folder);
     const struct dirent *entry;
     while (directory != NULL && (entry = readdir(directory)) != NULL) {
@@ -134,28 +144,31 @@ int load_output_open(struct load_output *o, const char *path, bool append, uint6
         o->loading[0] = '\0';
         return tb_fail(err, rc, "cannot make database %s: %s", path, strerror(-rc));
     }
-    (void)close(fd); /* nothing was written */
+    (void)close(fd);          /* nothing was written */
     (void)unlink(o->loading); /* tickbus-persist makes it; this was to learn whether it can */
     return 0;
 }
 
 /* ---- at the end ---- */
 
-static int note_load(struct load_output *o, sqlite3 *db, const char *venue, const struct load_captures *c,
-                     const struct load_result *r, struct tb_error *err)
+static int note_load(struct load_output *o, sqlite3 *db, const char *venue,
+                     const struct load_captures *c, const struct load_result *r,
+                     struct tb_error *err)
 {
     char names[LOAD_PATH_BYTES] = "";
     size_t used = 0;
     for (size_t i = 0; i < c->count && used < sizeof(names); i++) {
         char path[LOAD_PATH_BYTES];
         (void)snprintf(path, sizeof(path), "%s", c->path[i]);
-        int n = snprintf(names + used, sizeof(names) - used, "%s%s", i > 0 ? " " : "", basename(path));
+        int n =
+            snprintf(names + used, sizeof(names) - used, "%s%s", i > 0 ? " " : "", basename(path));
         used += n > 0 ? (size_t)n : 0;
     }
     sqlite3_stmt *q = NULL;
     const int64_t values[] = {r->records, r->trades, r->candles, r->snapshots,
                               r->alerts,  r->gaps,   r->lost,    r->faults + r->frames_bad};
-    int code = sqlite3_prepare_v2(db, "INSERT INTO tickbus_loads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", -1, &q, NULL);
+    int code = sqlite3_prepare_v2(
+        db, "INSERT INTO tickbus_loads VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", -1, &q, NULL);
     if (code == SQLITE_OK) {
         (void)sqlite3_bind_int64(q, 1, (int64_t)c->tag); /* these fail only for a bad index */
         (void)sqlite3_bind_text(q, 2, venue, -1, SQLITE_STATIC);
@@ -170,13 +183,16 @@ static int note_load(struct load_output *o, sqlite3 *db, const char *venue, cons
 }
 
 /* Rows as they are stored; an --append counts what this load brings, not what was there. */
-static int count_rows(struct load_output *o, sqlite3 *db, struct load_result *r, struct tb_error *err)
+static int count_rows(struct load_output *o, sqlite3 *db, struct load_result *r,
+                      struct tb_error *err)
 {
     int64_t v[5];
-    int rc = numbers(db, o->loading,
-                     "SELECT (SELECT count(*) FROM trades_stream), (SELECT count(*) FROM ohlcv_data),"
-                     " (SELECT count(*) FROM orderbook_snapshots), (SELECT count(*) FROM alerts),"
-                     " (SELECT count(*) FROM gaps)", 0, 5, v, err);
+    int rc =
+        numbers(db, o->loading,
+                "SELECT (SELECT count(*) FROM trades_stream), (SELECT count(*) FROM ohlcv_data),"
+                " (SELECT count(*) FROM orderbook_snapshots), (SELECT count(*) FROM alerts),"
+                " (SELECT count(*) FROM gaps)",
+                0, 5, v, err);
     if (rc < 0)
         return rc;
     r->trades = v[0];
@@ -226,8 +242,9 @@ static int put_in_place(struct load_output *o, struct tb_error *err)
     return tb_fail(err, -errno, "cannot put the database at %s: %s", o->path, strerror(errno));
 }
 
-int load_output_finish(struct load_output *o, const char *venue, const struct load_captures *captures,
-                       struct load_result *r, struct tb_error *err)
+int load_output_finish(struct load_output *o, const char *venue,
+                       const struct load_captures *captures, struct load_result *r,
+                       struct tb_error *err)
 {
     sqlite3 *db = NULL;
     int rc = 0;

@@ -50,7 +50,8 @@ static void remove_leftovers(const char *base)
     while ((entry = readdir(directory)) != NULL) {
         int pid = 0, end = 0;
         char path[600];
-        if (sscanf(entry->d_name, "load-%d%n", &pid, &end) != 1 || entry->d_name[end] != '\0' || pid <= 0)
+        if (sscanf(entry->d_name, "load-%d%n", &pid, &end) != 1 || entry->d_name[end] != '\0' ||
+            pid <= 0)
             continue;
         if (kill(pid, 0) == 0 || errno != ESRCH)
             continue;
@@ -136,7 +137,9 @@ static void write_feeds(FILE *out, const struct load_bus *b)
         if (write_symbols(NULL, b, kind) == 0)
             continue;
         name_feed(b, kind, first, name);
-        fprintf(out, "  %s: {program: feed, venue: %s, finite: true, trades: %s, pace: gated, capacity: 65536, symbols: [",
+        fprintf(out,
+                "  %s: {program: feed, venue: %s, finite: true, trades: %s, pace: gated, capacity: "
+                "65536, symbols: [",
                 name, b->venue, b->captures->single_trades ? "single" : "aggregated");
         (void)write_symbols(out, b, kind);
         fputs("]}\n", out);
@@ -154,20 +157,28 @@ static int write_config(const struct load_bus *b, bool feeds, struct tb_error *e
     write_quoted(out, b->base);
     fputs("\n", out);
     if (b->via_socket) {
-        fprintf(out, "venues:\n  recorded: {program: venue, venue: %s, speed: max, exit_at_end: true, wait_subscriptions: 0, ", b->venue);
+        fprintf(out,
+                "venues:\n  recorded: {program: venue, venue: %s, speed: max, exit_at_end: true, "
+                "wait_subscriptions: 0, ",
+                b->venue);
         write_captures(out, b->captures);
         fputs("}\n", out);
     }
     if (b->via_socket && feeds)
         write_feeds(out, b);
     if (!b->via_socket) {
-        fprintf(out, "feeds:\n  %s: {program: replay, venue: %s, speed: max, pace: gated, capacity: 65536, ", b->venue, b->venue);
+        fprintf(
+            out,
+            "feeds:\n  %s: {program: replay, venue: %s, speed: max, pace: gated, capacity: 65536, ",
+            b->venue, b->venue);
         write_captures(out, b->captures);
         fputs("}\n", out);
     }
     if (feeds) {
-        fputs("services:\n  candles: {pace: gated}\n  alerts: {pace: gated}\n  metrics: {listen: \"\"}\n"
-              "  persist: {database: ", out);
+        fputs("services:\n  candles: {pace: gated}\n  alerts: {pace: gated}\n  metrics: {listen: "
+              "\"\"}\n"
+              "  persist: {database: ",
+              out);
         write_quoted(out, b->database);
         fputs("}\n", out);
     }
@@ -183,7 +194,8 @@ static struct load_process *add_process(struct load_bus *b, const char *group, c
     struct load_process *p = &b->process[b->count++];
     bool service = strcmp(group, "services") == 0;
     (void)snprintf(p->section, sizeof(p->section), "%s.%.30s", group, key);
-    (void)snprintf(p->name, sizeof(p->name), "%s%s%.30s", service ? "" : program, service ? "" : "-", key);
+    (void)snprintf(p->name, sizeof(p->name), "%s%s%.30s", service ? "" : program,
+                   service ? "" : "-", key);
     (void)snprintf(p->program, sizeof(p->program), "%s", program);
     (void)snprintf(p->arguments[0], sizeof(p->arguments[0]), "%s", first);
     p->waited_for = waited_for;
@@ -201,7 +213,8 @@ int load_bus_open(struct load_bus *b, const char *venue, const struct load_captu
     int rc = tb_bus_dir(NULL, name, b->directory, sizeof(b->directory), err);
     if (rc != 0)
         return rc;
-    (void)snprintf(base, sizeof(base), "%.*s", (int)(strrchr(b->directory, '/') - b->directory), b->directory);
+    (void)snprintf(base, sizeof(base), "%.*s", (int)(strrchr(b->directory, '/') - b->directory),
+                   b->directory);
     remove_leftovers(base);
     remove_directory(b->directory); /* of an earlier process of our pid */
     rc = tb_directory_make(b->directory, err);
@@ -218,8 +231,8 @@ int load_bus_open(struct load_bus *b, const char *venue, const struct load_captu
 
 /* ---- processes ---- */
 
-static void exec_program(const struct load_bus *b, const struct load_process *p, const char *extra_ws,
-                         const char *extra_rest)
+static void exec_program(const struct load_bus *b, const struct load_process *p,
+                         const char *extra_ws, const char *extra_rest)
 {
     char program[LOAD_PATH_BYTES], log[400], config[320], section[64];
     ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 32);
@@ -242,12 +255,12 @@ static void exec_program(const struct load_bus *b, const struct load_process *p,
             argv[argc++] = more[k];
     sigset_t held; /* until the service reads them: it may be told to stop before its first line */
     tb_command_signals(&held);
-    (void)sigprocmask(SIG_SETMASK, &held, NULL); /* can not fail */
+    (void)sigprocmask(SIG_SETMASK, &held, NULL);    /* can not fail */
     (void)execv(program, (char **)(uintptr_t)argv); /* it changes neither */
 }
 
-static int start_process(const struct load_bus *b, struct load_process *p, const char *ws, const char *rest,
-                         struct tb_error *err)
+static int start_process(const struct load_bus *b, struct load_process *p, const char *ws,
+                         const char *rest, struct tb_error *err)
 {
     pid_t self = getpid();
     p->pid = fork();
@@ -285,9 +298,12 @@ static int look(struct load_bus *b, struct tb_error *err)
             continue;
         int code = WIFEXITED(p->status) ? WEXITSTATUS(p->status) : 128 + WTERMSIG(p->status);
         if (code == 127)
-            return tb_fail(err, -EIO, "tickbus-%s is not there beside this program; build or install it", p->program);
+            return tb_fail(err, -EIO,
+                           "tickbus-%s is not there beside this program; build or install it",
+                           p->program);
         if (code == 64 || code == 78)
-            return tb_fail(err, -EINVAL, "tickbus-%s refused what it was given: see the line above", p->program);
+            return tb_fail(err, -EINVAL, "tickbus-%s refused what it was given: see the line above",
+                           p->program);
         if (code != 0 && code != 75) /* 75, records lost: counted, and told at the end */
             return tb_fail(err, -EIO, "tickbus-%s failed with code %d", p->program, code);
     }
@@ -314,7 +330,8 @@ static int64_t counter(const struct load_bus *b, const char *service, const char
     if (tb_stats_inspect(b->directory, service, &page, &alive, NULL) != 0)
         return 0;
     for (size_t k = 0; k < TB_STATS_COUNTERS; k++)
-        if (page.counter[k].kind != 0 && strncmp(page.counter[k].name, name, sizeof(page.counter[k].name)) == 0)
+        if (page.counter[k].kind != 0 &&
+            strncmp(page.counter[k].name, name, sizeof(page.counter[k].name)) == 0)
             return atomic_load_explicit(&page.counter[k].value, memory_order_relaxed);
     return 0;
 }
@@ -355,7 +372,8 @@ static void draw(const struct load_bus *b, tb_ns begun)
     if (b->via_socket)
         fprintf(stderr, "\r\033[K%lld records  %.1f s", (long long)records, seconds);
     else
-        fprintf(stderr, "\r\033[K[%s] %3lld%%  %lld records  %.1f s", bar, (long long)percent, (long long)records, seconds);
+        fprintf(stderr, "\r\033[K[%s] %3lld%%  %lld records  %.1f s", bar, (long long)percent,
+                (long long)records, seconds);
     fflush(stderr);
 }
 
@@ -388,7 +406,8 @@ static int start_venue(struct load_bus *b, char ws[64], char rest[64], struct tb
     int rc = write_config(b, false, err);
     (void)snprintf(path, sizeof(path), "%s/port", b->directory);
     (void)snprintf(p->arguments[0], sizeof(p->arguments[0]), "--port-file=%.140s", path);
-    (void)snprintf(p->arguments[1], sizeof(p->arguments[1]), "--markets-file=%.130s/markets", b->directory);
+    (void)snprintf(p->arguments[1], sizeof(p->arguments[1]), "--markets-file=%.130s/markets",
+                   b->directory);
     if (rc == 0)
         rc = start_process(b, p, "", "", err);
     if (rc == 0)
@@ -423,10 +442,12 @@ static int start_all(struct load_bus *b, struct tb_error *err)
     size_t from = b->count;
     add_process(b, "services", "persist", "persist", "--until-done", true);
     add_process(b, "services", "metrics", "metrics", "--until-done", true);
-    (void)snprintf(add_process(b, "services", "candles", "candles", "--until-done", true)->arguments[1], 160,
-                   "--gates=persist,metrics");
-    (void)snprintf(add_process(b, "services", "alerts", "alerts", "--until-done", true)->arguments[1], 160,
-                   "--gates=persist");
+    (void)snprintf(
+        add_process(b, "services", "candles", "candles", "--until-done", true)->arguments[1], 160,
+        "--gates=persist,metrics");
+    (void)snprintf(
+        add_process(b, "services", "alerts", "alerts", "--until-done", true)->arguments[1], 160,
+        "--gates=persist");
     add_feeds(b);
     for (size_t i = from; rc == 0 && i < b->count; i++) {
         bool feed = strcmp(b->process[i].program, "feed") == 0;
@@ -460,7 +481,8 @@ void load_bus_collect(const struct load_bus *b, struct load_result *r)
     static const char *const consumers[] = {"persist", "metrics", "candles", "alerts"};
     r->records = produced(b, "records_published");
     r->frames_bad = produced(b, "frames_bad");
-    r->faults = b->via_socket ? counter(b, "venue-recorded", "capture_faults") : produced(b, "capture_faults");
+    r->faults = b->via_socket ? counter(b, "venue-recorded", "capture_faults")
+                              : produced(b, "capture_faults");
     r->lost = 0;
     for (size_t k = 0; k < TB_COUNT(consumers); k++)
         r->lost += counter(b, consumers[k], "records_lost");
@@ -469,8 +491,8 @@ void load_bus_collect(const struct load_bus *b, struct load_result *r)
 /* Warnings that only sum up or repeat others. */
 static bool says_more(const char *line)
 {
-    static const char *const no_news[] = {" level=info ", " level=debug ", " ev=failed ", " ev=ended ",
-                                          " ev=degraded ", " ev=replayed "};
+    static const char *const no_news[] = {" level=info ", " level=debug ", " ev=failed ",
+                                          " ev=ended ",   " ev=degraded ", " ev=replayed "};
     for (size_t k = 0; k < TB_COUNT(no_news); k++)
         if (strstr(line, no_news[k]) != NULL)
             return false;

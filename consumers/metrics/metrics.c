@@ -108,7 +108,8 @@ static void check(struct tb_service *svc, void *context, struct tb_faults *fault
         tb_fault(faults, svc->config_file, 0, field,
                  "%lld is too little: one symbol makes %zu series", (long long)self->series_max,
                  each);
-    (void)snprintf(field, sizeof(field), "%s.push", post_given(svc->section) ? svc->section : "metrics");
+    (void)snprintf(field, sizeof(field), "%s.push",
+                   post_given(svc->section) ? svc->section : "metrics");
     if (post_given(self->push_to) && post_url_check(self->push_to, &err) != 0)
         tb_fault(faults, svc->config_file, 0, field, "%s", err.text);
     (void)snprintf(field, sizeof(field), "%s.listen",
@@ -125,8 +126,8 @@ static int start_push(struct tb_service *svc, struct metrics *self)
     struct tb_error err = {{0}};
     const char *bus = strrchr(svc->bus_dir, '/');
     bus = bus != NULL ? bus + 1 : svc->bus_dir;
-    int rc = push_url(self->push_to, self->job, post_given(self->instance) ? self->instance : bus, url,
-                      sizeof(url));
+    int rc = push_url(self->push_to, self->job, post_given(self->instance) ? self->instance : bus,
+                      url, sizeof(url));
     struct post_options post = {.url = url,
                                 .content_type = "text/plain; version=0.0.4; charset=utf-8",
                                 .body_max = self->text.capacity,

@@ -27,8 +27,8 @@ static size_t fill_side(const struct tb_book *book, uint8_t side, uint32_t depth
     return n;
 }
 
-size_t persist_make_snapshot(const struct persist *p, unsigned i, uint32_t market, uint64_t position,
-                            struct persist_row *rows)
+size_t persist_make_snapshot(const struct persist *p, unsigned i, uint32_t market,
+                             uint64_t position, struct persist_row *rows)
 {
     const struct persist_market *m = &p->input[i].market[market];
     const struct tb_book *book = &p->book[m->book];
@@ -90,7 +90,8 @@ void persist_tell_books(struct persist *p, unsigned i, const struct tb_record *r
 {
     struct persist_input *in = &p->input[i];
     const struct persist_id *id;
-    const struct persist_market *only = r->instrument != 0 ? persist_market_of(p, i, r->instrument, &id) : NULL;
+    const struct persist_market *only =
+        r->instrument != 0 ? persist_market_of(p, i, r->instrument, &id) : NULL;
     for (uint32_t k = 0; k < in->market_count; k++) {
         const struct persist_market *m = &in->market[k];
         if (m->book >= 0 && (r->instrument == 0 || m == only))

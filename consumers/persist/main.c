@@ -43,8 +43,8 @@ struct persist_main {
     uint64_t opens_told, troubles_told;
     int64_t upgrade_told;
     struct tb_stats_counter *rows[PERSIST_KINDS];
-    struct tb_stats_counter *commits, *failures, *busy, *opens, *waiting, *buffer_rows, *buffer_full,
-        *log_bytes, *unusable, *bookless, *upgrade_left;
+    struct tb_stats_counter *commits, *failures, *busy, *opens, *waiting, *buffer_rows,
+        *buffer_full, *log_bytes, *unusable, *bookless, *upgrade_left;
     struct tb_log_limit upgrade_log;
     struct tb_stats_histogram *commit_ns;
     /* What a writer that could not be stopped goes on using until the process is gone, when the statistics
@@ -65,13 +65,14 @@ static const struct tb_option options[] = {
     {"batch_rows", TB_OPTION_INT, M(batch_rows), "50000", 1, 1000000,
      .help = "most rows in one transaction"},
     {"buffer", TB_OPTION_BYTES, M(buffer), "32MiB", 256 << 10, INT64_C(16) << 30,
-     .help = "rows that wait for the database; when full, reading does: ring and journal keep the rest"},
+     .help = "rows that wait for the database; when full, reading does: ring and journal keep the "
+             "rest"},
     {"busy_timeout", TB_OPTION_DURATION, M(busy_timeout), "25ms", TB_NS_PER_MS, TB_NS_PER_S,
      .help = "wait this long for another process's lock, then leave it alone for a while"},
     {"wal_limit", TB_OPTION_BYTES, M(wal_limit), "64MiB", 1 << 20, INT64_C(1) << 40,
      .help = "write-ahead log above this: degraded (a reader holds an old snapshot)"},
-    {"snapshot_every", TB_OPTION_DURATION, M(snapshot_every), "1s", TB_NS_PER_MS, 3600 * TB_NS_PER_S,
-     .help = "stream time between two snapshots of a market's book"},
+    {"snapshot_every", TB_OPTION_DURATION, M(snapshot_every), "1s", TB_NS_PER_MS,
+     3600 * TB_NS_PER_S, .help = "stream time between two snapshots of a market's book"},
     {"depth_levels", TB_OPTION_INT, M(depth_levels), "20", 0, PERSIST_DEPTH_MAX,
      .help = "levels a side in a snapshot; 0: no snapshots"},
     {"book_depth", TB_OPTION_INT, M(book_depth), "10000", 10, 1000000,
@@ -103,8 +104,9 @@ static bool match_input(struct tb_service *svc, struct persist_main *m, unsigned
     if (seek)
         tb_service_seek(svc, i, from);
     if (seek || stored != 0)
-        tb_log(TB_LOG_INFO, "matched", "stream=%s epoch=%" PRIu64 " stored=%" PRIu64 " from=%" PRIu64,
-               svc->input[i].stream, r->epoch, stored / 2, from);
+        tb_log(TB_LOG_INFO, "matched",
+               "stream=%s epoch=%" PRIu64 " stored=%" PRIu64 " from=%" PRIu64, svc->input[i].stream,
+               r->epoch, stored / 2, from);
     if (m->persist.input[i].lost_to != 0) {
         const struct persist_input *in = &m->persist.input[i];
         uint64_t lost = in->lost_to - in->lost_from + 1;
@@ -155,9 +157,11 @@ static void note_full(struct persist_main *m)
 {
     if (!m->full) {
         m->times_full++;
-        tb_log_limited(&m->full_log, 10 * TB_NS_PER_S, TB_LOG_INFO, "buffer_full",
-                       "rows=%zu then=\"reading goes on when some are stored; ring and journal keep the"
-                       " records until then\"", persist_rows_waiting(&m->persist.rows));
+        tb_log_limited(
+            &m->full_log, 10 * TB_NS_PER_S, TB_LOG_INFO, "buffer_full",
+            "rows=%zu then=\"reading goes on when some are stored; ring and journal keep the"
+            " records until then\"",
+            persist_rows_waiting(&m->persist.rows));
     }
     m->full = true;
 }
@@ -258,21 +262,26 @@ static void check(struct tb_service *svc, void *self, struct tb_faults *faults)
 {
     const struct persist_main *m = self;
     if (m->database != NULL && (m->database[0] == '\0' || m->database[0] == ':'))
-        tb_fault(faults, svc->config_file, 0, "database", "\"%s\" is no path of a file", m->database);
-    size_t least = (PERSIST_ROWS_OF_RECORD(m->depth_levels) + PERSIST_INPUTS_MAX) * sizeof(struct persist_row);
+        tb_fault(faults, svc->config_file, 0, "database", "\"%s\" is no path of a file",
+                 m->database);
+    size_t least =
+        (PERSIST_ROWS_OF_RECORD(m->depth_levels) + PERSIST_INPUTS_MAX) * sizeof(struct persist_row);
     if ((size_t)m->buffer < least)
         tb_fault(faults, svc->config_file, 0, "buffer",
-                 "one snapshot of depth_levels takes %zu KiB; give at least that", (least + 1023) / 1024);
+                 "one snapshot of depth_levels takes %zu KiB; give at least that",
+                 (least + 1023) / 1024);
     if ((size_t)m->books * tb_book_save_max((uint32_t)m->book_depth) > PERSIST_CHECKPOINT_BYTES / 2)
         tb_fault(faults, svc->config_file, 0, "book_depth",
-                 "%" PRId64 " books of %" PRId64 " levels do not fit a checkpoint; give fewer of either",
+                 "%" PRId64 " books of %" PRId64
+                 " levels do not fit a checkpoint; give fewer of either",
                  m->books, m->book_depth);
 }
 
 static void add_counters(struct tb_service *svc, struct persist_main *m)
 {
-    static const char *const names[PERSIST_KINDS] = {
-        "rows_trades_stream", "rows_ohlcv_data", "rows_orderbook_snapshots", "rows_alerts", "rows_gaps"};
+    static const char *const names[PERSIST_KINDS] = {"rows_trades_stream", "rows_ohlcv_data",
+                                                     "rows_orderbook_snapshots", "rows_alerts",
+                                                     "rows_gaps"};
     struct tb_stats *s = &svc->stats;
     for (unsigned k = 0; k < PERSIST_KINDS; k++)
         m->rows[k] = tb_stats_add(s, names[k], TB_STAT_COUNTER);
@@ -333,7 +342,8 @@ static int start(struct tb_service *svc, void *self)
 }
 
 #define PUBLISH(to, from)                                                                          \
-    atomic_store_explicit(&(to), atomic_load_explicit(&(from), memory_order_relaxed), memory_order_relaxed)
+    atomic_store_explicit(&(to), atomic_load_explicit(&(from), memory_order_relaxed),              \
+                          memory_order_relaxed)
 
 static void publish_commit_times(struct persist_main *m)
 {
@@ -382,17 +392,21 @@ static void tell_state(struct tb_service *svc, struct persist_main *m)
     if (r->trouble.text[0] != '\0') {
         tb_service_degraded(svc, r->trouble.text);
     } else if (writer_stuck(&m->writer, tb_clock_mono()) > STUCK) {
-        (void)snprintf(note, sizeof(note), "database %.80s has not answered for %d s: a slow or dead disk; rows wait",
+        (void)snprintf(note, sizeof(note),
+                       "database %.80s has not answered for %d s: a slow or dead disk; rows wait",
                        m->database, (int)(STUCK / TB_NS_PER_S));
         tb_service_degraded(svc, note);
     } else if (r->log_bytes > m->wal_limit) {
-        (void)snprintf(note, sizeof(note),
-                       "the write-ahead log is above wal_limit: a reader of the database holds an old"
-                       " snapshot; end it");
+        (void)snprintf(
+            note, sizeof(note),
+            "the write-ahead log is above wal_limit: a reader of the database holds an old"
+            " snapshot; end it");
         tb_service_degraded(svc, note);
     } else if (m->persist.bookless > 0) {
-        (void)snprintf(note, sizeof(note), "more than %" PRId64 " markets have books: the others get no"
-                       " snapshots; raise `books`", m->books);
+        (void)snprintf(note, sizeof(note),
+                       "more than %" PRId64 " markets have books: the others get no"
+                       " snapshots; raise `books`",
+                       m->books);
         tb_service_degraded(svc, note);
     } else {
         tb_service_degraded(svc, NULL);
@@ -406,7 +420,8 @@ static void tell_upgrade(struct persist_main *m)
     if (left > 0 && left != m->upgrade_told)
         tb_log_limited(&m->upgrade_log, 10 * TB_NS_PER_S, TB_LOG_INFO, "upgrading",
                        "path=%s rows_left=%" PRId64 " what=\"rows move into this version's tables;"
-                       " queries find them all meanwhile\"", m->database, left);
+                       " queries find them all meanwhile\"",
+                       m->database, left);
     else if (left == 0 && m->upgrade_told > 0)
         tb_log(TB_LOG_INFO, "upgraded", "path=%s", m->database);
     m->upgrade_told = left;
@@ -444,21 +459,26 @@ static void stop(struct tb_service *svc, void *self)
     const uint64_t *n = r->stored;
     /* If it goes on with a drain, the queue's numbers are its own: then as last published. */
     size_t waiting = stopped ? persist_rows_waiting(&m->persist.rows) : m->rows_waited;
-    tb_log(TB_LOG_INFO, "stored", "trades=%" PRIu64 " candles=%" PRIu64 " levels=%" PRIu64 " alerts=%" PRIu64
-           " gaps=%" PRIu64 " commits=%" PRIu64 " waiting=%zu", n[PERSIST_TRADE], n[PERSIST_CANDLE],
-           n[PERSIST_LEVEL], n[PERSIST_ALERT], n[PERSIST_GAP], r->commits, waiting);
+    tb_log(TB_LOG_INFO, "stored",
+           "trades=%" PRIu64 " candles=%" PRIu64 " levels=%" PRIu64 " alerts=%" PRIu64
+           " gaps=%" PRIu64 " commits=%" PRIu64 " waiting=%zu",
+           n[PERSIST_TRADE], n[PERSIST_CANDLE], n[PERSIST_LEVEL], n[PERSIST_ALERT], n[PERSIST_GAP],
+           r->commits, waiting);
     if (stopped) {
         persist_fini(&m->persist);
         free(m->path);
     } else {
-        tb_log(TB_LOG_WARN, "database_left", "path=%s reason=\"it does not answer\" then=\"what waits is read again by"
-               " the next life\"", m->database);
+        tb_log(TB_LOG_WARN, "database_left",
+               "path=%s reason=\"it does not answer\" then=\"what waits is read again by"
+               " the next life\"",
+               m->database);
     }
 }
 
 static const struct tb_service_ops ops = {
     .name = "persist",
-    .summary = "trades, candles, book snapshots, alerts and gaps into a database, each exactly once",
+    .summary =
+        "trades, candles, book snapshots, alerts and gaps into a database, each exactly once",
     .options = options,
     .option_count = TB_COUNT(options),
     .inputs = "@feeds,candles,alerts",

@@ -71,7 +71,8 @@ void persist_fini(struct persist *p)
 
 /* ---- markets ---- */
 
-struct persist_market *persist_add_market(struct persist_input *in, const struct tb_instrument *entry)
+struct persist_market *persist_add_market(struct persist_input *in,
+                                          const struct tb_instrument *entry)
 {
     if (in->market_count == PERSIST_IDS)
         return NULL;
@@ -249,7 +250,8 @@ bool persist_settle(struct persist *p, unsigned i)
 bool persist_take(struct persist *p, unsigned i, const struct tb_record *r)
 {
     struct persist_input *in = &p->input[i];
-    if (persist_rows_room(&p->rows) < PERSIST_ROWS_OF_RECORD(p->config.depth_levels) + PERSIST_INPUTS_MAX)
+    if (persist_rows_room(&p->rows) <
+        PERSIST_ROWS_OF_RECORD(p->config.depth_levels) + PERSIST_INPUTS_MAX)
         return false; /* the last ones are for marks */
     (void)persist_settle(p, i);
     bool state = r->seq > in->state_seq;

@@ -89,11 +89,11 @@ struct persist_id {
 struct persist_input {
     char stream[TB_STREAM_BYTES];
     uint64_t epoch;
-    bool attached;     /* in this epoch, in this life: else all of this was restored, or is nothing */
-    tb_seq taken;      /* last record given to persist_take, or lost; 0 none */
-    tb_seq state_seq;  /* last record that the state has seen */
-    uint64_t stored;   /* position that the database had when the input was matched with it */
-    uint64_t told;     /* up to here the queue says everything: by rows, or a mark */
+    bool attached; /* in this epoch, in this life: else all of this was restored, or is nothing */
+    tb_seq taken;  /* last record given to persist_take, or lost; 0 none */
+    tb_seq state_seq; /* last record that the state has seen */
+    uint64_t stored;  /* position that the database had when the input was matched with it */
+    uint64_t told;    /* up to here the queue says everything: by rows, or a mark */
     uint64_t lost_from, lost_to; /* an overrun whose gap row is still to be made; 0 none */
     tb_ns lost_time;
     struct tb_record prices; /* first half of a candle; seq 0: none */
@@ -144,7 +144,8 @@ void persist_attach(struct persist *p, unsigned i, uint64_t epoch, uint64_t stor
 
 /* persist_resume: where reading should begin so that no row is missed; *out_seek is false if `cursor`
  * (where the skeleton would begin) is right. Losses are noted, as by persist_lost, with time `now`. */
-tb_seq persist_resume(struct persist *p, unsigned i, tb_seq cursor, tb_seq oldest, tb_ns now, bool *out_seek);
+tb_seq persist_resume(struct persist *p, unsigned i, tb_seq cursor, tb_seq oldest, tb_ns now,
+                      bool *out_seek);
 
 /* persist_take: one record, in order. False, and nothing is changed, if the queue has no room for it. */
 bool persist_take(struct persist *p, unsigned i, const struct tb_record *record);

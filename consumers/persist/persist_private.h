@@ -9,7 +9,8 @@
 
 /* ---- persist.c ---- */
 
-struct persist_market *persist_add_market(struct persist_input *in, const struct tb_instrument *entry);
+struct persist_market *persist_add_market(struct persist_input *in,
+                                          const struct tb_instrument *entry);
 
 /* The market of an instrument id; *out_id has its exponents. NULL: no such instrument. */
 struct persist_market *persist_market_of(struct persist *p, unsigned i, uint16_t id,
@@ -35,15 +36,15 @@ void persist_take_trade(struct persist *p, unsigned i, const struct tb_record *r
 void persist_take_candle(struct persist *p, unsigned i, const struct tb_record *r, bool state);
 void persist_take_alert(struct persist *p, unsigned i, const struct tb_record *r);
 void persist_take_gap(struct persist *p, unsigned i, const struct tb_record *r, bool state);
-void persist_add_gap(struct persist *p, unsigned i, const struct persist_market *m, uint64_t position,
-                     tb_ns time, const struct tb_gap *gap);
+void persist_add_gap(struct persist *p, unsigned i, const struct persist_market *m,
+                     uint64_t position, tb_ns time, const struct tb_gap *gap);
 
 /* ---- books.c ---- */
 
 void persist_take_level(struct persist *p, unsigned i, const struct tb_record *r);
 /* A snapshot of the market's book as rows, made apart from the queue. */
-size_t persist_make_snapshot(const struct persist *p, unsigned i, uint32_t market, uint64_t position,
-                             struct persist_row *rows);
+size_t persist_make_snapshot(const struct persist *p, unsigned i, uint32_t market,
+                             uint64_t position, struct persist_row *rows);
 /* A gap or status: of one market, or (instrument 0) of all of this input's. */
 void persist_tell_books(struct persist *p, unsigned i, const struct tb_record *r);
 /* Records up to `to` will not be seen: no book is to be believed until its next snapshot. */

@@ -11,7 +11,8 @@ void persist_take_trade(struct persist *p, unsigned i, const struct tb_record *r
         p->unusable++;
         return;
     }
-    struct persist_row *row = persist_add_row(p, i, m, PERSIST_TRADE, 2 * r->seq, persist_stream_time(r));
+    struct persist_row *row =
+        persist_add_row(p, i, m, PERSIST_TRADE, 2 * r->seq, persist_stream_time(r));
     if (row == NULL)
         return;
     row->trade.price = tb_decimal_double(r->trade.price, id->price_exp);
@@ -53,7 +54,7 @@ static void keep_forming(struct persist *p, unsigned i, struct persist_market *m
     struct persist_row *row = persist_add_row(p, i, m, PERSIST_CANDLE, 2 * r->seq, candle->start);
     if (row != NULL)
         fill_candle(row, candle, tf, id->price_exp, id->size_exp, false);
-    m->forming &= (uint8_t)~(1U << tf);
+    m->forming &= (uint8_t) ~(1U << tf);
 }
 
 void persist_take_candle(struct persist *p, unsigned i, const struct tb_record *r, bool state)
@@ -85,7 +86,7 @@ void persist_take_candle(struct persist *p, unsigned i, const struct tb_record *
     if (row != NULL)
         fill_candle(row, &candle, tf, id->price_exp, id->size_exp, true);
     if (state && m->frame[tf].candle.start <= candle.start)
-        m->forming &= (uint8_t)~(1U << tf);
+        m->forming &= (uint8_t) ~(1U << tf);
 }
 
 void persist_take_alert(struct persist *p, unsigned i, const struct tb_record *r)
@@ -96,7 +97,8 @@ void persist_take_alert(struct persist *p, unsigned i, const struct tb_record *r
         p->unusable++;
         return;
     }
-    struct persist_row *row = persist_add_row(p, i, m, PERSIST_ALERT, 2 * r->seq, persist_stream_time(r));
+    struct persist_row *row =
+        persist_add_row(p, i, m, PERSIST_ALERT, 2 * r->seq, persist_stream_time(r));
     if (row == NULL)
         return;
     row->alert.value = tb_decimal_double(r->alert.value, r->alert.value_exp);
@@ -108,7 +110,7 @@ void persist_take_alert(struct persist *p, unsigned i, const struct tb_record *r
 }
 
 void persist_add_gap(struct persist *p, unsigned i, const struct persist_market *m,
-                    uint64_t position, tb_ns time, const struct tb_gap *gap)
+                     uint64_t position, tb_ns time, const struct tb_gap *gap)
 {
     struct persist_row *row = persist_add_row(p, i, m, PERSIST_GAP, position, time);
     if (row == NULL)
@@ -124,7 +126,8 @@ void persist_take_gap(struct persist *p, unsigned i, const struct tb_record *r, 
 {
     const struct persist_id *id;
     const struct persist_market *m = persist_market_of(p, i, r->instrument, &id);
-    persist_add_gap(p, i, m != NULL ? m : &p->input[i].market[0], 2 * r->seq, persist_stream_time(r), &r->gap);
+    persist_add_gap(p, i, m != NULL ? m : &p->input[i].market[0], 2 * r->seq,
+                    persist_stream_time(r), &r->gap);
     if (state)
         persist_tell_books(p, i, r);
 }

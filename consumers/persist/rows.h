@@ -25,7 +25,14 @@
 
 #include <tickbus/base.h>
 
-enum persist_kind { PERSIST_TRADE, PERSIST_CANDLE, PERSIST_LEVEL, PERSIST_ALERT, PERSIST_GAP, PERSIST_KINDS };
+enum persist_kind {
+    PERSIST_TRADE,
+    PERSIST_CANDLE,
+    PERSIST_LEVEL,
+    PERSIST_ALERT,
+    PERSIST_GAP,
+    PERSIST_KINDS
+};
 #define PERSIST_MARK PERSIST_KINDS
 
 /* One row of one table, numbers already as the edge wants them: doubles, rounded once. */
@@ -68,7 +75,8 @@ struct persist_row {
 struct persist_rows {
     struct persist_row *row;
     size_t capacity;
-    uint64_t base; /* moved by the reading thread while there are no rows: their memory is used again */
+    uint64_t
+        base; /* moved by the reading thread while there are no rows: their memory is used again */
     _Atomic(uint64_t) handed;
     _Atomic(uint64_t) stored;
     char apart[TB_CACHE_LINE]; /* what changes with each row is in another line */
@@ -120,7 +128,7 @@ static inline bool persist_rows_are_stored(const struct persist_rows *q, uint64_
 /* Handed over, and not stored. */
 static inline size_t persist_rows_handed(const struct persist_rows *q)
 {
-    uint64_t handed = atomic_load_explicit(&q->handed, memory_order_acquire); /* Q2 */
+    uint64_t handed = atomic_load_explicit(&q->handed, memory_order_acquire);         /* Q2 */
     return (size_t)(handed - atomic_load_explicit(&q->stored, memory_order_relaxed)); /* our own */
 }
 

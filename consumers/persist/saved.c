@@ -90,7 +90,8 @@ size_t persist_save(const struct persist *p, void *bytes, size_t capacity)
 }
 
 /* One market from bytes; returns how many it took, 0 if they are none. */
-static size_t load_market(struct persist *p, struct persist_market *m, const char *bytes, size_t count)
+static size_t load_market(struct persist *p, struct persist_market *m, const char *bytes,
+                          size_t count)
 {
     if (count < sizeof(*m))
         return 0;

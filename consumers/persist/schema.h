@@ -68,8 +68,8 @@
 #define TICKBUS_VIEW_LEVELS(more)                                                                  \
     "CREATE VIEW orderbook_snapshots (exchange, symbol, timestamp, side, level, price, amount,"    \
     " cumulative, update_id, stream, epoch, seq) AS SELECT m.exchange, m.symbol, t.timestamp,"     \
-    " t.side, t.level, t.price, t.amount, t.cumulative, t.update_id, s.stream, s.epoch, t.seq"     \
-    TICKBUS_NAMED("tickbus_levels") more ";"
+    " t.side, t.level, t.price, t.amount, t.cumulative, t.update_id, s.stream, s.epoch, "          \
+    "t.seq" TICKBUS_NAMED("tickbus_levels") more ";"
 
 /* All trades and levels of the attached database `new` into `main`, whose numbers are others. */
 #define TICKBUS_MERGE_NAMES                                                                        \
@@ -94,35 +94,34 @@
 static const char tickbus_schema[] =
     "PRAGMA application_id = 1953194611;" /* TICKBUS_APPLICATION_ID; a pragma takes decimals only */
     "PRAGMA user_version = 2;"            /* TICKBUS_SCHEMA_VERSION */
-    TICKBUS_COMPACT_TABLES
-    TICKBUS_VIEW_TRADES("")
-    TICKBUS_VIEW_LEVELS("")
-    "CREATE TABLE ohlcv_data ("
-    " exchange TEXT, symbol TEXT, timeframe TEXT, timestamp REAL,"
-    " open REAL, high REAL, low REAL, close REAL, volume REAL,"
-    ""
-    " closed INTEGER, trades INTEGER, turnover REAL, taker_buy_volume REAL,"
-    " stream TEXT, epoch INTEGER, seq INTEGER,"
-    " PRIMARY KEY (exchange, symbol, timeframe, timestamp)) WITHOUT ROWID;"
-    "CREATE TABLE alerts ("
-    " exchange TEXT, symbol TEXT, timestamp REAL, rule TEXT, state TEXT, severity TEXT,"
-    " value REAL, threshold REAL, since REAL, alert_id INTEGER,"
-    ""
-    " stream TEXT, epoch INTEGER, seq INTEGER);"
-    "CREATE INDEX alerts_time ON alerts (timestamp);"
-    "CREATE INDEX alerts_rule ON alerts (rule, timestamp);"
-    "CREATE TABLE gaps ("
-    " exchange TEXT, symbol TEXT, timestamp REAL, channel TEXT, reason TEXT,"
-    " from_id INTEGER, to_id INTEGER, missing INTEGER,"
-    ""
-    " stream TEXT, epoch INTEGER, seq INTEGER);"
-    "CREATE INDEX gaps_time ON gaps (timestamp);"
-    "CREATE INDEX gaps_market ON gaps (exchange, symbol, timestamp);"
-    "CREATE TABLE tickbus_cursors ("
-    " stream TEXT, epoch INTEGER, seq INTEGER, drained INTEGER,"
-    " PRIMARY KEY (stream, epoch)) WITHOUT ROWID;"
-    "CREATE TABLE tickbus_loads ("
-    " tag INTEGER PRIMARY KEY, venue TEXT, captures TEXT, records INTEGER, trades INTEGER,"
-    " candles INTEGER, snapshots INTEGER, alerts INTEGER, gaps INTEGER, lost INTEGER, faults INTEGER);";
+    TICKBUS_COMPACT_TABLES TICKBUS_VIEW_TRADES("") TICKBUS_VIEW_LEVELS(
+        "") "CREATE TABLE ohlcv_data ("
+            " exchange TEXT, symbol TEXT, timeframe TEXT, timestamp REAL,"
+            " open REAL, high REAL, low REAL, close REAL, volume REAL,"
+            ""
+            " closed INTEGER, trades INTEGER, turnover REAL, taker_buy_volume REAL,"
+            " stream TEXT, epoch INTEGER, seq INTEGER,"
+            " PRIMARY KEY (exchange, symbol, timeframe, timestamp)) WITHOUT ROWID;"
+            "CREATE TABLE alerts ("
+            " exchange TEXT, symbol TEXT, timestamp REAL, rule TEXT, state TEXT, severity TEXT,"
+            " value REAL, threshold REAL, since REAL, alert_id INTEGER,"
+            ""
+            " stream TEXT, epoch INTEGER, seq INTEGER);"
+            "CREATE INDEX alerts_time ON alerts (timestamp);"
+            "CREATE INDEX alerts_rule ON alerts (rule, timestamp);"
+            "CREATE TABLE gaps ("
+            " exchange TEXT, symbol TEXT, timestamp REAL, channel TEXT, reason TEXT,"
+            " from_id INTEGER, to_id INTEGER, missing INTEGER,"
+            ""
+            " stream TEXT, epoch INTEGER, seq INTEGER);"
+            "CREATE INDEX gaps_time ON gaps (timestamp);"
+            "CREATE INDEX gaps_market ON gaps (exchange, symbol, timestamp);"
+            "CREATE TABLE tickbus_cursors ("
+            " stream TEXT, epoch INTEGER, seq INTEGER, drained INTEGER,"
+            " PRIMARY KEY (stream, epoch)) WITHOUT ROWID;"
+            "CREATE TABLE tickbus_loads ("
+            " tag INTEGER PRIMARY KEY, venue TEXT, captures TEXT, records INTEGER, trades INTEGER,"
+            " candles INTEGER, snapshots INTEGER, alerts INTEGER, gaps INTEGER, lost INTEGER, "
+            "faults INTEGER);";
 
 #endif

@@ -46,15 +46,19 @@ static const char *const sql[STATEMENTS] = {
     [ADD_MARKET] = "INSERT INTO tickbus_markets (exchange, symbol) VALUES (?, ?)",
     [FIND_SOURCE] = "SELECT id FROM tickbus_sources WHERE stream IS ? AND epoch IS ?",
     [ADD_SOURCE] = "INSERT INTO tickbus_sources (stream, epoch) VALUES (?, ?)",
-    [PUT_TRADES] = "INSERT OR IGNORE INTO tickbus_trades SELECT market, timestamp, source, seq, side, price,"
-                   " amount, sum, id FROM staged_trades",
-    [PUT_CANDLE] = "INSERT INTO ohlcv_data VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                   TICKBUS_UPSERT_CANDLE,
-    [PUT_LEVELS] = "INSERT OR IGNORE INTO tickbus_levels SELECT market, timestamp, source, seq, side, level,"
-                   " price, amount, sum, id FROM staged_levels",
+    [PUT_TRADES] =
+        "INSERT OR IGNORE INTO tickbus_trades SELECT market, timestamp, source, seq, side, price,"
+        " amount, sum, id FROM staged_trades",
+    [PUT_CANDLE] = "INSERT INTO ohlcv_data VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+                   "?)" TICKBUS_UPSERT_CANDLE,
+    [PUT_LEVELS] =
+        "INSERT OR IGNORE INTO tickbus_levels SELECT market, timestamp, source, seq, side, level,"
+        " price, amount, sum, id FROM staged_levels",
     /* A stream made anew after the host went down may repeat what was stored before it was in the journal. */
-    [PUT_ALERT] = "INSERT INTO alerts SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13 WHERE NOT EXISTS"
-                  " (SELECT 1 FROM alerts WHERE rule = ?4 AND timestamp = ?3 AND state = ?5 AND alert_id = ?10"
+    [PUT_ALERT] = "INSERT INTO alerts SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
+                  "?13 WHERE NOT EXISTS"
+                  " (SELECT 1 FROM alerts WHERE rule = ?4 AND timestamp = ?3 AND state = ?5 AND "
+                  "alert_id = ?10"
                   " AND exchange IS ?1 AND symbol IS ?2 AND stream = ?11 AND epoch <> ?12)",
     [PUT_GAP] = "INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 };
@@ -64,8 +68,9 @@ static const char *const sql[STATEMENTS] = {
 static int fault_of(int code, int system)
 {
     /* A write to the log that a quota or limit refused has lost its errno by now; ENOSPC is SQLITE_FULL. */
-    bool no_room = system == ENOSPC || system == EDQUOT || system == EFBIG || code == SQLITE_IOERR_WRITE ||
-                   code == SQLITE_IOERR_SHMSIZE || code == SQLITE_IOERR_SHMMAP;
+    bool no_room = system == ENOSPC || system == EDQUOT || system == EFBIG ||
+                   code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_SHMSIZE ||
+                   code == SQLITE_IOERR_SHMMAP;
     switch (code & 0xFF) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -94,17 +99,25 @@ int sqlite_fail(const struct sink *s, int code, struct tb_error *err)
     int rc = fault_of(code, s->db != NULL ? sqlite3_system_errno(s->db) : 0);
     switch (rc) {
     case -EBUSY:
-        return tb_fail(err, rc, "database %s is locked by another process; rows wait until it lets go", path);
+        return tb_fail(
+            err, rc, "database %s is locked by another process; rows wait until it lets go", path);
     case -EROFS:
-        return tb_fail(err, rc, "database %s is read-only; make file, directory and file system writable", path);
-    case -ENOSPC:
-        return tb_fail(err, rc, "no space left for database %s (disk, quota or limit); free some, rows wait until then",
+        return tb_fail(err, rc,
+                       "database %s is read-only; make file, directory and file system writable",
                        path);
+    case -ENOSPC:
+        return tb_fail(
+            err, rc,
+            "no space left for database %s (disk, quota or limit); free some, rows wait until then",
+            path);
     case -EBADMSG:
-        return tb_fail(err, rc, "database %s is damaged (%s); move it away, a new one is made, and recover"
-                       " the old one with sqlite3 .recover", path, message);
+        return tb_fail(err, rc,
+                       "database %s is damaged (%s); move it away, a new one is made, and recover"
+                       " the old one with sqlite3 .recover",
+                       path, message);
     case -EPROTO:
-        return tb_fail(err, rc, "database %s has tables that are not this program's (%s); give another file",
+        return tb_fail(err, rc,
+                       "database %s has tables that are not this program's (%s); give another file",
                        path, message);
     default:
         return tb_fail(err, rc, "database %s: %s (code %d, %s)", path, message, code,
@@ -119,7 +132,8 @@ static int check_same_file(const struct sink *s, struct tb_error *err)
     struct stat st;
     if (stat(s->options.database, &st) == 0 && st.st_dev == s->device && st.st_ino == s->inode)
         return 0;
-    return tb_fail(err, -ESTALE, "database %s was deleted or replaced while in use; opening what is there now",
+    return tb_fail(err, -ESTALE,
+                   "database %s was deleted or replaced while in use; opening what is there now",
                    s->options.database);
 }
 
@@ -133,17 +147,20 @@ static int fail_path(const char *path, int rc, struct tb_error *err)
     switch (rc) {
     case -ENOENT:
     case -ENOTDIR:
-        return tb_fail(err, rc, "cannot make database %s: no directory %.*s; make it", path, length, directory);
+        return tb_fail(err, rc, "cannot make database %s: no directory %.*s; make it", path, length,
+                       directory);
     case -EROFS:
     case -EACCES:
     case -EPERM:
-        return tb_fail(err, rc, "database %s is read-only (%s); make file, directory and file system writable",
-                       path, strerror(-rc));
+        return tb_fail(
+            err, rc, "database %s is read-only (%s); make file, directory and file system writable",
+            path, strerror(-rc));
     case -EISDIR:
         return tb_fail(err, rc, "database %s is a directory; give a file", path);
     case -ENOSPC:
     case -EDQUOT:
-        return tb_fail(err, -ENOSPC, "no space left for database %s; free some, rows wait until then", path);
+        return tb_fail(err, -ENOSPC,
+                       "no space left for database %s; free some, rows wait until then", path);
     default:
         return tb_fail(err, rc, "cannot open database %s: %s", path, strerror(-rc));
     }
@@ -156,9 +173,10 @@ static int fail_path(const char *path, int rc, struct tb_error *err)
  */
 static void remove_orphans(const struct sink *s, int fd)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000000, .l_len = 512};
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000000, .l_len = 512};
     if (fcntl(fd, F_SETLK, &lock) != 0)
-        return; /* somebody uses it already, so these are no orphans */
+        return;           /* somebody uses it already, so these are no orphans */
     (void)unlink(s->wal); /* mostly they are not there */
     (void)unlink(s->shm);
 }
@@ -224,9 +242,10 @@ static int inspect(struct sink *s, struct tb_error *err)
     if (application == TICKBUS_APPLICATION_ID && version == 1)
         return OURS_OF_SCHEMA_1;
     if (application == TICKBUS_APPLICATION_ID)
-        return tb_fail(err, -EPROTO, "database %s has schema version %lld, this build writes %d; give another"
-                       " file, or use the build that made it", s->options.database, (long long)version,
-                       TICKBUS_SCHEMA_VERSION);
+        return tb_fail(err, -EPROTO,
+                       "database %s has schema version %lld, this build writes %d; give another"
+                       " file, or use the build that made it",
+                       s->options.database, (long long)version, TICKBUS_SCHEMA_VERSION);
     if (tables == 0)
         return EMPTY;
     return tb_fail(err, -EPROTO, "database %s belongs to another program; give a file of our own",
@@ -251,7 +270,8 @@ static int make_schema(struct sink *s, struct tb_error *err)
     if (rc == 0)
         rc = sqlite_run(s, "COMMIT", err);
     if (rc != 0)
-        (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL); /* the first error is the one to tell */
+        (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL,
+                           NULL); /* the first error is the one to tell */
     return rc;
 }
 
@@ -268,22 +288,27 @@ static int configure(struct sink *s, struct tb_error *err)
     char text[200];
     sqlite3_stmt *query = NULL;
     int persist = 1;
-    (void)sqlite3_busy_timeout(s->db, (int)(s->options.busy_timeout / TB_NS_PER_MS)); /* can not fail */
+    (void)sqlite3_busy_timeout(s->db,
+                               (int)(s->options.busy_timeout / TB_NS_PER_MS)); /* can not fail */
     (void)sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
     int code = sqlite3_prepare_v2(s->db, "PRAGMA journal_mode = WAL", -1, &query, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_step(query);
-    bool wal = code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(query, 0), "wal") == 0;
+    bool wal =
+        code == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(query, 0), "wal") == 0;
     int rc = code == SQLITE_ROW ? 0 : sqlite_fail(s, code, err);
     (void)sqlite3_finalize(query); /* repeats the error that was just reported */
     if (rc == 0 && !wal)
-        rc = tb_fail(err, -EIO, "database %s cannot use a write-ahead log on this file system; move it to a"
-                     " local disk", s->options.database);
+        rc = tb_fail(err, -EIO,
+                     "database %s cannot use a write-ahead log on this file system; move it to a"
+                     " local disk",
+                     s->options.database);
     if (rc != 0)
         return rc;
-    (void)snprintf(text, sizeof(text),
-                   "PRAGMA synchronous = %s; PRAGMA journal_size_limit = %d; PRAGMA cache_size = %d;",
-                   s->options.full_sync ? "FULL" : "NORMAL", WAL_KEPT_BYTES, CACHE_PAGES);
+    (void)snprintf(
+        text, sizeof(text),
+        "PRAGMA synchronous = %s; PRAGMA journal_size_limit = %d; PRAGMA cache_size = %d;",
+        s->options.full_sync ? "FULL" : "NORMAL", WAL_KEPT_BYTES, CACHE_PAGES);
     (void)sqlite3_wal_hook(s->db, log_grew, s); /* instead of SQLite's own, which moves the log */
     return sqlite_run(s, text, err);
 }
@@ -291,7 +316,8 @@ static int configure(struct sink *s, struct tb_error *err)
 static int prepare(struct sink *s, struct tb_error *err)
 {
     for (int k = 0; k < STATEMENTS; k++) {
-        int code = sqlite3_prepare_v3(s->db, sql[k], -1, SQLITE_PREPARE_PERSISTENT, &s->statement[k], NULL);
+        int code = sqlite3_prepare_v3(s->db, sql[k], -1, SQLITE_PREPARE_PERSISTENT,
+                                      &s->statement[k], NULL);
         if (code != SQLITE_OK)
             return sqlite_fail(s, code, err);
     }
@@ -309,7 +335,8 @@ static void part_from_log(struct sink *s, bool moved)
     if (s->wal_inode == 0 || stat(s->wal, &st) != 0 || st.st_ino != s->wal_inode)
         return;
     (void)snprintf(aside, sizeof(aside), "%s.stale", s->wal);
-    (void)(moved ? unlink(s->wal) : rename(s->wal, aside)); /* then the next open finds the mixture damaged */
+    (void)(moved ? unlink(s->wal)
+                 : rename(s->wal, aside)); /* then the next open finds the mixture damaged */
     (void)unlink(s->shm);
 }
 
@@ -324,8 +351,9 @@ static void sqlite_close(struct sink *s)
         (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL); /* there may be no transaction */
         bool same = check_same_file(s, NULL) == 0;
         /* Best effort: a log that stays long is read at the next open. */
-        (void)sqlite3_wal_checkpoint_v2(s->db, NULL, same ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE,
-                                        &in_log, &moved);
+        (void)sqlite3_wal_checkpoint_v2(
+            s->db, NULL, same ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &in_log,
+            &moved);
         if (!same)
             part_from_log(s, in_log >= 0 && in_log == moved);
         (void)sqlite3_close(s->db); /* nothing is open in it */
@@ -345,13 +373,15 @@ static void reserve_cache(void)
     int slot = (PAGE_BYTES + header + 7) & ~7;
     void *pages = mmap(NULL, (size_t)slot * CACHE_PAGES, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    done = pages != MAP_FAILED && sqlite3_config(SQLITE_CONFIG_PAGECACHE, pages, slot, CACHE_PAGES) == SQLITE_OK;
+    done = pages != MAP_FAILED &&
+           sqlite3_config(SQLITE_CONFIG_PAGECACHE, pages, slot, CACHE_PAGES) == SQLITE_OK;
     if (pages != MAP_FAILED && !done)
         (void)munmap(pages, (size_t)slot * CACHE_PAGES); /* SQLite was in use before us */
     done = true;
 }
 
-static int sqlite_open(const struct sink_options *options, struct sink **out_sink, struct tb_error *err)
+static int sqlite_open(const struct sink_options *options, struct sink **out_sink,
+                       struct tb_error *err)
 {
     reserve_cache();
     struct sink *s = calloc(1, sizeof(*s));
@@ -366,8 +396,9 @@ static int sqlite_open(const struct sink_options *options, struct sink **out_sin
     s->upgrading = true; /* as far as known */
     int rc = touch(s, err);
     if (rc == 0) {
-        int code = sqlite3_open_v2(options->database, &s->db,
-                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+        int code = sqlite3_open_v2(
+            options->database, &s->db,
+            SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
         rc = code == SQLITE_OK ? 0 : sqlite_fail(s, code, err);
     }
     if (rc == 0)
@@ -460,7 +491,8 @@ static void sqlite_checkpoint(struct sink *s)
 {
     if (s->log_pages < CHECKPOINT_PAGES)
         return;
-    s->log_pages = 0; /* until the next commit says what is left: a reader's snapshot may hold some */
+    s->log_pages =
+        0; /* until the next commit says what is left: a reader's snapshot may hold some */
     (void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 

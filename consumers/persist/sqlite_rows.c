@@ -25,8 +25,9 @@ static int table_connect(sqlite3 *db, void *stage, int argc, const char *const *
                          sqlite3_vtab **out_table, char **out_error)
 {
     (void)argc, (void)argv, (void)out_error;
-    int code = sqlite3_declare_vtab(db, "CREATE TABLE x (market, timestamp, source, seq, side, level,"
-                                        " price, amount, sum, id)");
+    int code =
+        sqlite3_declare_vtab(db, "CREATE TABLE x (market, timestamp, source, seq, side, level,"
+                                 " price, amount, sum, id)");
     struct staged_table *t = code == SQLITE_OK ? calloc(1, sizeof(*t)) : NULL;
     if (t == NULL)
         return code == SQLITE_OK ? SQLITE_NOMEM : code;
@@ -272,8 +273,9 @@ static const char *side_name(uint8_t side, const char *buy, const char *sell)
 }
 
 /* The next staged row with what both kinds have in common; the caller fills in the rest. */
-static int stage(struct sink *s, struct stage *in, enum statement which, const struct sink_source *source,
-                 const struct persist_row *row, struct staged **out, struct tb_error *err)
+static int stage(struct sink *s, struct stage *in, enum statement which,
+                 const struct sink_source *source, const struct persist_row *row,
+                 struct staged **out, struct tb_error *err)
 {
     int rc = in->count == STAGED_MAX ? flush(s, in, which, err) : 0;
     struct staged *next = &in->row[in->count];
@@ -290,8 +292,8 @@ static int stage(struct sink *s, struct stage *in, enum statement which, const s
     return 0;
 }
 
-static int put_trade(struct sink *s, const struct sink_source *source, const struct persist_row *row,
-                     struct tb_error *err)
+static int put_trade(struct sink *s, const struct sink_source *source,
+                     const struct persist_row *row, struct tb_error *err)
 {
     struct staged *t;
     int rc = stage(s, &s->trades, PUT_TRADES, source, row, &t, err);
@@ -305,8 +307,8 @@ static int put_trade(struct sink *s, const struct sink_source *source, const str
     return 0;
 }
 
-static int put_level(struct sink *s, const struct sink_source *source, const struct persist_row *row,
-                     struct tb_error *err)
+static int put_level(struct sink *s, const struct sink_source *source,
+                     const struct persist_row *row, struct tb_error *err)
 {
     struct staged *t;
     int rc = stage(s, &s->levels, PUT_LEVELS, source, row, &t, err);
@@ -330,7 +332,8 @@ static struct binder start(struct sink *s, enum statement which, const struct si
 }
 
 static int finish(struct sink *s, enum statement which, struct binder *b,
-                  const struct sink_source *source, const struct persist_row *row, struct tb_error *err)
+                  const struct sink_source *source, const struct persist_row *row,
+                  struct tb_error *err)
 {
     text(b, source->stream);
     integer(b, source->epoch);
@@ -338,8 +341,8 @@ static int finish(struct sink *s, enum statement which, struct binder *b,
     return sqlite_step(s, which, err);
 }
 
-static int put_candle(struct sink *s, const struct sink_source *source, const struct persist_row *row,
-                      struct tb_error *err)
+static int put_candle(struct sink *s, const struct sink_source *source,
+                      const struct persist_row *row, struct tb_error *err)
 {
     struct binder b = {.q = s->statement[PUT_CANDLE]};
     key(&b, source->exchange);
@@ -358,8 +361,8 @@ static int put_candle(struct sink *s, const struct sink_source *source, const st
     return finish(s, PUT_CANDLE, &b, source, row, err);
 }
 
-static int put_alert(struct sink *s, const struct sink_source *source, const struct persist_row *row,
-                     struct tb_error *err)
+static int put_alert(struct sink *s, const struct sink_source *source,
+                     const struct persist_row *row, struct tb_error *err)
 {
     struct binder b = start(s, PUT_ALERT, source);
     real(&b, row->timestamp);

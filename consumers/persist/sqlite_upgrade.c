@@ -40,16 +40,15 @@ static const struct move moves[] = {
 int sqlite_upgrade_begin(struct sink *s, struct tb_error *err)
 {
     /* Legacy: a view of somebody's that names trades_stream means the new one, not the renamed table. */
-    return sqlite_run(s,
-                      "PRAGMA legacy_alter_table = ON;"
-                      "ALTER TABLE trades_stream RENAME TO " OLD_TRADES ";"
-                      "ALTER TABLE orderbook_snapshots RENAME TO " OLD_LEVELS ";"
-                      "PRAGMA legacy_alter_table = OFF;"
-                      TICKBUS_COMPACT_TABLES
-                      TICKBUS_VIEW_TRADES(" UNION ALL SELECT * FROM " OLD_TRADES)
-                      TICKBUS_VIEW_LEVELS(" UNION ALL SELECT * FROM " OLD_LEVELS)
-                      "PRAGMA user_version = 2;",
-                      err);
+    return sqlite_run(
+        s,
+        "PRAGMA legacy_alter_table = ON;"
+        "ALTER TABLE trades_stream RENAME TO " OLD_TRADES ";"
+        "ALTER TABLE orderbook_snapshots RENAME TO " OLD_LEVELS ";"
+        "PRAGMA legacy_alter_table = OFF;" TICKBUS_COMPACT_TABLES TICKBUS_VIEW_TRADES(
+            " UNION ALL SELECT * FROM " OLD_TRADES)
+            TICKBUS_VIEW_LEVELS(" UNION ALL SELECT * FROM " OLD_LEVELS) "PRAGMA user_version = 2;",
+        err);
 }
 
 /* One number by a query about m's old table. */
@@ -79,7 +78,8 @@ static int move_rows(struct sink *s, const struct move *m, long long last, struc
 {
     int rc = run_formatted(
         s, err,
-        "INSERT INTO tickbus_markets (exchange, symbol) SELECT DISTINCT o.exchange, o.symbol FROM %s o"
+        "INSERT INTO tickbus_markets (exchange, symbol) SELECT DISTINCT o.exchange, o.symbol FROM "
+        "%s o"
         " WHERE o.rowid <= %lld AND NOT EXISTS (SELECT 1 FROM tickbus_markets m"
         " WHERE m.exchange IS o.exchange AND m.symbol IS o.symbol);"
         "INSERT INTO tickbus_sources (stream, epoch) SELECT DISTINCT o.stream, o.epoch FROM %s o"
@@ -102,13 +102,15 @@ static int move_rows(struct sink *s, const struct move *m, long long last, struc
 static int move_some(struct sink *s, const struct move *m, int64_t *out_left, struct tb_error *err)
 {
     int64_t last = 0, left = 0;
-    int rc = ask(s, "SELECT max(rowid) FROM (SELECT rowid FROM %s ORDER BY rowid LIMIT " MOVE_ROWS ")", m,
-                 &last, err);
+    int rc =
+        ask(s, "SELECT max(rowid) FROM (SELECT rowid FROM %s ORDER BY rowid LIMIT " MOVE_ROWS ")",
+            m, &last, err);
     if (rc == 0 && last != 0)
         rc = move_rows(s, m, last, err);
     if (rc == 0)
-        rc = ask(s, "SELECT coalesce((SELECT max(rowid) FROM %s) - (SELECT min(rowid) FROM %s) + 1, 0)", m,
-                 &left, err);
+        rc = ask(
+            s, "SELECT coalesce((SELECT max(rowid) FROM %s) - (SELECT min(rowid) FROM %s) + 1, 0)",
+            m, &left, err);
     if (rc == 0 && left == 0)
         rc = run_formatted(s, err, "DROP TABLE %s; %s", m->old, m->view);
     if (rc == 0)
@@ -122,8 +124,8 @@ int64_t sqlite_upgrade(struct sink *s, struct tb_error *err)
     for (size_t k = 0; s->upgrading && k < TB_COUNT(moves); k++) {
         const struct move *m = &moves[k];
         int64_t there = 0;
-        int rc = ask(s, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '%s'", m,
-                     &there, err);
+        int rc = ask(s, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '%s'",
+                     m, &there, err);
         if (rc == 0 && there == 0)
             continue;
         if (rc == 0)

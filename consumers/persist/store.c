@@ -118,7 +118,8 @@ static int begin(struct transaction *t, struct store *s, tb_ns now)
     rc = s->config.ops->begin(s->sink, &t->why);
     for (unsigned i = 0; rc == 0 && i < s->persist->input_count; i++) {
         if (s->epoch[i] != 0)
-            rc = s->config.ops->cursor(s->sink, s->persist->input[i].stream, s->epoch[i], &t->had[i], &t->why);
+            rc = s->config.ops->cursor(s->sink, s->persist->input[i].stream, s->epoch[i],
+                                       &t->had[i], &t->why);
         t->has[i] = t->had[i];
     }
     return rc == 0 ? 0 : note_failure(s, rc, &t->why, now);
@@ -142,7 +143,8 @@ static int end(struct transaction *t, tb_ns now)
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < p->input_count; i++)
         if (t->has[i] > t->had[i])
-            rc = s->config.ops->put_cursor(s->sink, p->input[i].stream, s->epoch[i], t->has[i], &t->why);
+            rc = s->config.ops->put_cursor(s->sink, p->input[i].stream, s->epoch[i], t->has[i],
+                                           &t->why);
     tb_ns before = tb_clock_mono();
     TB_POINT("persist:before_commit");
     if (rc == 0)
@@ -258,7 +260,8 @@ int store_drain(struct store *s, tb_ns now)
 void store_upgrade(struct store *s, tb_ns now)
 {
     struct tb_error why;
-    if (s->sink == NULL || s->upgraded || now < s->next_try || persist_rows_handed(&s->persist->rows) > 0)
+    if (s->sink == NULL || s->upgraded || now < s->next_try ||
+        persist_rows_handed(&s->persist->rows) > 0)
         return;
     int64_t left = s->config.ops->upgrade(s->sink, &why);
     if (left < 0) {

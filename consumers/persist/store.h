@@ -32,18 +32,19 @@ struct store_report {
     uint64_t opens;
     uint64_t stored[PERSIST_KINDS]; /* rows committed in this life */
     int64_t log_bytes;
-    int64_t upgrade_left; /* rows of the database's former version that are still to be moved, about */
+    int64_t
+        upgrade_left; /* rows of the database's former version that are still to be moved, about */
 };
 
 struct store {
     struct store_config config;
     struct persist *persist;
     uint64_t epoch[PERSIST_INPUTS_MAX]; /* that the rows of an input are of; 0: it has none yet */
-    struct sink *sink; /* NULL while it is not open */
-    bool upgraded;     /* it is known to hold nothing of a former version */
-    tb_ns next_try;    /* not before, after a failure; 0: it did not fail */
-    tb_ns pause;       /* to the next try, doubled each time */
-    tb_ns busy_since;  /* 0: not locked */
+    struct sink *sink;                  /* NULL while it is not open */
+    bool upgraded;                      /* it is known to hold nothing of a former version */
+    tb_ns next_try;                     /* not before, after a failure; 0: it did not fail */
+    tb_ns pause;                        /* to the next try, doubled each time */
+    tb_ns busy_since;                   /* 0: not locked */
     struct store_report report;
 };
 

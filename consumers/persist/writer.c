@@ -110,7 +110,8 @@ static void *work(void *context)
         end_call(w);
         for (unsigned i = 0; i < w->persist->input_count; i++)
             answer(w, i);
-        if (rc == 0) /* what was handed over is stored, one transaction a turn: the end need not wait for all */
+        if (rc ==
+            0) /* what was handed over is stored, one transaction a turn: the end need not wait for all */
             drain(w);
         tend(w);
         if (rc != 1)
@@ -127,7 +128,7 @@ int writer_start(struct writer *w, const struct store_config *config, struct per
     memset(w, 0, sizeof(*w));
     w->persist = p;
     store_init(&w->store, config, p);
-    (void)sem_init(&w->work, 0, 0);         /* can not fail */
+    (void)sem_init(&w->work, 0, 0);           /* can not fail */
     (void)pthread_mutex_init(&w->lock, NULL); /* can not fail */
     int rc = -pthread_create(&w->thread, NULL, work, w);
     w->running = rc == 0;

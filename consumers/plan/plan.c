@@ -138,8 +138,9 @@ static void read_process(struct plan *plan, enum plan_kind kind, const struct tb
         .kind = kind, .key = key, .map = map->item[i], .line = map->key_line[i]};
     snprintf(p->section, sizeof(p->section), "%s.%s", kind_key[kind], key);
     if (!tb_name_check(key)) {
-        tb_fault(faults, plan->file, p->line, p->section,
-                 "can not be a name; use a-z 0-9 _ - and at most 31 of them, a letter or digit first");
+        tb_fault(
+            faults, plan->file, p->line, p->section,
+            "can not be a name; use a-z 0-9 _ - and at most 31 of them, a letter or digit first");
         return;
     }
     if (p->map->kind != TB_YAML_MAP && !is_empty(p->map)) {

@@ -12,26 +12,27 @@
     X(seq, UNSIGNED)                                                                               \
     X(type, TEXT)                                                                                  \
     X(venue, TEXT)                                                                                 \
-    X(symbol, TEXT) X(ts_event, TIME) X(ts_recv, TIME) X(publish_delta_ns, UNSIGNED)               \
-        X(flags, TEXT) X(side, TEXT) X(price, PRICE) X(size, SIZE) X(trade_id, UNSIGNED)           \
-            X(count, UNSIGNED) X(bid_price, PRICE) X(bid_size, SIZE) X(ask_price, PRICE)           \
-                X(ask_size, SIZE) X(action, TEXT) X(level, UNSIGNED) X(orders, UNSIGNED)           \
-                    X(update_id, UNSIGNED) X(timeframe, TEXT) X(forming, BOOL) X(open, PRICE)      \
-                        X(high, PRICE) X(low, PRICE) X(close, PRICE) X(volume, SIZE)               \
-                            X(turnover, TURNOVER) X(trades, UNSIGNED) X(taker_buy_volume, SIZE)    \
-                                X(reason, TEXT) X(channel, TEXT) X(from, UNSIGNED) X(to, UNSIGNED) \
-                                    X(missing, UNSIGNED) X(code, TEXT) X(detail, SIGNED)           \
-                                        X(pid, UNSIGNED) X(rule, TEXT) X(state, TEXT)              \
-                                            X(severity, TEXT) X(value, VALUE) X(threshold, VALUE)  \
-                                                X(since, TIME) X(alert_id, UNSIGNED)               \
-                                                    X(venue_seq, UNSIGNED) X(body0, UNSIGNED)      \
-                                                        X(body1, UNSIGNED) X(body2, UNSIGNED)      \
-                                                            X(body3, UNSIGNED)
+    X(symbol, TEXT)                                                                                \
+    X(ts_event, TIME) X(ts_recv, TIME) X(publish_delta_ns, UNSIGNED) X(flags, TEXT) X(side, TEXT)  \
+        X(price, PRICE) X(size, SIZE) X(trade_id, UNSIGNED) X(count, UNSIGNED) X(bid_price, PRICE) \
+            X(bid_size, SIZE) X(ask_price, PRICE) X(ask_size, SIZE) X(action, TEXT)                \
+                X(level, UNSIGNED) X(orders, UNSIGNED) X(update_id, UNSIGNED) X(timeframe, TEXT)   \
+                    X(forming, BOOL) X(open, PRICE) X(high, PRICE) X(low, PRICE) X(close, PRICE)   \
+                        X(volume, SIZE) X(turnover, TURNOVER) X(trades, UNSIGNED)                  \
+                            X(taker_buy_volume, SIZE) X(reason, TEXT) X(channel, TEXT)             \
+                                X(from, UNSIGNED) X(to, UNSIGNED) X(missing, UNSIGNED)             \
+                                    X(code, TEXT) X(detail, SIGNED) X(pid, UNSIGNED) X(rule, TEXT) \
+                                        X(state, TEXT) X(severity, TEXT) X(value, VALUE)           \
+                                            X(threshold, VALUE) X(since, TIME)                     \
+                                                X(alert_id, UNSIGNED) X(venue_seq, UNSIGNED)       \
+                                                    X(body0, UNSIGNED) X(body1, UNSIGNED)          \
+                                                        X(body2, UNSIGNED) X(body3, UNSIGNED)
 #define EXPORTED(X)                                                                                \
     X(epoch, UNSIGNED)                                                                             \
     X(instrument, UNSIGNED)                                                                        \
     X(bytes, TEXT)                                                                                 \
-    X(raw, TEXT) X(label, TEXT) X(first_stream, TEXT) X(price_exp, SIGNED) X(size_exp, SIGNED)     \
+    X(raw, TEXT)                                                                                   \
+    X(label, TEXT) X(first_stream, TEXT) X(price_exp, SIGNED) X(size_exp, SIGNED)                  \
         X(value_exp, SIGNED)
 
 #define COLUMN(name, kind) {#name, COLUMN_##kind},

@@ -23,12 +23,11 @@ struct source {
     struct tb_journal *journal; /* instead of the reader; NULL: a ring */
     uint64_t epoch;             /* of the batch */
     bool open;
-    bool
-        finished; /* nothing more is wanted of it: --to was passed, or its end at start was
+    bool finished; /* nothing more is wanted of it: --to was passed, or its end at start was
                    * reached */
-    bool broken; /* the file is damaged; told once */
-    bool alive;  /* its producer, when we last looked */
-    tb_seq end;  /* not following: the newest record when we began */
+    bool broken;   /* the file is damaged; told once */
+    bool alive;    /* its producer, when we last looked */
+    tb_seq end;    /* not following: the newest record when we began */
     size_t at, count;
     struct tb_record batch[FOLLOW_BATCH];
     uint64_t seen, lost;

@@ -368,8 +368,9 @@ int main(int argc, char **argv)
         return operands == -ECANCELED ? TB_EXIT_OK : TB_EXIT_USAGE;
     if (parse_all(&t, operands, argv, names) != 0)
         return TB_EXIT_USAGE;
-    int code = t.paths ? TB_EXIT_OK
-                       : tool_find_bus(t.options.directory, t.options.bus, bus_dir, sizeof(bus_dir));
+    int code = t.paths
+                   ? TB_EXIT_OK
+                   : tool_find_bus(t.options.directory, t.options.bus, bus_dir, sizeof(bus_dir));
     if (code != TB_EXIT_OK)
         return code;
 

@@ -57,8 +57,9 @@ static int look_at_ring(const char *name, void *context)
 /* Only files that a bus makes: somebody else's file in the directory stays. */
 static bool is_ours(const char *name)
 {
-    static const char *const suffixes[] = {".ring",   ".ring.new",   ".lock",  ".wait", ".wait.new",
-                                           ".cursor", ".cursor.new", ".stats", ".state", ".control"};
+    static const char *const suffixes[] = {".ring",     ".ring.new", ".lock",       ".wait",
+                                           ".wait.new", ".cursor",   ".cursor.new", ".stats",
+                                           ".state",    ".control"};
     size_t length = strlen(name);
     if (strcmp(name, "up.stats") == 0)
         return false;

@@ -25,7 +25,7 @@
 enum finding {
     FINDING_DAMAGE,   /* a page whose checksum is wrong, and the sequences it costs */
     FINDING_SEQUENCE, /* sequences that are missing */
-    FINDING_RECORD, /* a record that names no instrument of its table, or a type that there is
+    FINDING_RECORD,   /* a record that names no instrument of its table, or a type that there is
                      * not */
     FINDING_TRADES,
     FINDING_BOOK,

@@ -33,9 +33,9 @@ struct tb_book {
     struct tb_book_side ask;
     int8_t price_exp; /* of the mantissas inside */
     int8_t size_exp;
-    bool valid;       /* a snapshot is complete and nothing was missed since */
-    bool in_event;    /* between the first record of an event and its F_LAST */
-    bool in_snapshot; /* from a TB_CLEAR with F_SNAPSHOT to the F_LAST that completes it */
+    bool valid;         /* a snapshot is complete and nothing was missed since */
+    bool in_event;      /* between the first record of an event and its F_LAST */
+    bool in_snapshot;   /* from a TB_CLEAR with F_SNAPSHOT to the F_LAST that completes it */
     uint64_t update_id; /* of the last record applied */
     tb_ns ts_event;     /* of the last complete event */
     tb_ns ts_recv;

@@ -35,7 +35,7 @@ enum tb_timeframe {
 extern const tb_ns tb_timeframe_width[TB_TIMEFRAMES];
 /* "1s" "1m" "5m" "15m" "30m" "1h" "4h" "1d" */
 extern const char *const tb_timeframe_name[TB_TIMEFRAMES];
-int tb_timeframe_parse(const char *name);                  /* a timeframe, or -EINVAL */
+int tb_timeframe_parse(const char *name); /* a timeframe, or -EINVAL */
 
 /* tb_bucket_start: of the bucket that holds t (also for t before 1970). */
 tb_ns tb_bucket_start(tb_ns t, enum tb_timeframe timeframe);
@@ -46,8 +46,8 @@ struct tb_candle {
     int64_t open, high, low, close;
     int64_t volume;
     int64_t taker_buy_volume;
-    tb_wide turnover; /* exponent price_exp + size_exp */
-    uint32_t trades;   /* saturates; 0: no candle */
+    tb_wide turnover;     /* exponent price_exp + size_exp */
+    uint32_t trades;      /* saturates; 0: no candle */
     uint32_t reserved[3]; /* to the end of the struct: copies hold no byte that is not set */
 };
 

@@ -34,14 +34,14 @@ struct tb_list {
 };
 
 struct tb_option {
-    const char *key;     /* "commit_every" */
+    const char *key; /* "commit_every" */
     enum tb_option_type type;
-    size_t offset;       /* of the field in the options struct: offsetof(struct persist,
+    size_t offset;        /* of the field in the options struct: offsetof(struct persist,
                           * commit_every) */
     const char *fallback; /* text of the default; NULL: none (0, NULL, empty) */
-    int64_t min, max;    /* INT, DURATION, BYTES; both 0: no range */
-    const char *choices; /* ENUM */
-    const char *help;    /* one line, no full stop; starts in lower case */
+    int64_t min, max;     /* INT, DURATION, BYTES; both 0: no range */
+    const char *choices;  /* ENUM */
+    const char *help;     /* one line, no full stop; starts in lower case */
     bool required;
 };
 
@@ -147,7 +147,8 @@ void tb_command_signals(sigset_t *out_set);
  * exits 64. -ECANCELED: help or version was printed; exit 0.
  */
 int tb_command_parse(const char *program, const char *usage, const struct tb_option *options,
-                     size_t count, void *out, struct tb_config_memory *memory, int argc, char **argv);
+                     size_t count, void *out, struct tb_config_memory *memory, int argc,
+                     char **argv);
 
 TB_EXTERN_END
 

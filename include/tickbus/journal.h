@@ -74,29 +74,29 @@ TB_EXTERN_BEGIN
 
 enum tb_journal_kind {
     TB_JOURNAL_HEAD = 1,
-    TB_JOURNAL_SPARE = 2,       /* body as RECORDS */
+    TB_JOURNAL_SPARE = 2, /* body as RECORDS */
     TB_JOURNAL_INSTRUMENTS_KIND = 3,
-    TB_JOURNAL_STATE = 4,       /* records with seq 0: TB_CLEAR and TB_LEVEL with F_SNAPSHOT */
+    TB_JOURNAL_STATE = 4, /* records with seq 0: TB_CLEAR and TB_LEVEL with F_SNAPSHOT */
     TB_JOURNAL_RECORDS_KIND = 5,
-    TB_JOURNAL_END = 6,         /* no body; the last page of its file */
+    TB_JOURNAL_END = 6, /* no body; the last page of its file */
 };
 
 struct tb_journal_page {
     uint32_t magic;
-    uint32_t crc;       /* CRC32C (Castagnoli) of the 4096 bytes with this field 0 */
+    uint32_t crc; /* CRC32C (Castagnoli) of the 4096 bytes with this field 0 */
     uint16_t layout;
-    uint16_t kind;      /* enum tb_journal_kind */
-    uint32_t count;     /* records or instruments in the body */
+    uint16_t kind;  /* enum tb_journal_kind */
+    uint32_t count; /* records or instruments in the body */
     uint64_t epoch;
     /* RECORDS, SPARE: of the first record; HEAD, STATE: of the segment; INSTRUMENTS: id of the
      * first entry; END: behind the last record. */
     uint64_t first_seq;
     uint64_t generation; /* SPARE, INSTRUMENTS: of two valid copies the greater counts */
-    tb_ns time_min;     /* least publish time (ts_recv + publish_delta_ns) of the body; 0: it has
+    tb_ns time_min;      /* least publish time (ts_recv + publish_delta_ns) of the body; 0: it has
                          * none */
-    tb_ns time_max;     /* greatest of the segment so far, END: of the epoch so far; never
+    tb_ns time_max;      /* greatest of the segment so far, END: of the epoch so far; never
                          * decreases */
-    uint64_t page;      /* index in its file; SPARE: of the place that its records will have */
+    uint64_t page;       /* index in its file; SPARE: of the place that its records will have */
 };
 TB_STATIC_ASSERT(sizeof(struct tb_journal_page) == 64, "a page header is a record's size");
 TB_STATIC_ASSERT(offsetof(struct tb_journal_page, epoch) == 16, "layout");
@@ -106,12 +106,12 @@ TB_STATIC_ASSERT(offsetof(struct tb_journal_page, time_min) == 40, "layout");
 struct tb_journal_head {
     char stream[TB_STREAM_BYTES];
     char bus[TB_STREAM_BYTES];
-    uint64_t first_seq;  /* of the segment */
+    uint64_t first_seq; /* of the segment */
     uint64_t data_page;
     uint64_t state_pages;
-    uint64_t pages;      /* preallocated, in all */
-    tb_ns created;       /* wall clock */
-    tb_ns time_before;   /* greatest publish time of the epoch before the segment; 0: it is the
+    uint64_t pages;    /* preallocated, in all */
+    tb_ns created;     /* wall clock */
+    tb_ns time_before; /* greatest publish time of the epoch before the segment; 0: it is the
                           * first */
     uint64_t reserved[2];
 };
@@ -178,8 +178,9 @@ uint16_t tb_journal_instrument_count(struct tb_journal *j);
  * `each` is called for every one; *out_seq is the sequence to which they belong (the segment's
  * first).
  */
-int tb_journal_state(struct tb_journal *j, void (*each)(void *context, const struct tb_record *record),
-                     void *context, uint64_t *out_epoch, tb_seq *out_seq);
+int tb_journal_state(struct tb_journal *j,
+                     void (*each)(void *context, const struct tb_record *record), void *context,
+                     uint64_t *out_epoch, tb_seq *out_seq);
 
 struct tb_journal_segment {
     char file[64];

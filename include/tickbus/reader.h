@@ -82,13 +82,13 @@ enum tb_wait_policy {
 
 struct tb_reader_options {
     enum tb_from from;
-    tb_seq seq;            /* with TB_FROM_SEQ */
-    const char *name;      /* not NULL: keep a cursor page under this name (gates, stat) */
+    tb_seq seq;       /* with TB_FROM_SEQ */
+    const char *name; /* not NULL: keep a cursor page under this name (gates, stat) */
     enum tb_wait_policy wait;
-    tb_ns time;            /* with TB_FROM_TIME */
-    const char *journal;   /* not NULL: where the journals of all buses are,
+    tb_ns time;          /* with TB_FROM_TIME */
+    const char *journal; /* not NULL: where the journals of all buses are,
                             * <journal>/<bus>/<stream> */
-    uint64_t epoch;        /* with TB_FROM_SEQ and a journal: the epoch of seq; 0: the newest */
+    uint64_t epoch;      /* with TB_FROM_SEQ and a journal: the epoch of seq; 0: the newest */
 };
 
 #define TB_CURSOR_MAGIC UINT64_C(0x31525543424b5400)
@@ -105,8 +105,9 @@ struct tb_cursor_page {
     TB_ATOMIC(uint32_t) wait; /* enum tb_wait_policy */
     TB_ATOMIC(uint32_t) reserved;
     TB_ATOMIC(uint64_t) epoch;
-    TB_ATOMIC(uint64_t) cursor;   /* next sequence it reads; may trail */
-    TB_ATOMIC(uint64_t) needed;   /* oldest sequence that it may still want to read again: the gate;
+    TB_ATOMIC(uint64_t) cursor; /* next sequence it reads; may trail */
+    TB_ATOMIC(uint64_t)
+    needed;                       /* oldest sequence that it may still want to read again: the gate;
                                    * counts only together with the ring's own epoch */
     TB_ATOMIC(uint64_t) lost;     /* records lost to overruns, in all its lives */
     TB_ATOMIC(uint64_t) overruns; /* how often it was lapped */
@@ -313,8 +314,8 @@ int tb_bus_find(const char *base, const char *bus, char *out_path, size_t path_b
  * name ends in `suffix` (".ring", ".stats", ".cursor"), with the name less the suffix, sorted.
  * Stops at the first call that returns not 0, and returns that.
  */
-int tb_bus_list(const char *bus_dir, const char *suffix, int (*each)(const char *name, void *context),
-                void *context, struct tb_error *err);
+int tb_bus_list(const char *bus_dir, const char *suffix,
+                int (*each)(const char *name, void *context), void *context, struct tb_error *err);
 
 /* A copy of a cursor page and whether its reader is alive. Errors as tb_reader_open. */
 struct tb_cursor_info {

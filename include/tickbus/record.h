@@ -73,27 +73,38 @@ enum tb_flag {
 enum tb_side { TB_BUY = 'B', TB_SELL = 'A', TB_NO_SIDE = 'N' };
 
 /* What a record did to the book. */
-enum tb_action { TB_ADD = 'A', TB_MODIFY = 'M', TB_REMOVE = 'C', TB_TRADED = 'T', TB_NO_ACTION = 'N' };
+enum tb_action {
+    TB_ADD = 'A',
+    TB_MODIFY = 'M',
+    TB_REMOVE = 'C',
+    TB_TRADED = 'T',
+    TB_NO_ACTION = 'N'
+};
 
 enum tb_gap_reason {
-    TB_GAP_SEQUENCE = 1,   /* ids of a live connection skipped */
-    TB_GAP_RECONNECT = 2,  /* the connection was lost meanwhile */
-    TB_GAP_RESTART = 3,    /* the producer itself was away */
-    TB_GAP_BAD_FRAME = 4,  /* a frame could not be read, so its content is missing */
-    TB_GAP_CHECKSUM = 5,   /* the venue's checksum does not match our book */
-    TB_GAP_OVERFLOW = 6,   /* a bounded buffer was full; no producer of this tree says so */
-    TB_GAP_OVERRUN = 7,    /* the producer of a derived stream was lapped on its input */
+    TB_GAP_SEQUENCE = 1,  /* ids of a live connection skipped */
+    TB_GAP_RECONNECT = 2, /* the connection was lost meanwhile */
+    TB_GAP_RESTART = 3,   /* the producer itself was away */
+    TB_GAP_BAD_FRAME = 4, /* a frame could not be read, so its content is missing */
+    TB_GAP_CHECKSUM = 5,  /* the venue's checksum does not match our book */
+    TB_GAP_OVERFLOW = 6,  /* a bounded buffer was full; no producer of this tree says so */
+    TB_GAP_OVERRUN = 7,   /* the producer of a derived stream was lapped on its input */
 };
 
 /*
  * Which of a venue's numberings a gap is in. INPUT: of a derived stream (TB_GAP_OVERRUN, instrument
  * 0): from and to are sequences of an input; which one is not said.
  */
-enum tb_channel { TB_CHANNEL_TRADES = 1, TB_CHANNEL_BOOK = 2, TB_CHANNEL_QUOTES = 3, TB_CHANNEL_INPUT = 4 };
+enum tb_channel {
+    TB_CHANNEL_TRADES = 1,
+    TB_CHANNEL_BOOK = 2,
+    TB_CHANNEL_QUOTES = 3,
+    TB_CHANNEL_INPUT = 4
+};
 
 enum tb_status_code {
     /* Instrument 0 unless said; detail is 0 unless said. */
-    TB_STATUS_CONNECTED = 1, /* without DISCONNECTED before it: by plan, another connection took
+    TB_STATUS_CONNECTED = 1,    /* without DISCONNECTED before it: by plan, another connection took
                               * over and nothing is missing */
     TB_STATUS_DISCONNECTED = 2, /* detail: the WebSocket close code, or a negative errno */
     TB_STATUS_SYNCED = 3,       /* an instrument's book joined its snapshot, which precedes this
@@ -114,12 +125,12 @@ enum tb_severity { TB_SEVERITY_INFO = 1, TB_SEVERITY_WARNING = 2, TB_SEVERITY_CR
 
 struct tb_trade {
     int64_t price;
-    int64_t size;       /* of the base currency; above 0 */
-    uint64_t trade_id;  /* the venue's, or a 64-bit hash of it where it is no integer. Lower than the
+    int64_t size;      /* of the base currency; above 0 */
+    uint64_t trade_id; /* the venue's, or a 64-bit hash of it where it is no integer. Lower than the
                          * one before, and perhaps within a gap that was told, if the venue was late */
-    uint8_t side;       /* enum tb_side: the taker's */
-    uint8_t action;     /* TB_TRADED */
-    uint16_t count;     /* venue trades merged into this one, saturating; 1 unless the venue
+    uint8_t side;      /* enum tb_side: the taker's */
+    uint8_t action;    /* TB_TRADED */
+    uint16_t count;    /* venue trades merged into this one, saturating; 1 unless the venue
                          * aggregates */
     uint32_t venue_seq; /* low 32 bits of the venue's own sequence (bybit, okx), 0 if it has none */
 };

@@ -68,8 +68,8 @@ struct tb_service_ops {
      * left out. Without one @feeds is an error that asks for --streams.
      */
     const char *inputs;
-    const char *output;  /* default for --stream (its output); NULL: it has none */
-    bool rings_only;     /* --journal is not where its inputs catch up (the journal itself) */
+    const char *output;       /* default for --stream (its output); NULL: it has none */
+    bool rings_only;          /* --journal is not where its inputs catch up (the journal itself) */
     uint64_t output_capacity; /* default; 0: TB_CAPACITY_DEFAULT */
     bool replays_output; /* output records are a pure function of each input's records in order */
     uint32_t checkpoint_version;
@@ -95,7 +95,8 @@ struct tb_service_ops {
      * NULL, the end of them. `reader` has its epoch and instruments. After restore, before any
      * input is open.
      */
-    void (*on_past)(struct tb_service *svc, void *self, struct tb_reader *reader, const struct tb_record *record);
+    void (*on_past)(struct tb_service *svc, void *self, struct tb_reader *reader,
+                    const struct tb_record *record);
     /* Input i was opened, or opened again with a new epoch (forget its instruments then). */
     int (*on_input)(struct tb_service *svc, void *self, unsigned input, bool new_epoch);
     /*
@@ -139,16 +140,16 @@ struct tb_input {
     bool held; /* may be set by the service, in on_input or later: it is not read, and not done,
                 * while it is */
     struct tb_reader reader;
-    uint64_t read;        /* records given to on_records and taken, in this life */
-    uint64_t lost;        /* in this life */
-    tb_seq skip_output;   /* outputs of this input that are there already (replays_output) */
+    uint64_t read;      /* records given to on_records and taken, in this life */
+    uint64_t lost;      /* in this life */
+    tb_seq skip_output; /* outputs of this input that are there already (replays_output) */
 };
 
 /* What the skeleton knows; made by tb_service_main. Fields are for reading unless said. */
 struct tb_service {
     const struct tb_service_ops *ops;
     void *self;
-    const char *name;    /* instance: --name, default ops->name */
+    const char *name; /* instance: --name, default ops->name */
     char bus_dir[256];
     const char *config_file; /* NULL if none */
     const char *section;     /* "services.candles" */
@@ -157,11 +158,11 @@ struct tb_service {
     unsigned input_count;
     struct tb_writer *out; /* NULL if it has none, or before on_output */
     const char *out_stream;
-    const char *journal;   /* --journal: where the journals of all buses are; NULL: none */
+    const char *journal;       /* --journal: where the journals of all buses are; NULL: none */
     const char *input_journal; /* the same, unless rings_only */
     struct tb_stats stats;
-    tb_ns now;             /* wall clock of this turn of the loop */
-    bool stopping;         /* SIGTERM or SIGINT came, or all inputs are done */
+    tb_ns now;     /* wall clock of this turn of the loop */
+    bool stopping; /* SIGTERM or SIGINT came, or all inputs are done */
     /* May be set by the service at any time: a file descriptor whose readability ends a wait;
      * -1. */
     int wake_fd;

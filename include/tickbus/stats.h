@@ -52,7 +52,7 @@ struct tb_stats_histogram {
 struct tb_stats_page {
     uint64_t magic;
     uint32_t layout;
-    TB_ATOMIC(uint32_t) state; /* enum tb_service_state */
+    TB_ATOMIC(uint32_t) state;     /* enum tb_service_state */
     char service[TB_STREAM_BYTES]; /* instance: "candles", "feed-binance" */
     char program[TB_STREAM_BYTES]; /* "tickbus-candles" */
     TB_ATOMIC(uint32_t) pid;
@@ -60,11 +60,11 @@ struct tb_stats_page {
     TB_ATOMIC(int64_t) started;   /* wall clock, ns */
     TB_ATOMIC(int64_t) heartbeat; /* wall clock, ns */
     TB_ATOMIC(int64_t) rss_bytes;
-    TB_ATOMIC(int64_t) cpu_ns;    /* user + system */
-    TB_ATOMIC(int64_t) busy_ns;   /* of the loop: time not spent waiting */
+    TB_ATOMIC(int64_t) cpu_ns;  /* user + system */
+    TB_ATOMIC(int64_t) busy_ns; /* of the loop: time not spent waiting */
     TB_ATOMIC(int64_t) open_fds;
-    TB_ATOMIC(uint64_t) starts;   /* lives under this name since the page was made */
-    char note[160];               /* the reason of DEGRADED or FAILED; may be seen half changed */
+    TB_ATOMIC(uint64_t) starts; /* lives under this name since the page was made */
+    char note[160];             /* the reason of DEGRADED or FAILED; may be seen half changed */
     struct tb_stats_counter counter[TB_STATS_COUNTERS];
     struct tb_stats_histogram histogram[TB_STATS_HISTOGRAMS];
 };

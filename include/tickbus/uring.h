@@ -20,8 +20,8 @@ enum tb_uring_op { TB_URING_WRITE, TB_URING_READ, TB_URING_SYNC, TB_URING_ALLOCA
 
 struct tb_uring_done {
     enum tb_uring_op op;
-    uint64_t tag;   /* the caller's */
-    long result;    /* bytes, 0 for a sync or an allocation, or -errno; a short count is ordinary */
+    uint64_t tag; /* the caller's */
+    long result;  /* bytes, 0 for a sync or an allocation, or -errno; a short count is ordinary */
 };
 
 /*
@@ -40,8 +40,8 @@ void tb_uring_close(struct tb_uring *u);
  * succeeded whole. */
 int tb_uring_write(struct tb_uring *u, int fd, int buffer, const void *bytes, size_t count,
                    uint64_t offset, uint64_t tag, bool link);
-int tb_uring_read(struct tb_uring *u, int fd, int buffer, void *bytes, size_t count, uint64_t offset,
-                  uint64_t tag);
+int tb_uring_read(struct tb_uring *u, int fd, int buffer, void *bytes, size_t count,
+                  uint64_t offset, uint64_t tag);
 int tb_uring_sync(struct tb_uring *u, int fd, uint64_t tag); /* fdatasync */
 /* The first `count` bytes of a file are reserved, and its size is at least that. */
 int tb_uring_allocate(struct tb_uring *u, int fd, size_t count, uint64_t tag);

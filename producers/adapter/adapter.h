@@ -62,13 +62,13 @@ struct adapter_host {
 struct adapter_market_config {
     char symbol[TB_SYMBOL_BYTES]; /* unified */
     char raw[TB_SYMBOL_BYTES];    /* the venue's */
-    int8_t price_exp;             /* from tick size; refined by the adapter when the data are finer */
+    int8_t price_exp; /* from tick size; refined by the adapter when the data are finer */
     int8_t size_exp;
 };
 
 struct adapter_config {
-    const char *venue;   /* "binance" */
-    const char *stream;  /* our stream's name, for instrument entries */
+    const char *venue;  /* "binance" */
+    const char *stream; /* our stream's name, for instrument entries */
     struct adapter_market_config *market;
     size_t market_count;
     unsigned channels;   /* enum adapter_channel bits */
@@ -80,22 +80,22 @@ struct adapter_config {
 /* Counters of an adapter's life; the host exports those that are named in adapter_counter_name. */
 enum adapter_counter {
     ADAPTER_FRAMES,
-    ADAPTER_FRAMES_BAD,      /* no JSON, wrong types, impossible numbers */
-    ADAPTER_FRAMES_UNKNOWN,  /* well-formed, but of a kind or symbol that we do not take */
+    ADAPTER_FRAMES_BAD,     /* no JSON, wrong types, impossible numbers */
+    ADAPTER_FRAMES_UNKNOWN, /* well-formed, but of a kind or symbol that we do not take */
     ADAPTER_TRADES_OUT,
     ADAPTER_TRADES_DUPLICATE,
     ADAPTER_QUOTES_OUT,
     ADAPTER_QUOTES_DUPLICATE, /* of a connection that took over from another */
     ADAPTER_LEVELS_OUT,
     ADAPTER_BOOK_EVENTS,
-    ADAPTER_BOOK_STALE,      /* events older than the snapshot, dropped as the rule says */
-    ADAPTER_SNAPSHOTS,       /* snapshots joined */
+    ADAPTER_BOOK_STALE, /* events older than the snapshot, dropped as the rule says */
+    ADAPTER_SNAPSHOTS,  /* snapshots joined */
     ADAPTER_GAPS,
-    ADAPTER_MISSING,         /* ids that gaps cover */
+    ADAPTER_MISSING, /* ids that gaps cover */
     ADAPTER_RESYNCS,
-    ADAPTER_BBO_EQUAL,       /* self-check: book's best equals the venue's quote of the same update id */
+    ADAPTER_BBO_EQUAL, /* self-check: book's best equals the venue's quote of the same update id */
     ADAPTER_BBO_DIFFERENT,
-    ADAPTER_REFINED,         /* instruments whose exponents had to be refined */
+    ADAPTER_REFINED, /* instruments whose exponents had to be refined */
     ADAPTER_ACKS,
     ADAPTER_REFUSED,         /* subscriptions the venue refused */
     ADAPTER_UNANSWERED,      /* subscriptions not acknowledged in time */
@@ -116,7 +116,8 @@ struct adapter_venue {
 };
 
 struct adapter_ops {
-    const struct adapter_venue *venues; /* those it serves, to one without an id; the first is the family's name */
+    const struct adapter_venue
+        *venues; /* those it serves, to one without an id; the first is the family's name */
 
     struct adapter *(*create)(const struct adapter_config *config, const struct adapter_host *host,
                               struct tb_error *err);
@@ -128,7 +129,7 @@ struct adapter_ops {
     int (*subscribe)(struct adapter *a, unsigned index, char *out_text, size_t capacity);
     tb_ns subscribe_interval_ns; /* least time between two messages to the venue */
     tb_ns connection_life_ns;    /* reconnect by plan before this; 0: none */
-    tb_ns silence_ns;            /* nothing at all (data, ping) for this long: the connection is dead */
+    tb_ns silence_ns; /* nothing at all (data, ping) for this long: the connection is dead */
     /*
      * Where the venue wants pings of its own kind: the text to send each ping_interval_ns. Its length,
      * or -ENOSPC. NULL and 0: none. The pong comes to on_frame, is counted, and makes no record.

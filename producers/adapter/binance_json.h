@@ -17,7 +17,7 @@ TB_EXTERN_BEGIN
 enum binance_line { BINANCE_SPOT, BINANCE_USDM, BINANCE_LIKE_MEXC };
 
 enum binance_kind {
-    BINANCE_BAD, /* no JSON, or a field that is needed is absent, of the wrong type or out of
+    BINANCE_BAD,     /* no JSON, or a field that is needed is absent, of the wrong type or out of
                   * range */
     BINANCE_UNKNOWN, /* well-formed, of a kind that is not taken */
     BINANCE_IGNORED, /* known, and of no use here: klines, 24 h statistics */

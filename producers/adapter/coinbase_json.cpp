@@ -64,8 +64,7 @@ void spoil(coinbase_decoder *d, const coinbase_item *item)
 bool read_id(json_reader &r, uint64_t *out)
 {
     adapter_text text;
-    return json_decimal(r, text) && text.length <= 18 &&
-           digits_unsigned(text.at, text.length, out);
+    return json_decimal(r, text) && text.length <= 18 && digits_unsigned(text.at, text.length, out);
 }
 
 bool read_time(json_reader &r, tb_ns *out)
@@ -218,8 +217,7 @@ bool read_items(coinbase_decoder *d, json_reader &r)
 {
     return json_array(r, [&](json_reader &element) {
         coinbase_item *item = add_item(d);
-        return item != nullptr &&
-               json_object(element, [&](adapter_text name, json_reader &value) {
+        return item != nullptr && json_object(element, [&](adapter_text name, json_reader &value) {
                    read_item_field(d, item, name, value);
                    return true;
                });
@@ -232,9 +230,9 @@ bool read_items(coinbase_decoder *d, json_reader &r)
 bool read_products(coinbase_decoder *d, json_reader &r)
 {
     return r.peek() != '[' || json_array(r, [&](json_reader &product) {
-        coinbase_item *item = add_item(d);
-        return item != nullptr && json_string(product, item->symbol);
-    });
+               coinbase_item *item = add_item(d);
+               return item != nullptr && json_string(product, item->symbol);
+           });
 }
 
 void set_channel(coinbase_decoder *d, uint32_t first, adapter_text channel)
@@ -258,16 +256,16 @@ bool read_subscriptions(coinbase_decoder *d, json_reader &r)
 bool read_channels(coinbase_decoder *d, json_reader &r)
 {
     return r.peek() != '[' || json_array(r, [&](json_reader &element) {
-        adapter_text channel = {"", 0};
-        uint32_t first = d->item_count;
-        bool whole = json_object(element, [&](adapter_text name, json_reader &value) {
-            return json_is(name, "name")          ? json_string(value, channel)
-                   : json_is(name, "product_ids") ? read_products(d, value)
-                                                  : true;
-        });
-        set_channel(d, first, channel);
-        return whole;
-    });
+               adapter_text channel = {"", 0};
+               uint32_t first = d->item_count;
+               bool whole = json_object(element, [&](adapter_text name, json_reader &value) {
+                   return json_is(name, "name")          ? json_string(value, channel)
+                          : json_is(name, "product_ids") ? read_products(d, value)
+                                                         : true;
+               });
+               set_channel(d, first, channel);
+               return whole;
+           });
 }
 
 /* ---- messages ---- */
@@ -426,8 +424,10 @@ bool read_message(coinbase_decoder *d, const char *bytes, size_t length)
     json_reader r;
     coinbase_item *item = add_item(d);
     return json_parse(d->parser, bytes, length, r) &&
-           json_object(r, [&](adapter_text name,
-                              json_reader &value) { return read_root_field(d, item, name, value); }) &&
+           json_object(r,
+                       [&](adapter_text name, json_reader &value) {
+                           return read_root_field(d, item, name, value);
+                       }) &&
            json_ended(r);
 }
 

@@ -25,7 +25,7 @@ TB_EXTERN_BEGIN
 #endif
 
 enum coinbase_kind {
-    COINBASE_BAD, /* no JSON, or a field that is needed is absent, of the wrong type or out of
+    COINBASE_BAD,     /* no JSON, or a field that is needed is absent, of the wrong type or out of
                    * range */
     COINBASE_UNKNOWN, /* well-formed, of a kind that is not taken */
     COINBASE_IGNORED, /* known, and of no use here: candles, status of products */

@@ -241,8 +241,7 @@ bool read_data(kraken_decoder *d, json_reader &r)
         return true; /* assets and pairs: an object */
     return json_array(r, [&](json_reader &element) {
         kraken_item *item = add_item(d);
-        return item != nullptr &&
-               json_object(element, [&](adapter_text name, json_reader &value) {
+        return item != nullptr && json_object(element, [&](adapter_text name, json_reader &value) {
                    return read_item_field(d, item, name, value);
                });
     });

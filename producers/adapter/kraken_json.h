@@ -24,7 +24,7 @@ TB_EXTERN_BEGIN
 #endif
 
 enum kraken_kind {
-    KRAKEN_BAD, /* no JSON, or a field that is needed is absent, of the wrong type or out of
+    KRAKEN_BAD,     /* no JSON, or a field that is needed is absent, of the wrong type or out of
                  * range */
     KRAKEN_UNKNOWN, /* well-formed, of a kind that is not taken */
     KRAKEN_IGNORED, /* known, and of no use here: heartbeats, candles, spreads */

@@ -8,7 +8,8 @@
 #include "producers/adapter/adapter.h"
 #include "producers/adapter/text.h"
 
-#define LISTING_EXP_DEFAULT (-8) /* where a listing has no increment: the venues' own eight decimals */
+#define LISTING_EXP_DEFAULT                                                                        \
+    (-8) /* where a listing has no increment: the venues' own eight decimals */
 
 /* listing_copy: ended and padded with NUL. False: empty, or longer than that. */
 bool listing_copy(struct adapter_text text, char *out, size_t capacity);

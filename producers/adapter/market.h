@@ -99,8 +99,8 @@ struct adapter_market {
     bool has_quote;
     uint32_t trade_reason; /* of the next jump of trade ids; 0: TB_GAP_SEQUENCE */
     uint32_t quote_reason; /* quotes were missed since the last one; 0: none that we know of */
-    uint64_t last_trade; /* the greatest */
-    uint64_t last_quote; /* where the family orders its quotes: the newest */
+    uint64_t last_trade;   /* the greatest */
+    uint64_t last_quote;   /* where the family orders its quotes: the newest */
     struct adapter_subscription subscription[ADAPTER_CHANNELS];
     struct adapter_sync sync;
     struct adapter_trades trades;

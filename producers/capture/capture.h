@@ -30,17 +30,18 @@ enum capture_kind {
     CAPTURE_CONNECT, /* text: the URL */
     CAPTURE_SENT,    /* text: what the recorder sent */
     CAPTURE_FRAME,   /* text: one WebSocket message */
-    CAPTURE_HTTP,    /* text: the body; url: of the request ("/api/v3/depth?symbol=BTCUSDT" at least) */
+    CAPTURE_HTTP, /* text: the body; url: of the request ("/api/v3/depth?symbol=BTCUSDT" at least) */
 };
 
 struct capture_event {
     enum capture_kind kind;
-    tb_ns ts_recv;      /* 0 if the format has none */
-    const char *text;   /* length bytes (binary frames: any), then CAPTURE_PADDING readable ones; valid until the next call */
+    tb_ns ts_recv; /* 0 if the format has none */
+    const char *
+        text; /* length bytes (binary frames: any), then CAPTURE_PADDING readable ones; valid until the next call */
     size_t length;
-    const char *url;    /* CAPTURE_CONNECT, CAPTURE_HTTP; NUL-terminated, else "" */
-    unsigned file;      /* index of the file it came from */
-    uint64_t line;      /* from 1 */
+    const char *url; /* CAPTURE_CONNECT, CAPTURE_HTTP; NUL-terminated, else "" */
+    unsigned file;   /* index of the file it came from */
+    uint64_t line;   /* from 1 */
 };
 
 struct capture; /* opaque */

@@ -79,9 +79,9 @@ struct feed {
     tb_ns next_attempt;              /* LISTING and WAITING */
     tb_ns connect_at[FEED_CONNECTS]; /* monotonic: the last so many attempts, in turn */
     uint64_t connect_count;
-    bool asked;     /* for the listing: a request is under way */
-    bool asked_all; /* it is for all that the venue has */
-    bool list_all;  /* LISTING: the venue did not know all names: look at all it has */
+    bool asked;           /* for the listing: a request is under way */
+    bool asked_all;       /* it is for all that the venue has */
+    bool list_all;        /* LISTING: the venue did not know all names: look at all it has */
     size_t list_kind;     /* of adapter_ops.listing_kinds: the one that is asked for then */
     struct listing kinds; /* those that came */
     struct listing_file listing_file;
@@ -106,7 +106,7 @@ struct feed {
     uint32_t refused_count; /* subscriptions that the venue refused on this connection */
     struct tb_log_limit refused_log;
     char refused[TB_SYMBOL_BYTES + 16]; /* the first of them: "BTC/USDT trades" */
-    uint32_t pid; /* ours, in status records */
+    uint32_t pid;                       /* ours, in status records */
     uint64_t published, connects, disconnects, refused_connects, handovers;
     bool published_in_turn;
     struct tb_stats_histogram *latency; /* socket to published, per frame */

@@ -38,9 +38,8 @@ static void unknown(const struct feed *f, const char *symbol, char answer[TB_CON
         names[i] = f->market[i].symbol;
     const char *nearest = tb_nearest(symbol, names, f->market_count);
     (void)snprintf(answer, TB_CONTROL_BYTES, "refused: this feed has no %s%s%s%s",
-                   tb_quote_text(symbol, quoted),
-                   nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
-                   nearest != NULL ? "?" : "");
+                   tb_quote_text(symbol, quoted), nearest != NULL ? "; did you mean " : "",
+                   nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
 }
 
 static void resync(struct feed *f, const char *symbol, char answer[TB_CONTROL_BYTES])

@@ -28,8 +28,8 @@ struct json_span coinbase_trade(const struct protocol *p, size_t market, size_t 
     return (struct json_span){text, strlen(text)};
 }
 
-void coinbase_level(const struct tb_book *book, const struct tb_book_level *level,
-                    char out_price[], char out_size[])
+void coinbase_level(const struct tb_book *book, const struct tb_book_level *level, char out_price[],
+                    char out_size[])
 {
     out_price[tb_decimal_format(level->price, book->price_exp, out_price)] = '\0';
     out_size[tb_decimal_format(level->size, book->size_exp, out_size)] = '\0';
@@ -43,12 +43,10 @@ struct kind {
     bool past;
 };
 
-static const struct kind exchange_kinds[] = {{"\"l2update\"", COINBASE_LEVEL2, false},
-                                             {"\"snapshot\"", COINBASE_LEVEL2, true},
-                                             {"\"match\"", COINBASE_MATCHES, false},
-                                             {"\"last_match\"", COINBASE_MATCHES, true},
-                                             {"\"ticker\"", COINBASE_TICKER, false},
-                                             {NULL, COINBASE_LEVEL2, false}};
+static const struct kind exchange_kinds[] = {
+    {"\"l2update\"", COINBASE_LEVEL2, false}, {"\"snapshot\"", COINBASE_LEVEL2, true},
+    {"\"match\"", COINBASE_MATCHES, false},   {"\"last_match\"", COINBASE_MATCHES, true},
+    {"\"ticker\"", COINBASE_TICKER, false},   {NULL, COINBASE_LEVEL2, false}};
 static const struct kind advanced_kinds[] = {{"\"l2_data\"", COINBASE_LEVEL2, false},
                                              {"\"market_trades\"", COINBASE_MATCHES, false},
                                              {"\"ticker\"", COINBASE_TICKER, false},
@@ -77,14 +75,14 @@ static bool read_message(const struct protocol *p, const struct capture_event *e
 {
     struct json_span type, product;
 
-    *out = (struct coinbase_message){.text = {event->text, event->length},
-                                     .ts_recv = event->ts_recv};
+    *out =
+        (struct coinbase_message){.text = {event->text, event->length}, .ts_recv = event->ts_recv};
     if (event->kind != CAPTURE_FRAME)
         return false;
     out->advanced = json_find(out->text, "channel", &type);
-    if (out->advanced ? !event_product(out->text, &product, &out->past)
-                      : !json_find(out->text, "type", &type) ||
-                            !json_find(out->text, "product_id", &product))
+    if (out->advanced
+            ? !event_product(out->text, &product, &out->past)
+            : !json_find(out->text, "type", &type) || !json_find(out->text, "product_id", &product))
         return false;
     const struct kind *kind = out->advanced ? advanced_kinds : exchange_kinds;
     while (kind->name != NULL && !json_is(type, kind->name))

@@ -40,8 +40,8 @@ struct coinbase_dialect {
     /* A recorded message of Exchange in this feed's form; NULL: it is that. */
     void (*translate)(const struct protocol *p, const struct coinbase_message *m,
                       struct protocol_text *out);
-    void (*message)(struct protocol *p, struct protocol_client *c, struct json_span text,
-                    tb_ns now, struct protocol_text *out);
+    void (*message)(struct protocol *p, struct protocol_client *c, struct json_span text, tb_ns now,
+                    struct protocol_text *out);
     void (*beat)(const struct protocol *p, struct protocol_client *c, tb_ns now,
                  struct protocol_text *out);
     int (*get)(const struct protocol *p, const char *path, const char *query, tb_ns now,
@@ -67,7 +67,7 @@ int coinbase_find(const struct protocol *p, struct json_span raw);
 /* coinbase_trade: the i-th newest; empty if there are not so many. */
 struct json_span coinbase_trade(const struct protocol *p, size_t market, size_t i);
 /* coinbase_level: one level's price and size, as text. */
-void coinbase_level(const struct tb_book *book, const struct tb_book_level *level,
-                    char out_price[], char out_size[]);
+void coinbase_level(const struct tb_book *book, const struct tb_book_level *level, char out_price[],
+                    char out_size[]);
 
 #endif

@@ -116,12 +116,15 @@ static void put_trade(struct protocol_text *out, struct json_span match)
 
 static void put_ticker(struct protocol_text *out, struct json_span ticker)
 {
-    static const char *const keys[][2] = {
-        {"product_id", "product_id"},    {"price", "price"},
-        {"volume_24h", "volume_24_h"},   {"low_24h", "low_24_h"},
-        {"high_24h", "high_24_h"},       {"best_bid", "best_bid"},
-        {"best_ask", "best_ask"},        {"best_bid_size", "best_bid_quantity"},
-        {"best_ask_size", "best_ask_quantity"}};
+    static const char *const keys[][2] = {{"product_id", "product_id"},
+                                          {"price", "price"},
+                                          {"volume_24h", "volume_24_h"},
+                                          {"low_24h", "low_24_h"},
+                                          {"high_24h", "high_24_h"},
+                                          {"best_bid", "best_bid"},
+                                          {"best_ask", "best_ask"},
+                                          {"best_bid_size", "best_bid_quantity"},
+                                          {"best_ask_size", "best_ask_quantity"}};
 
     protocol_put(out, "{\"type\":\"update\",\"tickers\":[{\"type\":\"ticker\"");
     for (size_t i = 0; i < TB_COUNT(keys); i++)
@@ -271,8 +274,8 @@ static void switch_products(struct protocol *p, struct protocol_client *c,
     }
 }
 
-static void message(struct protocol *p, struct protocol_client *c, struct json_span text,
-                    tb_ns now, struct protocol_text *out)
+static void message(struct protocol *p, struct protocol_client *c, struct json_span text, tb_ns now,
+                    struct protocol_text *out)
 {
     struct json_span type = {"", 0}, products = {"[]", 2};
     struct protocol_text late = {0};

@@ -17,10 +17,14 @@ static int find_channel(struct json_span name)
     static const struct {
         const char *name;
         int channel;
-    } names[] = {{"level2_batch", COINBASE_LEVEL2}, {"matches", COINBASE_MATCHES},
-                 {"ticker", COINBASE_TICKER},       {"ticker_batch", COINBASE_TICKER},
-                 {"heartbeat", HEARTBEAT},          {"level2", CLOSED},
-                 {"level3", CLOSED},                {"full", CLOSED},
+    } names[] = {{"level2_batch", COINBASE_LEVEL2},
+                 {"matches", COINBASE_MATCHES},
+                 {"ticker", COINBASE_TICKER},
+                 {"ticker_batch", COINBASE_TICKER},
+                 {"heartbeat", HEARTBEAT},
+                 {"level2", CLOSED},
+                 {"level3", CLOSED},
+                 {"full", CLOSED},
                  {"user", CLOSED}};
     for (size_t i = 0; i < TB_COUNT(names); i++)
         if (json_is(name, names[i].name))
@@ -115,7 +119,8 @@ static void switch_one(struct request *r, int channel, size_t market)
     if (!protocol_switch(r->c, coinbase_stream(market, (enum coinbase_channel)channel), r->on))
         return;
     r->book[market] |= r->on && channel == COINBASE_LEVEL2 && r->p->product[market].begun;
-    r->trade[market] |= r->on && channel == COINBASE_MATCHES && r->p->product[market].trade_count > 0;
+    r->trade[market] |=
+        r->on && channel == COINBASE_MATCHES && r->p->product[market].trade_count > 0;
 }
 
 static bool switch_channel(struct request *r, struct json_span name, struct json_span products)
@@ -173,8 +178,8 @@ static bool switch_all(struct request *r, struct json_span text)
     return true;
 }
 
-static void message(struct protocol *p, struct protocol_client *c, struct json_span text,
-                    tb_ns now, struct protocol_text *out)
+static void message(struct protocol *p, struct protocol_client *c, struct json_span text, tb_ns now,
+                    struct protocol_text *out)
 {
     struct json_span type = {"", 0};
     struct request r = {.p = p, .c = c, .dry = true, .out = out};

@@ -76,8 +76,8 @@ static void set_side(struct kraken_pair *pair, uint8_t side, const struct adapte
         const struct adapter_level *level = &levels->level[i];
         if (tb_decimal_parse(level->price.at, level->price.length, pair->book.price_exp,
                              &number[0]) == 0 &&
-            tb_decimal_parse(level->size.at, level->size.length, pair->book.size_exp,
-                             &number[1]) == 0)
+            tb_decimal_parse(level->size.at, level->size.length, pair->book.size_exp, &number[1]) ==
+                0)
             (void)tb_book_set(&pair->book, side, number[0], number[1]);
     }
 }
@@ -308,7 +308,8 @@ static void kraken_beat(struct protocol *p, struct protocol_client *c, tb_ns now
 {
     (void)p, (void)now;
     if (c->subscriptions > 0 || c->beats)
-        protocol_put(out, c->combined ? "{\"channel\":\"heartbeat\"}" : "{\"event\":\"heartbeat\"}");
+        protocol_put(out,
+                     c->combined ? "{\"channel\":\"heartbeat\"}" : "{\"event\":\"heartbeat\"}");
 }
 
 static int kraken_message(struct protocol *p, struct protocol_client *c, const char *bytes,
@@ -346,11 +347,12 @@ static int kraken_get(struct protocol *p, const char *path, const char *query, t
         const struct kraken_pair *pair = &p->pair[i];
         int base = (int)strcspn(pair->v1, "/");
         const char *quote = pair->v1 + base + (pair->v1[base] == '/');
-        protocol_printf(out,
-                        "%s\"%.*s%s\":{\"altname\":\"%.*s%s\",\"wsname\":\"%s\",\"base\":\"%.*s\","
-                        "\"quote\":\"%s\",\"pair_decimals\":%u,\"lot_decimals\":%u,\"tick_size\":\"",
-                        i == 0 ? "" : ",", base, pair->v1, quote, base, pair->v1, quote, pair->v1,
-                        base, pair->v1, quote, pair->digits[0], pair->digits[1]);
+        protocol_printf(
+            out,
+            "%s\"%.*s%s\":{\"altname\":\"%.*s%s\",\"wsname\":\"%s\",\"base\":\"%.*s\","
+            "\"quote\":\"%s\",\"pair_decimals\":%u,\"lot_decimals\":%u,\"tick_size\":\"",
+            i == 0 ? "" : ",", base, pair->v1, quote, base, pair->v1, quote, pair->v1, base,
+            pair->v1, quote, pair->digits[0], pair->digits[1]);
         protocol_step(out, -(int)pair->digits[0]);
         protocol_put(out, "\",\"status\":\"online\"}");
     }

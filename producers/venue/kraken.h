@@ -15,16 +15,21 @@
 #define KRAKEN_TICKER_BYTES 1024
 #define KRAKEN_ID_BYTES 16
 
-enum kraken_channel { KRAKEN_CHANNEL_BOOK, KRAKEN_CHANNEL_TRADE, KRAKEN_CHANNEL_TICKER, KRAKEN_CHANNELS };
+enum kraken_channel {
+    KRAKEN_CHANNEL_BOOK,
+    KRAKEN_CHANNEL_TRADE,
+    KRAKEN_CHANNEL_TICKER,
+    KRAKEN_CHANNELS
+};
 
 struct kraken_pair {
-    char v1[TB_SYMBOL_BYTES];  /* XBT/USD */
-    const char *v2;            /* BTC/USD */
-    uint8_t digits[2];         /* behind the points of prices and sizes, in the venue's text */
-    uint32_t depth;            /* of the recorded book */
+    char v1[TB_SYMBOL_BYTES]; /* XBT/USD */
+    const char *v2;           /* BTC/USD */
+    uint8_t digits[2];        /* behind the points of prices and sizes, in the venue's text */
+    uint32_t depth;           /* of the recorded book */
     struct tb_book book;
-    bool begun;                /* its snapshot was played */
-    tb_ns book_time;           /* of its last change */
+    bool begun;                                /* its snapshot was played */
+    tb_ns book_time;                           /* of its last change */
     char id[KRAKEN_CHANNELS][KRAKEN_ID_BYTES]; /* v1's numbers of channels */
     /* The last trades, each an object of v2; the newest is at (trade_count - 1) %
      * KRAKEN_TRADES_KEPT. */

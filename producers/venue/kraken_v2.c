@@ -93,7 +93,8 @@ static void put_trades(struct protocol_text *out, const struct kraken_pair *pair
     (void)element(text, 1, &list);
     begin(out, KRAKEN_CHANNEL_TRADE, false);
     for (uint32_t i = 0; i < m->count; i++) {
-        bool market = element(list, i, &trade) && element(trade, 4, &kind) && json_is(kind, "\"m\"");
+        bool market =
+            element(list, i, &trade) && element(trade, 4, &kind) && json_is(kind, "\"m\"");
         protocol_put(out, i == 0 ? "" : ",");
         kraken_v2_trade(pair, &m->item[i], market, pair->trade_count + i + 1, out);
     }
@@ -180,7 +181,8 @@ static void put_snapshot(struct protocol_text *out, const struct kraken_pair *pa
 /* The oldest first. */
 static void put_past_trades(struct protocol_text *out, const struct kraken_pair *pair)
 {
-    uint64_t from = pair->trade_count > KRAKEN_TRADES_KEPT ? pair->trade_count - KRAKEN_TRADES_KEPT : 0;
+    uint64_t from =
+        pair->trade_count > KRAKEN_TRADES_KEPT ? pair->trade_count - KRAKEN_TRADES_KEPT : 0;
 
     begin(out, KRAKEN_CHANNEL_TRADE, true);
     for (uint64_t i = from; i < pair->trade_count; i++) {
@@ -238,8 +240,8 @@ static void refuse(const struct request *r, const char *why, struct json_span sy
     for (size_t i = 0; i < symbol.length && length + 1 < sizeof(name); i++)
         name[length++] = symbol.at[i] == '\\' || symbol.at[i] == '"' ? '?' : symbol.at[i];
     protocol_end_message(r->out);
-    protocol_printf(r->out, "{\"error\":\"%s%s%.*s\",\"method\":\"%s\"", why,
-                    length > 0 ? " " : "", (int)length, name, r->method);
+    protocol_printf(r->out, "{\"error\":\"%s%s%.*s\",\"method\":\"%s\"", why, length > 0 ? " " : "",
+                    (int)length, name, r->method);
     if (length > 0)
         protocol_printf(r->out, ",\"symbol\":\"%.*s\"", (int)length, name);
     end_answer(r, false);
@@ -323,8 +325,9 @@ static void subscribe(const struct request *r, bool on)
 
 void kraken_v2_greet(struct protocol_text *out)
 {
-    protocol_put(out, "{\"channel\":\"status\",\"type\":\"update\",\"data\":[{\"api_version\":\"v2\","
-                      "\"connection_id\":1,\"system\":\"online\",\"version\":\"2.0.0\"}]}");
+    protocol_put(out,
+                 "{\"channel\":\"status\",\"type\":\"update\",\"data\":[{\"api_version\":\"v2\","
+                 "\"connection_id\":1,\"system\":\"online\",\"version\":\"2.0.0\"}]}");
 }
 
 void kraken_v2_message(struct protocol *p, struct protocol_client *c, struct json_span text,

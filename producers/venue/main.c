@@ -48,11 +48,12 @@ struct venue {
     tb_ns asked_mono; /* when a request was last seen to be awaited or under way */
     uint64_t requests_seen;
     tb_ns ended_mono; /* the recording; 0: not yet */
-    bool blocked; /* a subscriber has no room for the next frame */
-    bool served;  /* somebody was connected */
+    bool blocked;     /* a subscriber has no room for the next frame */
+    bool served;      /* somebody was connected */
     uint64_t skipped;
     struct tb_stats_counter *clients, *subscriptions, *events, *frames, *bytes, *connects,
-        *requests, *messages, *refused, *skipped_frames, *unheard, *capture_faults, *fault[FAULT_KINDS];
+        *requests, *messages, *refused, *skipped_frames, *unheard, *capture_faults,
+        *fault[FAULT_KINDS];
 };
 
 #define FIELD(f) offsetof(struct venue, f)
@@ -78,7 +79,8 @@ static const struct tb_option options[] = {
     {"start", TB_OPTION_ENUM, FIELD(start), "on_subscribe", 0, 0, "on_subscribe|at_once",
      "when the recording's clock starts", false},
     {"wait_subscriptions", TB_OPTION_INT, FIELD(wait_subscriptions), "1", 0, 65536, NULL,
-     "with start=on_subscribe: streams that must be subscribed to first; 0: three for each market of "
+     "with start=on_subscribe: streams that must be subscribed to first; 0: three for each market "
+     "of "
      "the recording (trades, quotes, book)",
      false},
     {"wait_snapshot", TB_OPTION_DURATION, FIELD(wait_snapshot), "2s", 0, 600 * TB_NS_PER_S, NULL,
@@ -92,7 +94,8 @@ static const struct tb_option options[] = {
     {"ping_every", TB_OPTION_DURATION, FIELD(listen.ping_every), "0s", 0, 3600 * TB_NS_PER_S, NULL,
      "ping clients this often; 0: as the venue does, if it does", false},
     {"pong_timeout", TB_OPTION_DURATION, FIELD(listen.pong_timeout), "0s", 0, 3600 * TB_NS_PER_S,
-     NULL, "cut a client off that does not answer pings for this long; 0: as the venue does", false},
+     NULL, "cut a client off that does not answer pings for this long; 0: as the venue does",
+     false},
     {"limits", TB_OPTION_BOOL, FIELD(listen.limits), "true", 0, 0, NULL,
      "hold clients to the venue's limits: messages, their length, connections, idleness", false},
     {"faults", TB_OPTION_TREE, FIELD(fault_tree), NULL, 0, 0, NULL,

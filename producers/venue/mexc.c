@@ -25,12 +25,9 @@ static const char prefix[] = "spot@public.";
 static const struct {
     const char *name; /* behind the prefix */
     enum kind kind;
-} kinds[] = {{"aggre.deals.v3.api.pb@", DEALS},
-             {"aggre.bookTicker.v3.api.pb@", TICKER},
-             {"aggre.depth.v3.api.pb@", DEPTH},
-             {"limit.depth.v3.api.pb@", LIMIT_DEPTH},
-             {"kline.v3.api.pb@", KLINE},
-             {"bookTicker.batch.v3.api.pb@", SILENT},
+} kinds[] = {{"aggre.deals.v3.api.pb@", DEALS}, {"aggre.bookTicker.v3.api.pb@", TICKER},
+             {"aggre.depth.v3.api.pb@", DEPTH}, {"limit.depth.v3.api.pb@", LIMIT_DEPTH},
+             {"kline.v3.api.pb@", KLINE},       {"bookTicker.batch.v3.api.pb@", SILENT},
              {"miniTicker.v3.api.pb@", SILENT}};
 
 struct protocol {
@@ -74,8 +71,7 @@ static bool read_name(const struct protocol *p, struct json_span name, enum kind
         *out_kind = kinds[i].kind;
         *out_market = (size_t)market;
         *out_word = speed_first ? first : second;
-        return market >= 0 &&
-               (!speed_first || json_is(first, "100ms") || json_is(first, "10ms"));
+        return market >= 0 && (!speed_first || json_is(first, "100ms") || json_is(first, "10ms"));
     }
     return false;
 }
@@ -281,7 +277,10 @@ static enum kind served(const struct protocol *p, size_t market, enum kind kind,
     const bool *recorded = p->recorded[market];
 
     if (kind == DEPTH || kind == LIMIT_DEPTH)
-        return recorded[kind] ? kind : recorded[DEPTH] ? DEPTH : recorded[LIMIT_DEPTH] ? LIMIT_DEPTH : kind;
+        return recorded[kind]          ? kind
+               : recorded[DEPTH]       ? DEPTH
+               : recorded[LIMIT_DEPTH] ? LIMIT_DEPTH
+                                       : kind;
     return kind == KLINE && !json_is(word, p->interval[market]) ? SILENT : kind;
 }
 
@@ -474,8 +473,7 @@ static const struct protocol_rules *mexc_rules(const struct protocol *p)
     return &rules;
 }
 
-static const struct adapter_market_config *mexc_markets(const struct protocol *p,
-                                                        size_t *out_count)
+static const struct adapter_market_config *mexc_markets(const struct protocol *p, size_t *out_count)
 {
     *out_count = p->count;
     return p->market;

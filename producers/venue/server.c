@@ -14,8 +14,9 @@
 
 #include "client.h"
 
-#define QUEUE_MAX (64U << 20) /* with answers to control messages; beyond it the client is cut off */
-#define BEAT_NS TB_NS_PER_S  /* of protocol_ops.beat */
+#define QUEUE_MAX                                                                                  \
+    (64U << 20)             /* with answers to control messages; beyond it the client is cut off */
+#define BEAT_NS TB_NS_PER_S /* of protocol_ops.beat */
 
 static struct server *server_of(struct lws *wsi)
 {
@@ -407,8 +408,7 @@ int server_open(struct server *s, const struct server_options *options,
         return 0;
     server_close(s);
     return tb_fail(err, -EADDRNOTAVAIL, "cannot listen on %s port %" PRId64 "%s", options->host,
-                   options->port,
-                   options->certificate ? " with this certificate and key" : "");
+                   options->port, options->certificate ? " with this certificate and key" : "");
 }
 
 void server_close(struct server *s)

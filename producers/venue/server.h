@@ -36,17 +36,17 @@ struct server {
     struct lws_vhost *vhost;
     struct client *clients; /* established WebSocket clients */
     unsigned client_count;
-    unsigned http_count;      /* REST answers under way */
-    bool finishing;           /* close every client with 1000 once its queue is empty */
-    tb_ns refuse_until;       /* until then every new connection is closed at once */
-    uint64_t last_client;     /* its id */
-    tb_ns last_gone;          /* when the last client went; was it told that the recording is
+    unsigned http_count;  /* REST answers under way */
+    bool finishing;       /* close every client with 1000 once its queue is empty */
+    tb_ns refuse_until;   /* until then every new connection is closed at once */
+    uint64_t last_client; /* its id */
+    tb_ns last_gone;      /* when the last client went; was it told that the recording is
                                * over? */
     bool last_told;
     tb_ns connect_mono[SERVER_CONNECTS_MAX]; /* when the last ones connected */
     uint64_t connect_count;
     struct protocol_text personal; /* a message in one client's form */
-    struct faultplay *faults; /* may be set by the owner: what goes wrong with requests */
+    struct faultplay *faults;      /* may be set by the owner: what goes wrong with requests */
     struct server_counts counts;
 };
 

@@ -79,4 +79,3 @@ int server_rest_writable(struct server *s, struct client *c)
     server_rest_end(s, c);
     return lws_http_transaction_completed(c->wsi) != 0 ? -1 : 0;
 }
-

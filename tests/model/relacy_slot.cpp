@@ -31,20 +31,18 @@ struct mutant {
     mutation how;
 };
 
-static const mutant
-    mutants[] =
-        {
-            {"original", P1, NONE},
-            {"P1-removed", P1, REMOVE}, /* no mark: a reader can not know that the words change */
-            {"P1-unmarked", P1, UNMARKED}, /* the mark lacks BUSY: the record looks complete too early */
-            {"P2-removed", P2, REMOVE},
-            {"P4-early", P4, EARLY}, /* the sequence before the words */
-            {"P4-relaxed", P4, WEAKEN},
-            {"R1-relaxed", R1, WEAKEN},
-            {"R3-removed", R3, REMOVE},
-            {"R4-removed", R4, REMOVE},       /* no second look */
-            {"R4-at-the-end", R4, ELSEWHERE}, /* a run confirmed by its last slot instead of its first */
-            {"R1-at-the-front", R1, ELSEWHERE}, /* a run believed whole because its first is there */
+static const mutant mutants[] = {
+    {"original", P1, NONE},
+    {"P1-removed", P1, REMOVE},    /* no mark: a reader can not know that the words change */
+    {"P1-unmarked", P1, UNMARKED}, /* the mark lacks BUSY: the record looks complete too early */
+    {"P2-removed", P2, REMOVE},
+    {"P4-early", P4, EARLY}, /* the sequence before the words */
+    {"P4-relaxed", P4, WEAKEN},
+    {"R1-relaxed", R1, WEAKEN},
+    {"R3-removed", R3, REMOVE},
+    {"R4-removed", R4, REMOVE},         /* no second look */
+    {"R4-at-the-end", R4, ELSEWHERE},   /* a run confirmed by its last slot instead of its first */
+    {"R1-at-the-front", R1, ELSEWHERE}, /* a run believed whole because its first is there */
 };
 static const mutant *active = &mutants[0];
 static bool verbose; /* print the execution that failed */

@@ -40,7 +40,8 @@ int main(int argc, char **argv)
         size_t count = tb_reader_read(&r, records, BATCH, &end);
         if (end == TB_READ_OVERRUN || end == TB_READ_BROKEN || tb_reader_retired(&r)) {
             fprintf(stderr, "replay_reader: %s at %llu\n",
-                    end == TB_READ_OVERRUN ? "overrun" : "stream gone", (unsigned long long)r.cursor);
+                    end == TB_READ_OVERRUN ? "overrun" : "stream gone",
+                    (unsigned long long)r.cursor);
             return 1;
         }
         if (fwrite(records, sizeof(records[0]), count, stdout) != count)

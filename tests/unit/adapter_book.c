@@ -66,7 +66,8 @@ static void failed_request_is_tried_again(void **state)
     assert_int_equal(ops->on_rest(a, 1, NULL, 0, NULL, 0, ++host.now), 0);
     assert_int_equal(host.asked_count, 2);
     assert_int_equal(rest(1, NULL, 429, "{'code':-1003,'msg':'Too many requests'}"), 0);
-    assert_true(host.asked[2].not_before < TB_NS_PER_S); /* the host knows how long the venue wants */
+    assert_true(host.asked[2].not_before <
+                TB_NS_PER_S); /* the host knows how long the venue wants */
     assert_int_equal(rest(1, NULL, 200, "{'lastUpdateId':"), -EBADMSG);
     assert_int_equal(host.asked_count, 4);
     assert_int_equal(snapshot(103, "['9','2']", ""), 0);

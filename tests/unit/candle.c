@@ -340,7 +340,8 @@ static void summing_a_second_at_once_is_as_one_by_one(void **state)
         tb_candles_init(&one, 0, 0);
         tb_candles_init(&many, 0, 0);
         for (int i = 0; i < 500; i++) {
-            t += random_below(r, 20) == 0 ? (tb_ns)random_below(r, 4000) * S - 1000 * S : (tb_ns)random_below(r, S / 20);
+            t += random_below(r, 20) == 0 ? (tb_ns)random_below(r, 4000) * S - 1000 * S
+                                          : (tb_ns)random_below(r, S / 20);
             int64_t price = random_magnitude(r, bits), size = random_magnitude(r, 63);
             if (random_below(r, 50) == 0)
                 price = -price;

@@ -127,7 +127,8 @@ static void what_older_plays_were_made_of_is_not_waited_for(void **state)
     assert_true(has(&p, 2, 3));
     assert_int_equal(candles_past_meet(&p, "s"), 1);
     assert_false(has(&p, 2, DONE));
-    assert_true(has_of(&p, 9, &eth, 3, DONE)); /* played once, as it is now: held against it as ever */
+    assert_true(
+        has_of(&p, 9, &eth, 3, DONE)); /* played once, as it is now: held against it as ever */
     assert_false(has_of(&p, 9, &eth, 4, 1));
     assert_int_equal(candles_past_meet(&p, "s"), 0);
     candles_past_fini(&p);

@@ -386,10 +386,10 @@ static void hexadecimal_lines_are_binary_frames(void **state)
 static void second_lines_may_hold_binary_frames(void **state)
 {
     (void)state;
-    struct capture *c = open_files(
-        write_text("b", "1700000000.5: 0a3473706f740000\n1700000001: {\"id\":0}\n"
-                        "1700000002: 0a3\n1700000003: 0A3473706F7400FF01\n"),
-        NULL);
+    struct capture *c =
+        open_files(write_text("b", "1700000000.5: 0a3473706f740000\n1700000001: {\"id\":0}\n"
+                                   "1700000002: 0a3\n1700000003: 0A3473706F7400FF01\n"),
+                   NULL);
     struct capture_event e = next(c);
     assert_int_equal(e.kind, CAPTURE_FRAME);
     assert_int_equal(e.ts_recv, INT64_C(1700000000500000000));

@@ -260,17 +260,17 @@ static void no_record_is_written_before_its_instrument(void **state)
     live_and_record(&live, TB_JOURNAL_IO_AUTO);
     for (unsigned i = 0; i < disk.events; i++) {
         const struct event *w = &disk.event[i];
-        uint64_t last = w->op == TB_URING_WRITE
-                            ? last_of(w, TB_JOURNAL_RECORDS_KIND, TB_JOURNAL_SPARE)
-                            : 0;
+        uint64_t last =
+            w->op == TB_URING_WRITE ? last_of(w, TB_JOURNAL_RECORDS_KIND, TB_JOURNAL_SPARE) : 0;
         if (last == 0)
             continue;
         writes++;
         uint64_t known = instruments_before(i);
         if (known < instruments_of(last))
-            fail_msg("write %u of %s, up to record %llu: %u instruments are needed, %llu were synced",
-                     i, disk.name[w->file], (unsigned long long)last, instruments_of(last),
-                     (unsigned long long)known);
+            fail_msg(
+                "write %u of %s, up to record %llu: %u instruments are needed, %llu were synced", i,
+                disk.name[w->file], (unsigned long long)last, instruments_of(last),
+                (unsigned long long)known);
     }
     assert_true(writes > TB_COUNT(steps));
     for (unsigned i = 0; i < disk.events; i++)
@@ -330,9 +330,10 @@ static void expect_instruments(const char *path, tb_seq last, unsigned moment, u
         assert_int_equal(record.seq, seq);
         uint16_t known = tb_journal_instrument_count(j);
         if (known < instruments_of(seq))
-            fail_msg("moment %u of %u, seed %llu: record %llu is there, and %u of its %u instruments",
-                     moment, disk.now, (unsigned long long)this_seed, (unsigned long long)seq, known,
-                     instruments_of(seq));
+            fail_msg(
+                "moment %u of %u, seed %llu: record %llu is there, and %u of its %u instruments",
+                moment, disk.now, (unsigned long long)this_seed, (unsigned long long)seq, known,
+                instruments_of(seq));
     }
     tb_journal_close(j);
 }

@@ -314,11 +314,11 @@ static long note(void *context, uint64_t number, enum tb_uring_op op, int fd, co
     struct order *o = context;
     const struct tb_journal_page *page = bytes;
     (void)number, (void)fd, (void)count, (void)offset;
-    char what = op == TB_URING_SYNC                              ? 'S'
-                : op != TB_URING_WRITE                           ? '.'
+    char what = op == TB_URING_SYNC                     ? 'S'
+                : op != TB_URING_WRITE                  ? '.'
                 : page->kind == TB_JOURNAL_RECORDS_KIND ? 'R'
                 : page->kind == TB_JOURNAL_END          ? 'E'
-                                                                 : '.';
+                                                        : '.';
     if (o->count + 1 < sizeof(o->text))
         o->text[o->count++] = what;
     return 1;

@@ -64,7 +64,12 @@ static void drop(struct persist *p, size_t n)
 static struct tb_record *record(struct fixture *f, uint8_t type, tb_ns t)
 {
     tb_seq seq = f->next.seq + 1;
-    f->next = (struct tb_record){.seq = seq, .type = type, .instrument = 1, .flags = TB_F_LAST, .ts_event = t, .ts_recv = t + 5};
+    f->next = (struct tb_record){.seq = seq,
+                                 .type = type,
+                                 .instrument = 1,
+                                 .flags = TB_F_LAST,
+                                 .ts_event = t,
+                                 .ts_recv = t + 5};
     return &f->next;
 }
 
@@ -73,7 +78,8 @@ static void take(struct fixture *f)
     assert_true(persist_take(&f->p, 0, &f->next));
 }
 
-static void level(struct fixture *f, tb_ns t, uint8_t side, int64_t price, int64_t size, uint8_t flags)
+static void level(struct fixture *f, tb_ns t, uint8_t side, int64_t price, int64_t size,
+                  uint8_t flags)
 {
     struct tb_record *r = record(f, TB_LEVEL, t);
     r->flags = flags;
@@ -97,7 +103,8 @@ static void a_trade_is_a_row_of_correctly_rounded_numbers(void **state)
 {
     struct fixture *f = *state;
     struct tb_record *r = record(f, TB_TRADE, INT64_C(1723161255342) * TB_NS_PER_MS);
-    r->trade = (struct tb_trade){.price = 6183763, .size = 59, .trade_id = 3735683259, .side = TB_BUY};
+    r->trade =
+        (struct tb_trade){.price = 6183763, .size = 59, .trade_id = 3735683259, .side = TB_BUY};
     take(f);
     const struct persist_row *row = persist_row_at(&f->p.rows, 0);
     assert_int_equal(persist_rows_waiting(&f->p.rows), 1);
@@ -137,7 +144,8 @@ static void cumulative_is_the_exact_sum_of_amounts(void **state)
 {
     struct fixture *f = *state;
     snapshot(f, 10 * TB_NS_PER_S);
-    const struct persist_row *bid = persist_row_at(&f->p.rows, 0), *ask = persist_row_at(&f->p.rows, 1);
+    const struct persist_row *bid = persist_row_at(&f->p.rows, 0),
+                             *ask = persist_row_at(&f->p.rows, 1);
     assert_int_equal(bid->level.side, TB_BUY);
     assert_true(bid->level.cumulative == 0.00001);
     assert_int_equal(ask->level.side, TB_SELL);
@@ -145,14 +153,16 @@ static void cumulative_is_the_exact_sum_of_amounts(void **state)
     assert_true(ask->level.price == 100.01 && ask->level.cumulative == 0.1);
     ask = persist_row_at(&f->p.rows, 2);
     assert_int_equal(ask->level.level, 1);
-    assert_true(ask->level.amount == 0.2 && ask->level.cumulative == 0.3); /* 0.1 + 0.2 in doubles is not */
+    assert_true(ask->level.amount == 0.2 &&
+                ask->level.cumulative == 0.3); /* 0.1 + 0.2 in doubles is not */
 }
 
 static void after_a_gap_there_is_no_snapshot_until_the_book_is_whole_again(void **state)
 {
     struct fixture *f = *state;
     snapshot(f, 10 * TB_NS_PER_S);
-    record(f, TB_GAP, 11 * TB_NS_PER_S)->gap = (struct tb_gap){.from = 1, .to = 4, .missing = 4, .reason = TB_GAP_SEQUENCE, .channel = TB_CHANNEL_BOOK};
+    record(f, TB_GAP, 11 * TB_NS_PER_S)->gap = (struct tb_gap){
+        .from = 1, .to = 4, .missing = 4, .reason = TB_GAP_SEQUENCE, .channel = TB_CHANNEL_BOOK};
     take(f);
     assert_int_equal(persist_row_at(&f->p.rows, 3)->kind, PERSIST_GAP);
     level(f, 12 * TB_NS_PER_S, TB_BUY, 9999, 1, TB_F_LAST);
@@ -176,7 +186,15 @@ static void a_drain_stores_a_changed_book_once(void **state)
 
 static void candle(struct fixture *f, tb_ns start, int64_t close, bool forming)
 {
-    struct tb_candle c = {.start = start, .ts_recv = start, .open = 5, .high = 9, .low = 1, .close = close, .volume = 3, .turnover = (__int128)1 << 70, .trades = 2};
+    struct tb_candle c = {.start = start,
+                          .ts_recv = start,
+                          .open = 5,
+                          .high = 9,
+                          .low = 1,
+                          .close = close,
+                          .volume = 3,
+                          .turnover = (__int128)1 << 70,
+                          .trades = 2};
     struct tb_record two[2];
     tb_candle_to_records(&c, TB_TIMEFRAME_1M, 1, forming, two);
     for (int k = 0; k < 2; k++) {
@@ -196,7 +214,8 @@ static void completed_candles_are_rows_and_forming_ones_wait_for_the_drain(void 
     assert_int_equal(persist_rows_waiting(&f->p.rows), 1);
     assert_true(persist_row_at(&f->p.rows, 0)->candle.closed);
     assert_true(persist_row_at(&f->p.rows, 0)->candle.close == 0.06);
-    assert_true(persist_row_at(&f->p.rows, 0)->candle.turnover == 118059162071741.13); /* 2^70 * 1e-7 */
+    assert_true(persist_row_at(&f->p.rows, 0)->candle.turnover ==
+                118059162071741.13); /* 2^70 * 1e-7 */
     assert_int_equal(persist_drain_rows(&f->p, 1, 1), 0);
 }
 
@@ -245,7 +264,8 @@ static void a_full_buffer_takes_nothing_and_loses_nothing(void **state)
     f->p.rows.capacity = 100; /* of the 100000 allocated */
     size_t taken = 0;
     for (; taken < 1000; taken++) {
-        record(f, TB_TRADE, TB_NS_PER_S)->trade = (struct tb_trade){.price = 1, .size = 1, .trade_id = taken};
+        record(f, TB_TRADE, TB_NS_PER_S)->trade =
+            (struct tb_trade){.price = 1, .size = 1, .trade_id = taken};
         if (!persist_take(&f->p, 0, &f->next))
             break;
     }
@@ -254,7 +274,8 @@ static void a_full_buffer_takes_nothing_and_loses_nothing(void **state)
     assert_int_equal(f->p.input[0].taken, taken);
     drop(&f->p, 5);
     take(f);
-    assert_int_equal(persist_row_at(&f->p.rows, persist_rows_waiting(&f->p.rows) - 1)->trade.trade_id, taken);
+    assert_int_equal(
+        persist_row_at(&f->p.rows, persist_rows_waiting(&f->p.rows) - 1)->trade.trade_id, taken);
 }
 
 static void a_batch_never_ends_within_the_rows_of_one_record(void **state)
@@ -381,7 +402,8 @@ static void a_restart_makes_the_rows_that_were_not_stored(void **state)
                 assert_memory_equal(row, &f->p.rows.row[k], sizeof(*row));
                 k++;
             }
-            while (k < persist_rows_waiting(&f->p.rows) && (f->p.rows.row[k].input != i || f->p.rows.row[k].position <= 2 * stored))
+            while (k < persist_rows_waiting(&f->p.rows) &&
+                   (f->p.rows.row[k].input != i || f->p.rows.row[k].position <= 2 * stored))
                 k++;
             assert_int_equal(k, persist_rows_waiting(&f->p.rows));
             drop(&b, persist_rows_waiting(&b.rows));
@@ -485,25 +507,41 @@ static void a_damaged_checkpoint_restores_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_trade_is_a_row_of_correctly_rounded_numbers, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_trade_without_venue_time_has_the_receive_time, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_book_makes_one_snapshot_per_second_of_stream_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_trade_is_a_row_of_correctly_rounded_numbers, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_trade_without_venue_time_has_the_receive_time, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_book_makes_one_snapshot_per_second_of_stream_time, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(cumulative_is_the_exact_sum_of_amounts, setup, teardown),
-        cmocka_unit_test_setup_teardown(after_a_gap_there_is_no_snapshot_until_the_book_is_whole_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            after_a_gap_there_is_no_snapshot_until_the_book_is_whole_again, setup, teardown),
         cmocka_unit_test_setup_teardown(a_drain_stores_a_changed_book_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(completed_candles_are_rows_and_forming_ones_wait_for_the_drain, setup, teardown),
-        cmocka_unit_test_setup_teardown(live_forming_candles_are_rows_once_a_second, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_the_database_has_changes_the_state_only, setup, teardown),
-        cmocka_unit_test_setup_teardown(records_that_were_lost_are_a_gap_row_and_spoil_the_book, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_full_buffer_takes_nothing_and_loses_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_batch_never_ends_within_the_rows_of_one_record, setup, teardown),
-        cmocka_unit_test_setup_teardown(records_that_make_no_rows_are_told_by_one_mark, setup, teardown),
-        cmocka_unit_test_setup_teardown(an_input_that_was_only_restored_tells_no_position, setup, teardown),
-        cmocka_unit_test_setup_teardown(records_without_an_instrument_are_counted_and_passed_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            completed_candles_are_rows_and_forming_ones_wait_for_the_drain, setup, teardown),
+        cmocka_unit_test_setup_teardown(live_forming_candles_are_rows_once_a_second, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_the_database_has_changes_the_state_only, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(records_that_were_lost_are_a_gap_row_and_spoil_the_book,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_full_buffer_takes_nothing_and_loses_nothing, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_batch_never_ends_within_the_rows_of_one_record, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(records_that_make_no_rows_are_told_by_one_mark, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(an_input_that_was_only_restored_tells_no_position, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(records_without_an_instrument_are_counted_and_passed_over,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(books_beyond_the_limit_are_counted, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_restart_makes_the_rows_that_were_not_stored, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_database_behind_the_checkpoint_gets_its_rows_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_the_ring_lost_while_we_were_away_is_a_gap, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_restart_makes_the_rows_that_were_not_stored, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_database_behind_the_checkpoint_gets_its_rows_again, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_the_ring_lost_while_we_were_away_is_a_gap, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_repeated_drain_is_known_by_its_position, setup, teardown),
         cmocka_unit_test_setup_teardown(a_new_epoch_begins_empty, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_checkpoint_restores_nothing, setup, teardown),

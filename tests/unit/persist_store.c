@@ -55,19 +55,22 @@ static int faulty_begin(struct sink *s, struct tb_error *err)
     return rc != 0 ? rc : sink_sqlite.begin(s, err);
 }
 
-static int faulty_cursor(struct sink *s, const char *stream, uint64_t epoch, uint64_t *out, struct tb_error *err)
+static int faulty_cursor(struct sink *s, const char *stream, uint64_t epoch, uint64_t *out,
+                         struct tb_error *err)
 {
     int rc = trip(err);
     return rc != 0 ? rc : sink_sqlite.cursor(s, stream, epoch, out, err);
 }
 
-static int faulty_put(struct sink *s, const struct sink_source *from, const struct persist_row *row, struct tb_error *err)
+static int faulty_put(struct sink *s, const struct sink_source *from, const struct persist_row *row,
+                      struct tb_error *err)
 {
     int rc = trip(err);
     return rc != 0 ? rc : sink_sqlite.put(s, from, row, err);
 }
 
-static int faulty_put_cursor(struct sink *s, const char *stream, uint64_t epoch, uint64_t position, struct tb_error *err)
+static int faulty_put_cursor(struct sink *s, const char *stream, uint64_t epoch, uint64_t position,
+                             struct tb_error *err)
 {
     int rc = trip(err);
     return rc != 0 ? rc : sink_sqlite.put_cursor(s, stream, epoch, position, err);
@@ -230,7 +233,8 @@ static void finish(struct fixture *f)
         take(f, 500);
         store_upgrade(&f->s, f->now);
         (void)flush(f); /* tried again in the next turn */
-        if (f->at[0] == made.stream[0].count && f->at[1] == made.stream[1].count && store_drain(&f->s, f->now) == 0)
+        if (f->at[0] == made.stream[0].count && f->at[1] == made.stream[1].count &&
+            store_drain(&f->s, f->now) == 0)
             return;
     }
 }
@@ -249,7 +253,8 @@ static char *dump(const char *path, const char *query)
     FILE *out = open_memstream(&text, &length);
     while (sqlite3_step(q) == SQLITE_ROW) {
         for (int k = 0; k < sqlite3_column_count(q); k++)
-            fprintf(out, "%s|", sqlite3_column_text(q, k) ? (const char *)sqlite3_column_text(q, k) : "NULL");
+            fprintf(out, "%s|",
+                    sqlite3_column_text(q, k) ? (const char *)sqlite3_column_text(q, k) : "NULL");
         fputc('\n', out);
     }
     fclose(out);
@@ -297,7 +302,8 @@ static void assert_all_stored_once(const char *path)
     for (size_t k = 0; k < TB_COUNT(everything); k++) {
         char *found = dump(path, everything[k]);
         if (strcmp(found, expected[k]) != 0)
-            fail_msg("%s: differs from a run without trouble (%zu and %zu bytes)", everything[k], strlen(found), strlen(expected[k]));
+            fail_msg("%s: differs from a run without trouble (%zu and %zu bytes)", everything[k],
+                     strlen(found), strlen(expected[k]));
         free(found);
     }
 }
@@ -325,7 +331,8 @@ static void all_rows_and_cursors_are_there(void **state)
     struct fixture *f = *state;
     finish(f);
     assert_all_stored_once(f->path);
-    char *columns = dump(f->path, "SELECT typeof(timestamp), typeof(price), typeof(trade_id), typeof(side) FROM trades_stream LIMIT 1");
+    char *columns = dump(f->path, "SELECT typeof(timestamp), typeof(price), typeof(trade_id), "
+                                  "typeof(side) FROM trades_stream LIMIT 1");
     assert_string_equal(columns, "real|real|integer|text|\n");
     free(columns);
     char *forming = dump(f->path, "SELECT count(*) FROM ohlcv_data WHERE closed = 0");
@@ -348,7 +355,8 @@ static void the_log_stays_for_readers_that_may_not_write(void **state)
     assert_int_equal(st.st_size, 0);
 }
 
-static void put_candle(struct fixture *f, uint64_t position, double close, uint32_t trades, bool closed)
+static void put_candle(struct fixture *f, uint64_t position, double close, uint32_t trades,
+                       bool closed)
 {
     struct sink_source from = {"candles", 1, "binance", "BTC/USDT", ""};
     struct persist_row row = {.position = position, .timestamp = 60, .kind = PERSIST_CANDLE};
@@ -461,7 +469,8 @@ static void a_locked_database_is_waited_for(void **state)
     assert_non_null(strstr(f->s.report.trouble.text, "is locked by another process"));
     assert_non_null(strstr(f->s.report.trouble.text, f->path));
     assert_int_equal(f->s.report.opens, 1);
-    assert_in_range(f->s.report.failures, 100, 1000); /* tried again and again, but not without a pause */
+    assert_in_range(f->s.report.failures, 100,
+                    1000); /* tried again and again, but not without a pause */
     assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(other);
     finish(f);
@@ -619,7 +628,9 @@ static void the_log_is_cut_again_when_a_reader_lets_go(void **state)
     sqlite3 *reader;
     assert_int_equal(attach(f), 0);
     assert_int_equal(sqlite3_open(f->path, &reader), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM trades_stream", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM trades_stream", NULL, NULL, NULL),
+        SQLITE_OK);
     while (f->at[0] < made.stream[0].count) {
         take(f, 100);
         f->now += 300 * TB_NS_PER_MS;
@@ -640,16 +651,24 @@ static void the_log_is_cut_again_when_a_reader_lets_go(void **state)
 static void every_documented_query_is_a_search(void **state)
 {
     static const char *const query[] = {
-        "SELECT timestamp AS time, open, high, low, close, volume FROM ohlcv_data WHERE exchange = 'binance'"
-        " AND symbol = 'BTC/USDT' AND timeframe = '1m' AND timestamp >= 1 / 1000.0 AND timestamp < 2 ORDER BY timestamp",
-        "SELECT timestamp AS time, side, price, amount, cost FROM trades_stream WHERE exchange = 'binance'"
+        "SELECT timestamp AS time, open, high, low, close, volume FROM ohlcv_data WHERE exchange = "
+        "'binance'"
+        " AND symbol = 'BTC/USDT' AND timeframe = '1m' AND timestamp >= 1 / 1000.0 AND timestamp < "
+        "2 ORDER BY timestamp",
+        "SELECT timestamp AS time, side, price, amount, cost FROM trades_stream WHERE exchange = "
+        "'binance'"
         " AND symbol = 'BTC/USDT' AND timestamp > 1 / 1000.0 ORDER BY timestamp DESC LIMIT 100",
-        "SELECT side, level, price, cumulative FROM orderbook_snapshots WHERE exchange = 'binance' AND symbol = 'BTC/USDT'"
-        " AND timestamp = (SELECT max(timestamp) FROM orderbook_snapshots WHERE exchange = 'binance' AND symbol = 'BTC/USDT')"
+        "SELECT side, level, price, cumulative FROM orderbook_snapshots WHERE exchange = 'binance' "
+        "AND symbol = 'BTC/USDT'"
+        " AND timestamp = (SELECT max(timestamp) FROM orderbook_snapshots WHERE exchange = "
+        "'binance' AND symbol = 'BTC/USDT')"
         " ORDER BY price",
-        "SELECT timestamp AS time, rule, state, value FROM alerts WHERE timestamp >= 1 AND timestamp < 2 ORDER BY timestamp",
-        "SELECT timestamp, missing FROM gaps WHERE timestamp >= 1 AND timestamp < 2 ORDER BY timestamp",
-        "SELECT timestamp, missing FROM gaps WHERE exchange = 'binance' AND symbol = 'BTC/USDT' AND timestamp >= 1",
+        "SELECT timestamp AS time, rule, state, value FROM alerts WHERE timestamp >= 1 AND "
+        "timestamp < 2 ORDER BY timestamp",
+        "SELECT timestamp, missing FROM gaps WHERE timestamp >= 1 AND timestamp < 2 ORDER BY "
+        "timestamp",
+        "SELECT timestamp, missing FROM gaps WHERE exchange = 'binance' AND symbol = 'BTC/USDT' "
+        "AND timestamp >= 1",
     };
     struct fixture *f = *state;
     finish(f);
@@ -667,20 +686,28 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(all_rows_and_cursors_are_there, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_log_stays_for_readers_that_may_not_write, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_completed_candle_is_never_replaced_by_a_forming_one, setup, teardown),
-        cmocka_unit_test_setup_teardown(lives_without_a_checkpoint_store_each_row_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_log_stays_for_readers_that_may_not_write, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_completed_candle_is_never_replaced_by_a_forming_one,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(lives_without_a_checkpoint_store_each_row_once, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(every_failing_call_is_survived, setup, teardown),
         cmocka_unit_test_setup_teardown(a_locked_database_is_waited_for, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_waited_for, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_database_deleted_underneath_is_made_anew, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_database_deleted_underneath_is_made_anew, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_database_put_back_gets_no_row_twice, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_damaged_database_is_named_and_left_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_damaged_database_is_named_and_left_alone, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(pages_damaged_while_open_are_noticed, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_database_of_another_program_or_version_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_missing_directory_is_named_and_waited_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_database_of_another_program_or_version_is_refused, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_missing_directory_is_named_and_waited_for, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(what_is_no_file_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_log_is_cut_again_when_a_reader_lets_go, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_log_is_cut_again_when_a_reader_lets_go, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(every_documented_query_is_a_search, setup, teardown),
     };
     return cmocka_run_group_tests(tests, expect, forget);

@@ -30,7 +30,8 @@ static inline const struct tb_instrument *made_lookup(void *context, unsigned in
     return id >= 1 && id <= 3 ? &m->instrument[id - 1] : NULL;
 }
 
-static inline struct tb_record *made_add(struct made_stream *s, uint16_t instrument, uint8_t type, tb_ns t)
+static inline struct tb_record *made_add(struct made_stream *s, uint16_t instrument, uint8_t type,
+                                         tb_ns t)
 {
     struct tb_record *r = &s->record[s->count++];
     memset(r, 0, sizeof(*r));
@@ -113,16 +114,26 @@ static inline void made_init(struct made *m, uint64_t seed)
             made_snapshot(venue, id, t);
         } else if (what == 1) {
             struct tb_record *r = made_add(venue, id, TB_GAP, t);
-            r->gap = (struct tb_gap){.from = 5, .to = 7, .reason = TB_GAP_SEQUENCE, .missing = 3, .channel = TB_CHANNEL_BOOK};
+            r->gap = (struct tb_gap){.from = 5,
+                                     .to = 7,
+                                     .reason = TB_GAP_SEQUENCE,
+                                     .missing = 3,
+                                     .channel = TB_CHANNEL_BOOK};
         } else if (what < 80) {
             struct tb_record *r = made_add(venue, id, TB_TRADE, t);
-            r->trade = (struct tb_trade){.price = price, .size = size + 1, .trade_id = venue->count, .side = what & 1 ? TB_BUY : TB_SELL, .count = 1};
+            r->trade = (struct tb_trade){.price = price,
+                                         .size = size + 1,
+                                         .trade_id = venue->count,
+                                         .side = what & 1 ? TB_BUY : TB_SELL,
+                                         .count = 1};
             if (id != 2)
-                tb_candles_trade(&candles, t, t + 1000, price * (10 / unit), size + 1, r->trade.side, 1, made_candle, &m->stream[1]);
+                tb_candles_trade(&candles, t, t + 1000, price * (10 / unit), size + 1,
+                                 r->trade.side, 1, made_candle, &m->stream[1]);
             if (id != 2 && what == 2 && m->stream[1].count < 2 * STREAM_RECORDS - 64)
                 made_forming(&m->stream[1], &candles);
         } else {
-            made_level(venue, id, t, what < 140 ? TB_BUY : TB_SELL, (what < 140 ? price : price + 20 * unit), size, what % 3 ? TB_F_LAST : 0);
+            made_level(venue, id, t, what < 140 ? TB_BUY : TB_SELL,
+                       (what < 140 ? price : price + 20 * unit), size, what % 3 ? TB_F_LAST : 0);
         }
     }
     /* The candle records name the refined entry, as their exponents say. */

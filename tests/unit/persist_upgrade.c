@@ -29,7 +29,8 @@ static const char schema_1[] =
     " stream TEXT, epoch INTEGER, seq INTEGER,"
     " PRIMARY KEY (exchange, symbol, timeframe, timestamp)) WITHOUT ROWID;"
     "CREATE TABLE orderbook_snapshots ("
-    " exchange TEXT, symbol TEXT, timestamp REAL, side TEXT, level INTEGER, price REAL, amount REAL,"
+    " exchange TEXT, symbol TEXT, timestamp REAL, side TEXT, level INTEGER, price REAL, amount "
+    "REAL,"
     " cumulative REAL, update_id INTEGER, stream TEXT, epoch INTEGER, seq INTEGER);"
     "CREATE INDEX orderbook_snapshots_time ON orderbook_snapshots (exchange, symbol, timestamp);"
     "CREATE TABLE alerts ("
@@ -44,17 +45,20 @@ static const char schema_1[] =
     " PRIMARY KEY (stream, epoch)) WITHOUT ROWID;"
     "CREATE TABLE tickbus_loads ("
     " tag INTEGER PRIMARY KEY, venue TEXT, captures TEXT, records INTEGER, trades INTEGER,"
-    " candles INTEGER, snapshots INTEGER, alerts INTEGER, gaps INTEGER, lost INTEGER, faults INTEGER);"
+    " candles INTEGER, snapshots INTEGER, alerts INTEGER, gaps INTEGER, lost INTEGER, faults "
+    "INTEGER);"
     "CREATE VIEW theirs AS SELECT max(price) AS most FROM trades_stream WHERE symbol = 'S1/USDT';";
 
 static const char rows_1[] =
     "BEGIN;"
     "WITH RECURSIVE k (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM k WHERE n < 25000)"
-    " INSERT INTO trades_stream SELECT iif(n % 3 = 2, NULL, 'binance'), 'S' || (n % 3) || '/USDT', 1.7e9 + n / 7.0,"
+    " INSERT INTO trades_stream SELECT iif(n % 3 = 2, NULL, 'binance'), 'S' || (n % 3) || '/USDT', "
+    "1.7e9 + n / 7.0,"
     " iif(n % 5 = 0, NULL, iif(n % 2, 'buy', 'sell')), 60000 + n / 100.0, n / 1000.0, n / 3.0, n,"
     " 'venue', 5 + n / 20000, n FROM k;"
     "WITH RECURSIVE k (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM k WHERE n < 12000)"
-    " INSERT INTO orderbook_snapshots SELECT 'binance', 'S1/USDT', 1.7e9 + n / 40, iif(n % 40 < 20, 'bid', 'ask'),"
+    " INSERT INTO orderbook_snapshots SELECT 'binance', 'S1/USDT', 1.7e9 + n / 40, iif(n % 40 < "
+    "20, 'bid', 'ask'),"
     " n % 20, 60000 + n % 40 / 7.0, n, n * 1.5, n / 40, 'venue', 5, n / 40 FROM k;"
     "INSERT INTO tickbus_cursors VALUES ('venue', 6, 25000, 0);"
     "COMMIT;";
@@ -68,11 +72,14 @@ static const char *const queries[] = {
     "SELECT * FROM trades_stream ORDER BY stream, epoch, seq",
     "SELECT * FROM orderbook_snapshots ORDER BY stream, epoch, seq, side, level",
     "SELECT * FROM theirs",
-    "SELECT timestamp AS time, side, price, amount, cost FROM trades_stream WHERE exchange = 'binance'"
+    "SELECT timestamp AS time, side, price, amount, cost FROM trades_stream WHERE exchange = "
+    "'binance'"
     " AND symbol = 'S1/USDT' AND timestamp > 1700000500 ORDER BY timestamp DESC LIMIT 100",
-    "SELECT timestamp, side, price, amount, seq FROM trades_stream WHERE exchange = 'binance' AND symbol = 'S0/USDT'"
+    "SELECT timestamp, side, price, amount, seq FROM trades_stream WHERE exchange = 'binance' AND "
+    "symbol = 'S0/USDT'"
     " AND timestamp >= 1700000100 AND timestamp < 1700000200 ORDER BY timestamp",
-    "SELECT side, level, price, cumulative FROM orderbook_snapshots WHERE exchange = 'binance' AND symbol = 'S1/USDT'"
+    "SELECT side, level, price, cumulative FROM orderbook_snapshots WHERE exchange = 'binance' AND "
+    "symbol = 'S1/USDT'"
     " AND timestamp = (SELECT max(timestamp) FROM orderbook_snapshots WHERE exchange = 'binance'"
     " AND symbol = 'S1/USDT' AND timestamp < 1700000200.5) ORDER BY price",
 };
@@ -103,7 +110,9 @@ static char *dump(const char *path, const char *query)
             if (sqlite3_column_type(q, k) == SQLITE_FLOAT)
                 fprintf(out, "%a|", sqlite3_column_double(q, k));
             else
-                fprintf(out, "%s|", sqlite3_column_text(q, k) ? (const char *)sqlite3_column_text(q, k) : "NULL");
+                fprintf(out, "%s|",
+                        sqlite3_column_text(q, k) ? (const char *)sqlite3_column_text(q, k)
+                                                  : "NULL");
         fputc('\n', out);
     }
     fclose(out);
@@ -137,7 +146,8 @@ static void assert_same(const char *path, char *const expected[], const char *wh
     for (size_t k = 0; k < TB_COUNT(queries); k++) {
         char *found = dump(path, queries[k]);
         if (strcmp(found, expected[k]) != 0)
-            fail_msg("%s: %s: %zu bytes, not %zu", when, queries[k], strlen(found), strlen(expected[k]));
+            fail_msg("%s: %s: %zu bytes, not %zu", when, queries[k], strlen(found),
+                     strlen(expected[k]));
         free(found);
     }
 }
@@ -157,7 +167,8 @@ static void assert_searches(const char *path)
 static void open_sink(struct fixture *f)
 {
     struct tb_error err = {""};
-    const struct sink_options o = {.database = f->path, .busy_timeout = TB_NS_PER_S, .wal_limit = 1 << 30};
+    const struct sink_options o = {
+        .database = f->path, .busy_timeout = TB_NS_PER_S, .wal_limit = 1 << 30};
     if (sink_sqlite.open(&o, &f->sink, &err) != 0)
         fail_msg("%s", err.text);
 }
@@ -211,7 +222,8 @@ static void every_query_finds_the_same_rows_all_the_time(void **state)
     assert_true(before == 1 && portions >= 5);
     assert_same(f->path, expected, "done");
     assert_searches(f->path);
-    char *rest = dump(f->path, "SELECT name FROM sqlite_schema WHERE name LIKE '%\\_v1%' ESCAPE '\\' OR sql LIKE '%\\_v1%' ESCAPE '\\'");
+    char *rest = dump(f->path, "SELECT name FROM sqlite_schema WHERE name LIKE '%\\_v1%' ESCAPE "
+                               "'\\' OR sql LIKE '%\\_v1%' ESCAPE '\\'");
     assert_string_equal(rest, "");
     free(rest);
     char *whole = dump(f->path, "PRAGMA integrity_check");
@@ -252,7 +264,8 @@ static void new_rows_are_stored_meanwhile(void **state)
     const struct sink_source source = {"venue", 6, "binance", "S1/USDT", ""};
     int64_t left = 1;
     for (uint64_t seq = 25001; left > 0; seq++) {
-        struct persist_row row = {.position = 2 * seq, .timestamp = 1.8e9, .kind = PERSIST_TRADE, .market = 1};
+        struct persist_row row = {
+            .position = 2 * seq, .timestamp = 1.8e9, .kind = PERSIST_TRADE, .market = 1};
         row.trade.price = 99999;
         row.trade.side = TB_BUY;
         assert_int_equal(sink_sqlite.begin(f->sink, &err), 0);
@@ -261,7 +274,8 @@ static void new_rows_are_stored_meanwhile(void **state)
         assert_int_equal(sink_sqlite.commit(f->sink, &err), 0);
         left = sink_sqlite.upgrade(f->sink, &err);
         char text[32], *found = dump(f->path, "SELECT count(*), max(seq) FROM trades_stream");
-        (void)snprintf(text, sizeof(text), "%llu|%llu|\n", (unsigned long long)seq, (unsigned long long)seq);
+        (void)snprintf(text, sizeof(text), "%llu|%llu|\n", (unsigned long long)seq,
+                       (unsigned long long)seq);
         assert_string_equal(found, text);
         free(found);
     }
@@ -271,8 +285,10 @@ static void new_rows_are_stored_meanwhile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_query_finds_the_same_rows_all_the_time, setup, teardown),
-        cmocka_unit_test_setup_teardown(columns_keep_their_names_and_declared_types, setup, teardown),
+        cmocka_unit_test_setup_teardown(every_query_finds_the_same_rows_all_the_time, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(columns_keep_their_names_and_declared_types, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(new_rows_are_stored_meanwhile, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,7 +154,8 @@ static void finish(struct fixture *f)
         trades += made.stream[0].record[k].type == TB_TRADE;
     assert_int_equal(number(f, "SELECT count(*) FROM trades_stream"), trades);
     assert_int_equal(number(f, "SELECT count(DISTINCT seq) FROM trades_stream"), trades);
-    assert_int_equal(number(f, "SELECT max(seq) FROM tickbus_cursors WHERE stream = 'venue'"), made.stream[0].count);
+    assert_int_equal(number(f, "SELECT max(seq) FROM tickbus_cursors WHERE stream = 'venue'"),
+                     made.stream[0].count);
 }
 
 /* ---- tests ---- */
@@ -264,12 +265,16 @@ static void a_small_buffer_and_a_slow_disk_lose_and_double_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(reading_goes_on_while_a_commit_does_not_return, setup, teardown),
-        cmocka_unit_test_setup_teardown(an_epoch_is_answered_for_when_the_rows_before_it_are_stored, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_drain_between_two_epochs_marks_nothing_of_the_new_one_as_stored, setup,
+        cmocka_unit_test_setup_teardown(reading_goes_on_while_a_commit_does_not_return, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(a_drain_of_many_transactions_ends_after_the_present_one, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_small_buffer_and_a_slow_disk_lose_and_double_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_epoch_is_answered_for_when_the_rows_before_it_are_stored,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_drain_between_two_epochs_marks_nothing_of_the_new_one_as_stored, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_drain_of_many_transactions_ends_after_the_present_one,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(a_small_buffer_and_a_slow_disk_lose_and_double_nothing,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

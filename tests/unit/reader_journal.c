@@ -268,17 +268,18 @@ static void read_marked(struct bus *bus, size_t max, bool in_place)
         const struct tb_slot *run;
         enum tb_read end;
         tb_seq cursor = r.cursor;
-        size_t n = in_place ? tb_reader_run(&r, max, &run, &end)
-                            : tb_reader_read(&r, batch, max, &end);
+        size_t n =
+            in_place ? tb_reader_run(&r, max, &run, &end) : tb_reader_read(&r, batch, max, &end);
         for (size_t i = 0; i < n && in_place; i++)
             tb_slot_copy(&run[i], cursor + i, &batch[i]);
         if (n > 0 && in_place)
             assert_true(tb_reader_confirm(&r, n));
         for (size_t i = 0; i < n; i++)
-            if (batch[i].ts_event != (tb_ns)r.epoch || batch[i].ts_recv != (tb_ns)(5 * (cursor + i)))
-                fail_msg("epoch %lu, %lu: a record of epoch %ld, sequence %ld", (unsigned long)r.epoch,
-                         (unsigned long)(cursor + i), (long)batch[i].ts_event,
-                         (long)batch[i].ts_recv / 5);
+            if (batch[i].ts_event != (tb_ns)r.epoch ||
+                batch[i].ts_recv != (tb_ns)(5 * (cursor + i)))
+                fail_msg("epoch %lu, %lu: a record of epoch %ld, sequence %ld",
+                         (unsigned long)r.epoch, (unsigned long)(cursor + i),
+                         (long)batch[i].ts_event, (long)batch[i].ts_recv / 5);
         if (n == 0)
             assert_true(end == TB_READ_EPOCH);
         total += n;

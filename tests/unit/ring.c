@@ -42,10 +42,18 @@ static void words_from_registers_are_the_same_record(void **state)
 {
     struct tb_writer w = bus_writer_of(bus_of(state), 64);
     struct tb_reader r = bus_reader(bus_of(state), NULL);
-    struct tb_record out, in = {.ts_event = 11, .ts_recv = -12, .instrument = 0xfedc, .type = TB_TRADE,
-                                .flags = TB_F_LAST, .publish_delta_ns = 0xfffefdfc,
-                                .trade = {.price = -5, .size = 6, .trade_id = UINT64_MAX - 1,
-                                          .side = TB_SELL, .action = TB_TRADED, .count = 0x8765,
+    struct tb_record out, in = {.ts_event = 11,
+                                .ts_recv = -12,
+                                .instrument = 0xfedc,
+                                .type = TB_TRADE,
+                                .flags = TB_F_LAST,
+                                .publish_delta_ns = 0xfffefdfc,
+                                .trade = {.price = -5,
+                                          .size = 6,
+                                          .trade_id = UINT64_MAX - 1,
+                                          .side = TB_SELL,
+                                          .action = TB_TRADED,
+                                          .count = 0x8765,
                                           .venue_seq = 0x87654321}};
     const uint64_t word[TB_SLOT_WORDS] = {
         (uint64_t)in.ts_event,
@@ -158,7 +166,9 @@ static void runs_found_by_their_last_slot_are_what_is_there(void **state)
     publish(&w, 16);
     assert_int_equal(tb_reader_run(&r, 8, &run, &end), 8);
     assert_true(tb_reader_confirm(&r, 8));
-    publish(&w, 64); /* 8 behind the cursor are left, then the last slot of the run has a later record */
+    publish(
+        &w,
+        64); /* 8 behind the cursor are left, then the last slot of the run has a later record */
     assert_int_equal(tb_reader_run(&r, 8, &run, &end), 0);
     assert_int_equal(end, TB_READ_OVERRUN);
     assert_true(tb_reader_resync(&r) > 0);

@@ -366,8 +366,8 @@ static void bad_names_and_options_are_refused(void **state)
 {
     struct bus *bus = bus_of(state);
     struct tb_writer w;
-    const char *const names[] = {
-        "", ".x", "a.b", "A", "a/b", "../x", "a b", "0123456789012345678901234567890x"};
+    const char *const names[] = {"",    ".x",   "a.b", "A",
+                                 "a/b", "../x", "a b", "0123456789012345678901234567890x"};
     for (size_t i = 0; i < TB_COUNT(names); i++) {
         struct tb_reader r;
         assert_int_equal(tb_writer_open(bus->dir, names[i], NULL, &w, &bus->err), -EINVAL);

@@ -65,7 +65,8 @@ static void waiting_costs_no_cpu_while_parked(void **state)
  * A producer to which every system call but read, write and exit is death: it publishes in every way, wakes
  * and does its housekeeping. Exit 0; 77 if there is no seccomp.
  */
-static void produce_without_the_kernel(const char *dir, const uint32_t *events, bool somebody_sleeps)
+static void produce_without_the_kernel(const char *dir, const uint32_t *events,
+                                       bool somebody_sleeps)
 {
     static struct tb_record records[64];
     static const uint64_t word[TB_SLOT_WORDS];
@@ -123,9 +124,9 @@ static void the_producer_makes_no_system_call_unless_somebody_sleeps(void **stat
     const uint32_t *events = bus_map(bus, "s.wait", NULL);
     static const enum tb_wait_policy policies[] = {TB_WAIT_SPIN, TB_WAIT_YIELD, TB_WAIT_PARK};
     for (size_t i = 0; i < TB_COUNT(policies); i++) {
-        struct looking l = {
-            .reader = bus_reader(bus, &(struct tb_reader_options){.from = TB_FROM_NEWEST,
-                                                                  .wait = policies[i]})};
+        struct looking l = {.reader =
+                                bus_reader(bus, &(struct tb_reader_options){.from = TB_FROM_NEWEST,
+                                                                            .wait = policies[i]})};
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, read_until_told, &l), 0);
         int status = status_without_the_kernel(bus, events, policies[i] == TB_WAIT_PARK);
