@@ -267,21 +267,31 @@ static void get_ready(struct journal_input *in)
 }
 
 /*
- * Reading begins at the last record that is durable, if it is there still: that one is read again so that
- * something is left to be read until it is known what there is.
+ * Reading begins behind what is durable. Not with it, though the ring may have that still: a gated producer has
+ * leave to overwrite it, and whoever stood there would be lapped. Where nothing follows yet nothing is read,
+ * for who has read all would stop, or leave a stream that was made anew (see on_records); nor where it was
+ * lapped already.
  */
 static void begin_to_hold(struct journal_input *in, struct tb_reader *r)
 {
     const tb_seq durable = tb_reader_durable_before(r);
     in->promised = durable > 0;
     in->from = r->cursor;
-    if (in->promised && durable + 1 != r->cursor)
-        in->from = durable >= r->cursor ? durable : 0;
+    if (in->promised)
+        in->from = durable + 1 >= r->cursor ? durable + 1 : 0;
     if (in->from != 0)
         tb_reader_seek(r, in->from);
-    in->m->svc->input[in->index].held = in->from == 0;
+    in->m->svc->input[in->index].held = in->promised;
     in->before = in->promised ? durable : r->cursor - 1;
     tb_service_durable(in->m->svc, in->index, in->before);
+}
+
+/* Something follows what is durable: it can be read, and held. */
+static void go_on_reading(struct journal_input *in)
+{
+    struct tb_input *input = &in->m->svc->input[in->index];
+    if (input->held && input->open && in->from != 0 && tb_reader_newest(&input->reader) >= in->from)
+        input->held = false;
 }
 
 static int on_input(struct tb_service *svc, void *self, unsigned i, bool new_epoch)
@@ -367,6 +377,7 @@ static int turn(struct tb_service *svc, struct journal_main *m)
     for (unsigned i = 0; i < svc->input_count; i++) {
         struct journal_input *in = &m->input[i];
         get_ready(in);
+        go_on_reading(in);
         starting |= in->start.running;
         if (in->writer == NULL)
             continue;
