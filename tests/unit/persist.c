@@ -19,24 +19,10 @@ struct fixture {
 
 static const char *const names[] = {"venue", "candles"};
 
-static struct persist_config config(void)
-{
-    return (struct persist_config){
-        .depth_levels = 20,
-        .book_depth = 100,
-        .books = 4,
-        .snapshot_every = TB_NS_PER_S,
-        .forming = PERSIST_FORMING_DRAIN,
-        .buffer_rows = 100000,
-        .lookup = made_lookup,
-        .context = &made,
-    };
-}
-
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
-    struct persist_config c = config();
+    struct persist_config c = made_config(&made, 100000);
     made_init(&made, 1);
     if (f == NULL || persist_init(&f->p, &c, names, 2) != 0)
         return -1;
@@ -367,7 +353,7 @@ static void a_restart_makes_the_rows_that_were_not_stored(void **state)
     for (unsigned i = 0; i < 2; i++)
         play(&f->p, i, 0, made.stream[i].count);
     assert_in_range(persist_rows_waiting(&f->p.rows), 3000, 90000);
-    struct persist_config c = config();
+    struct persist_config c = made_config(&made, 100000);
     struct random x;
     random_start(&x, __func__);
     for (int round = 0; round < 40; round++) {

@@ -129,16 +129,7 @@ static const struct sink_ops faulty = {
 
 static void begin_life(struct fixture *f, const struct sink_ops *ops, const char *path)
 {
-    struct persist_config pc = {
-        .depth_levels = 20,
-        .book_depth = 100,
-        .books = 4,
-        .snapshot_every = TB_NS_PER_S,
-        .forming = PERSIST_FORMING_DRAIN,
-        .buffer_rows = 20000,
-        .lookup = made_lookup,
-        .context = &made,
-    };
+    struct persist_config pc = made_config(&made, 20000);
     struct store_config sc = {
         .ops = ops,
         .sink = {.database = path, .busy_timeout = 2 * TB_NS_PER_MS, .wal_limit = 1 << 20},

@@ -30,6 +30,21 @@ static inline const struct tb_instrument *made_lookup(void *context, unsigned in
     return id >= 1 && id <= 3 ? &m->instrument[id - 1] : NULL;
 }
 
+/* How the tests of persist are configured that look at these streams. */
+static inline struct persist_config made_config(struct made *m, size_t buffer_rows)
+{
+    return (struct persist_config){
+        .depth_levels = 20,
+        .book_depth = 100,
+        .books = 4,
+        .snapshot_every = TB_NS_PER_S,
+        .forming = PERSIST_FORMING_DRAIN,
+        .buffer_rows = buffer_rows,
+        .lookup = made_lookup,
+        .context = m,
+    };
+}
+
 static inline struct tb_record *made_add(struct made_stream *s, uint16_t instrument, uint8_t type,
                                          tb_ns t)
 {

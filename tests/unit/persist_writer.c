@@ -72,16 +72,7 @@ static int setup(void **state)
     if (mkdtemp(f->directory) == NULL)
         return -1;
     (void)snprintf(f->path, sizeof(f->path), "%s/out.db", f->directory);
-    struct persist_config pc = {
-        .depth_levels = 20,
-        .book_depth = 100,
-        .books = 4,
-        .snapshot_every = TB_NS_PER_S,
-        .forming = PERSIST_FORMING_DRAIN,
-        .buffer_rows = 1000,
-        .lookup = made_lookup,
-        .context = &made,
-    };
+    struct persist_config pc = made_config(&made, 1000);
     atomic_store(&may_pass, INT_MAX);
     gated = sink_sqlite;
     gated.commit = gated_commit;
